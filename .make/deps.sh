@@ -1,0 +1,78 @@
+#!/bin/sh
+# Installs what Tally is built with, from Debian's packages.
+#
+# On Debian 13 everything is in the release.  On Debian 12 yyjson and llhttp are not; Debian 13's packages of those two
+# need no newer libc, so they are fetched into build/deps with apt pointed at lists of its own.  The mirror's address is
+# taken from the machine's configuration, and the machine's own sources are left alone.
+#
+# usage: deps.sh PREFIX [test|bench]...
+set -eu
+prefix=${1:?usage: deps.sh PREFIX [test|bench]...}
+shift
+
+packages="gcc make pkg-config libc6-dev libuv1-dev libxxhash-dev libcurl4-openssl-dev libmsgpack-dev ca-certificates curl"
+for extra in "$@"; do
+	case $extra in
+	test) packages="$packages libcmocka-dev clang python3" ;;
+	fuzz) packages="$packages clang llvm" ;;
+	bench) packages="$packages nginx-light wrk" ;;
+	esac
+done
+
+missing=
+for package in $packages; do
+	dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"
+done
+if command -v clang >/dev/null 2>&1 && case " $* " in *" test "*|*" fuzz "*) true ;; *) false ;; esac; then
+	version=$(clang -dumpversion | cut -d. -f1)
+	dpkg-query -W -f='${Status}' "libclang-rt-$version-dev" 2>/dev/null | grep -q 'install ok installed' ||
+		missing="$missing libclang-rt-$version-dev"
+fi
+
+need_apt() {
+	command -v apt-get >/dev/null 2>&1 || {
+		echo "tally: apt-get was not found; install these yourself and run make again:$missing" >&2
+		exit 1
+	}
+	[ "$(id -u)" = 0 ] || {
+		echo "tally: these Debian packages are missing:$missing  (run: sudo apt-get install$missing)" >&2
+		exit 1
+	}
+}
+
+if [ -n "$missing" ]; then
+	need_apt
+	echo "installing:$missing"
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get update -qq >/dev/null || true
+	# shellcheck disable=SC2086
+	apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi
+
+have() { printf '#include <%s>\n' "$1" | ${CC:-cc} -I"$prefix/include" -E -x c - >/dev/null 2>&1; }
+if have yyjson.h && have llhttp.h; then exit 0; fi
+
+# The release has them: use it.
+if apt-cache show libyyjson-dev >/dev/null 2>&1 && apt-cache show libllhttp-dev >/dev/null 2>&1; then
+	missing=" libyyjson-dev libllhttp-dev"
+	need_apt
+	apt-get install -y -qq --no-install-recommends $missing >/dev/null
+	exit 0
+fi
+
+# Debian 12: Debian 13's packages, beside the system.
+site=$(apt-get indextargets --format '$(SITE) $(TARGET_OF) $(COMPONENT) $(CREATED_BY) $(CODENAME)' 2>/dev/null |
+	awk '$2=="deb" && $3=="main" && $4=="Packages" && $5=="bookworm" {print $1; exit}')
+[ -n "$site" ] || { echo "tally: no Debian mirror is configured; install libyyjson-dev and libllhttp-dev and run make again" >&2; exit 1; }
+lists=$prefix/apt
+mkdir -p "$lists/lists/partial" "$lists/cache/archives/partial" "$lists/debs" "$prefix"
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+echo "deb [signed-by=$keyring] $site trixie main" >"$lists/sources.list"
+set -- -o Dir::Etc::sourcelist="$lists/sources.list" -o Dir::Etc::sourceparts=/dev/null \
+	-o Dir::State::lists="$lists/lists" -o Dir::Cache="$lists/cache" -o APT::Sandbox::User=root
+apt-get "$@" update -qq >/dev/null
+(cd "$lists/debs" && apt-get "$@" download -qq libyyjson0 libyyjson-dev libllhttp9.2 libllhttp-dev >/dev/null)
+for deb in "$lists"/debs/*.deb; do dpkg-deb -x "$deb" "$prefix/root"; done
+mkdir -p "$prefix/include" "$prefix/lib"
+cp -a "$prefix"/root/usr/include/* "$prefix/include/"
+cp -a "$prefix"/root/usr/lib/*/lib* "$prefix/lib/"

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+/* mem.h - the only door to the heap.
+ *
+ * Running out of memory stops the process with one line: every bound (mailboxes, requests, --memory) is set so that it
+ * does not happen, and what was acknowledged is on disk.
+ */
+#ifndef ENGINE_BASE_MEM_H
+#define ENGINE_BASE_MEM_H
+
+#include <stddef.h>
+
+void *mem_alloc(size_t size);                      /* never NULL; size 0 gives a valid pointer */
+void *mem_zalloc(size_t size);                     /* the same, filled with zeros */
+void *mem_realloc(void *pointer, size_t size);
+void *mem_dup(const void *bytes, size_t size);
+void mem_free(void *pointer);                      /* NULL is allowed */
+
+#endif
