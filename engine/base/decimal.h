@@ -21,6 +21,11 @@ struct decimal {
 };
 
 bool decimal_parse(struct str text, struct decimal *out);  /* JSON number syntax, exponents included; whole text */
+
+/* The longest decimal literal of JavaScript at the start of `text` ("+1", "01", "1." and ".5" count).  Returns its length, 0
+ * where there is none; *fits is false where there is one that does not fit (then *out is untouched). */
+size_t decimal_parse_prefix(struct str text, bool *fits, struct decimal *out);
+
 struct decimal decimal_of(int64_t value);
 bool decimal_add(struct decimal a, struct decimal b, struct decimal *out);
 bool decimal_sub(struct decimal a, struct decimal b, struct decimal *out);

@@ -17,21 +17,27 @@
 #include "engine/base/fault.h"
 #include "engine/base/str.h"
 
-enum { RULE_DEPTH_MAX = 64, RULE_STEPS_MAX = 10000, RULE_NODES_MAX = 4096 };
+enum { RULE_DEPTH_MAX = 64, RULE_STEPS_MAX = 10000, RULE_NODES_MAX = 4096, RULE_ARENA_BYTES = 1 << 20 };
 
 struct rule;                           /* a compiled condition; immutable; shareable between threads; opaque */
 
-/* What an evaluation reads.  `lookup` answers one dot path that is not found by walking `data`; it may be NULL.  Both are
- * borrowed.  A value from `lookup` must live until the evaluation's arena is reset. */
+/* What an evaluation reads.  `lookup` is asked first for every whole dot path outside map, filter, reduce, all, some and
+ * none; a path that it does not know is found by walking `data`.  It may be NULL.  Both are borrowed.  A value from `lookup` must live until the evaluation's arena is reset. */
 enum rule_type { RULE_NULL, RULE_BOOL, RULE_NUMBER, RULE_TEXT, RULE_ARRAY, RULE_JSON };
 struct rule_value {
-	enum rule_type type;
-	bool boolean;
-	struct decimal number;
-	struct str text;
-	yyjson_val *json;              /* RULE_JSON: an object or array out of the data */
-	struct rule_value *items;      /* RULE_ARRAY: made by the evaluation; in its arena */
-	size_t count;
+	enum rule_type type;           /* says which member of the union holds */
+	uint32_t depth;                /* RULE_ARRAY: nesting; kept by the evaluation, need not be set by a lookup */
+	uint32_t weight;               /* RULE_ARRAY: size when written out; likewise */
+	union {
+		bool boolean;
+		struct decimal number;
+		struct str text;
+		yyjson_val *json;      /* RULE_JSON: an object or array out of the data */
+		struct {               /* RULE_ARRAY: made by the evaluation (in its arena) or by a lookup, then of scalars */
+			struct rule_value *items;
+			size_t count;
+		};
+	};
 };
 typedef bool rule_lookup_fn(void *context, struct str path, struct rule_value *out);
 
@@ -41,7 +47,7 @@ struct rule_input {
 	void *context;
 };
 
-struct rule_arena;                     /* memory of one evaluation; reusable */
+struct rule_arena;                     /* memory of one evaluation, RULE_ARENA_BYTES between resets; reusable */
 struct rule_arena *rule_arena_new(void);
 void rule_arena_reset(struct rule_arena *arena);
 void rule_arena_free(struct rule_arena *arena);
@@ -51,7 +57,8 @@ void rule_arena_free(struct rule_arena *arena);
 struct rule *rule_compile(yyjson_val *source, const char *pointer, struct faults *faults);
 void rule_free(struct rule *rule);
 
-/* False with a message in `error` (text of at least 160 bytes): division by zero, overflow, too many steps. */
+/* False with a message in `error` (text of at least 160 bytes): division by zero, overflow, an operand of arithmetic that is
+ * not a number, too many steps, too much memory.  *out lives until the arena is reset and points into rule and data. */
 bool rule_eval(const struct rule *rule, const struct rule_input *input, struct rule_arena *arena, struct rule_value *out,
 	       char error[160]);
 /* The same result by a direct walk over the source, for differential tests. */

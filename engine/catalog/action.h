@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+/* action.h - the table of rule actions: names, arguments, and the form in which they run.
+ *
+ * A type that is known but whose feature this version does not have is refused by name when a rule is saved, so no rule that
+ * was accepted fails for that reason later.
+ */
+#ifndef ENGINE_CATALOG_ACTION_H
+#define ENGINE_CATALOG_ACTION_H
+
+#include "engine/base/decimal.h"
+#include "engine/catalog/kind.h"
+
+enum action_type {
+	ACTION_EARN_FROM_AMOUNT,       /* points = truncate(amount x rate), within min_points and max_points */
+	ACTION_EARN,                   /* points, or the integer at path */
+	ACTION_BURN,                   /* the same */
+	ACTION_SET_STATUS,             /* text */
+	ACTION_ADD_TAG,                /* text */
+	ACTION_RESET_STATUS_POINTS,
+	ACTION_ISSUE_REWARD,           /* from here on: known, not available */
+	ACTION_REDEEM_REWARD,
+	ACTION_RECORD_BONUS,
+	ACTION_DOWNGRADE_TIER,
+	ACTION_TYPES
+};
+
+enum { ACTIONS_MAX = 32, ACTION_PATH_MAX = 16 };
+#define ACTION_POINTS_MAX INT64_C(9007199254740991)    /* 2^53 - 1: exact in every JSON client */
+
+struct action_kind {
+	const char *name;              /* "earn_points" */
+	bool available;
+	const char *needs;             /* what is missing, plural ("rewards"), where it is not available */
+	const struct field *args;      /* ends with name NULL */
+	const char *const *one_of;     /* exactly one of these must be given; ends with NULL; NULL: none */
+	const char *doc;
+};
+
+extern const struct action_kind action_kinds[ACTION_TYPES];
+
+struct action_path {
+	struct str text;               /* "basket.total"; borrowed, like the parts */
+	struct str parts[ACTION_PATH_MAX];
+	size_t count;                  /* 0: not given */
+};
+
+struct action {
+	enum action_type type;
+	struct decimal rate;           /* ACTION_EARN_FROM_AMOUNT */
+	bool has_min, has_max, has_points;
+	int64_t min_points, max_points, points;
+	struct action_path amount_path;        /* ACTION_EARN_FROM_AMOUNT: always there */
+	struct action_path from_payload;       /* ACTION_EARN, ACTION_BURN: there unless has_points */
+	struct str text;               /* status or tag */
+};
+
+/* Checks a list of actions; adds faults with pointers below `pointer` and returns false if it found any. */
+bool actions_check(yyjson_val *list, const char *pointer, struct faults *faults);
+
+/* Compiles one checked action.  Texts are borrowed from `source`.  False if it is not valid after all. */
+bool action_compile(yyjson_val *source, struct action *out);
+
+/* The value in the payload, NULL if there is none.  A part of digits also indexes an array. */
+yyjson_val *action_path_get(const struct action_path *path, yyjson_val *payload);
+
+#endif

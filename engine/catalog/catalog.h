@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+/* catalog.h - the configuration of all tenants: documents, changed by records.
+ *
+ * Decide and apply are apart.  A decision is pure: it reads the catalog and gives either a problem or one change, which is
+ * the log record.  catalog_apply is the only function that changes the catalog; live and at replay it does the same and
+ * never refuses.  The owner (one actor) calls it with changes in the order of the log, and skips those up to last_lsn.
+ *
+ * Invariants: ids are never given twice; a document's text is canonical (fields in the order of the table, defaults
+ * included); a tenant never sees a document of another.
+ */
+#ifndef ENGINE_CATALOG_CATALOG_H
+#define ENGINE_CATALOG_CATALOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <yyjson.h>
+
+#include "engine/base/buf.h"
+#include "engine/base/problem.h"
+#include "engine/base/str.h"
+#include "engine/catalog/kind.h"
+
+struct document {
+	uint64_t id;                   /* outward: decimal text */
+	const struct kind *kind;
+	struct str tenant;             /* borrowed from the catalog */
+	uint64_t version;              /* 1, 2, 3 … */
+	int64_t created_ms, updated_ms;        /* since 1970, UTC */
+	uint64_t lsn;                  /* of the last change */
+	struct str json;               /* canonical text of the fields; owned */
+	yyjson_doc *doc;               /* the same, read; owned */
+};
+
+struct catalog_tenant {
+	struct str name;               /* owned */
+	struct document **list;        /* by id, ascending; owned */
+	size_t count, cap;
+};
+
+struct catalog {                       /* zero-initialise; catalog_free gives the memory back */
+	struct catalog_tenant **tenants;       /* by name, ascending; owned; a tenant stays once it is there */
+	size_t tenant_count, tenant_cap;
+	uint64_t last_id;              /* the highest id ever given */
+	uint64_t last_lsn;             /* the highest LSN applied */
+	size_t documents;
+};
+
+enum catalog_op {
+	CATALOG_PUT = 1,               /* the whole document as it is from now on */
+	CATALOG_DELETE = 2,
+	CATALOG_MARK = 3               /* ids up to `id` are used; only in snapshots */
+};
+
+struct catalog_change {
+	enum catalog_op op;
+	unsigned kind;                 /* number of the kind; 0 with CATALOG_MARK */
+	uint64_t id;
+	uint64_t version;              /* after the change */
+	struct str tenant;             /* borrowed: from the caller of decide, or from the bytes decoded */
+	int64_t time_ms;               /* of this change */
+	int64_t created_ms;            /* of the document */
+	struct str json;               /* borrowed: from `owned`, or from the bytes decoded */
+	char *owned;                   /* catalog_change_free gives it back; may be NULL */
+};
+
+enum catalog_status {
+	CATALOG_OK,
+	CATALOG_INVALID,               /* 422 with faults */
+	CATALOG_REFUSED,               /* 400: brand_mismatch, event_type_unknown, event_type_inactive */
+	CATALOG_NOT_FOUND,             /* 404 */
+	CATALOG_CONFLICT               /* 409: duplicate, in_use */
+};
+
+void catalog_free(struct catalog *catalog);                /* and back to empty */
+
+/* Decisions.  On CATALOG_OK *change is filled, and the caller frees it with catalog_change_free; otherwise *problem is
+ * (the caller zero-initialises it and frees it with problem_free).  `tenant` must outlive the change.  Nothing is kept of
+ * `body`; it must come from json_read. */
+enum catalog_status catalog_decide_create(const struct catalog *catalog, struct str tenant, const struct kind *kind,
+					  yyjson_val *body, int64_t now_ms, struct catalog_change *change,
+					  struct problem *problem);
+/* RFC 7396: members of `body` replace those of the document, null takes one away (so the default is back). */
+enum catalog_status catalog_decide_patch(const struct catalog *catalog, struct str tenant, const struct kind *kind,
+					 uint64_t id, yyjson_val *body, int64_t now_ms, struct catalog_change *change,
+					 struct problem *problem);
+enum catalog_status catalog_decide_delete(const struct catalog *catalog, struct str tenant, const struct kind *kind,
+					  uint64_t id, int64_t now_ms, struct catalog_change *change,
+					  struct problem *problem);
+void catalog_change_free(struct catalog_change *change);
+
+/* The record's body: a version byte, then tagged fields, integers little-endian.  Decoding accepts any bytes, copies nothing
+ * and returns false unless they are a whole change of a known kind with a well-formed document; unknown tags are skipped. */
+void catalog_change_encode(const struct catalog_change *change, struct buf *out);
+bool catalog_change_decode(const void *bytes, size_t len, struct catalog_change *change);
+
+/* Makes a change real.  `change` must come from a decision or from catalog_change_decode.  Doing it twice does no harm. */
+void catalog_apply(struct catalog *catalog, const struct catalog_change *change, uint64_t lsn);
+
+/* The change that makes this document out of nothing (for snapshots); borrows from it.  A snapshot also needs one
+ * CATALOG_MARK with catalog->last_id, since the newest document may have been deleted. */
+struct catalog_change catalog_document_change(const struct document *document);
+
+/* NULL if there is none, or if it is of another tenant or kind.  Valid until the next catalog_apply. */
+const struct document *catalog_get(const struct catalog *catalog, struct str tenant, const struct kind *kind, uint64_t id);
+/* The first document whose text field has this value; NULL if there is none. */
+const struct document *catalog_find(const struct catalog *catalog, struct str tenant, const struct kind *kind,
+				    const char *field, struct str value);
+bool catalog_id_parse(struct str text, uint64_t *id);      /* decimal digits without leading zeros, not 0 */
+
+struct catalog_filter {
+	struct str field, value;       /* a query parameter: active=true */
+};
+
+struct catalog_page {
+	const struct document **list;  /* owned, the documents are not; valid until the next catalog_apply */
+	size_t count;
+	size_t total;                  /* that match, without limit and offset */
+};
+
+/* In the order of the kind.  CATALOG_INVALID with a problem for an unknown field or a value that it cannot have.  The caller
+ * frees the page with catalog_page_free (also after a problem). */
+enum catalog_status catalog_list(const struct catalog *catalog, struct str tenant, const struct kind *kind,
+				 const struct catalog_filter *filters, size_t filter_count, size_t offset, size_t limit,
+				 struct catalog_page *page, struct problem *problem);
+void catalog_page_free(struct catalog_page *page);
+
+/* {"id":"12","brand":"BRAND_A", …fields…, "version":1,"created_at":"…","updated_at":"…"} */
+void catalog_document_json(struct buf *out, const struct document *document);
+/* The same for what a change will make, so that the answer to a request needs no read; not for deletions. */
+void catalog_change_json(struct buf *out, const struct catalog_change *change);
+void catalog_time_json(struct buf *out, int64_t ms);       /* "2026-01-31T12:00:00.000Z" with its quotes */
+
+/* Everything that counts as state, one line a document, sorted by tenant and id.  LSNs of documents are included. */
+void catalog_dump(const struct catalog *catalog, struct buf *out);
+
+#endif

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+/* kind.h - what kinds of configuration documents there are, said once.
+ *
+ * A kind is one row of `kinds` with a table of fields.  Validation, defaults, storage, filters, references, routes, schemas
+ * and forms are derived from it: a new kind needs its descriptor and nothing else.  All tables are constant.
+ * Invariant: a kind's `number` is in the log and is never given to another kind.
+ */
+#ifndef ENGINE_CATALOG_KIND_H
+#define ENGINE_CATALOG_KIND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <yyjson.h>
+
+#include "engine/base/fault.h"
+#include "engine/base/problem.h"
+#include "engine/base/str.h"
+
+struct catalog;
+struct document;
+
+enum field_type {
+	FIELD_TEXT,                    /* min..max: characters */
+	FIELD_INT,                     /* min..max: the value */
+	FIELD_BOOL,
+	FIELD_DECIMAL,                 /* a JSON number, exact; min..max: the value */
+	FIELD_ENUM,                    /* one of `choices` */
+	FIELD_REF,                     /* a text: the `ref_key` of an active document of `ref_kind` */
+	FIELD_CONDITION,               /* any of the condition forms of engine/rule; max: bytes of JSON */
+	FIELD_ACTIONS,                 /* list of actions (action.h); min..max: entries */
+	FIELD_SCHEMA,                  /* a JSON Schema (schema.h); max: bytes of JSON */
+	FIELD_JSON,                    /* any object; max: bytes of JSON */
+	FIELD_TEXTS,                   /* array of texts; max: entries */
+	FIELD_TIME,                    /* RFC 3339 text */
+	FIELD_TYPES
+};
+
+enum field_flag {
+	REQUIRED  = 1,                 /* must be given at creation */
+	NULLABLE  = 2,                 /* null is a value; it is also the default if there is no fallback */
+	READONLY  = 4,                 /* set by the engine; refused in a body */
+	IMMUTABLE = 8,                 /* given at creation, the same ever after */
+	HIDDEN    = 16,                /* not shown in forms */
+};
+
+struct field {
+	const char *name;              /* NULL ends a table */
+	enum field_type type;
+	unsigned flags;                /* enum field_flag */
+	int64_t min, max;              /* see field_type; not checked unless max > min */
+	const char *fallback;          /* default, as JSON text; NULL: none */
+	const char *const *choices;    /* FIELD_ENUM: ends with NULL */
+	const char *ref_kind;          /* FIELD_REF: name of the kind */
+	const char *ref_key;           /* FIELD_REF: its field */
+	const char *ref_unknown;       /* FIELD_REF: code of the refusal (status 400) where there is no such document */
+	const char *ref_inactive;      /* FIELD_REF: the same where its `active` is false; NULL: may be inactive */
+	const char *widget;            /* hint for forms; NULL: from the type */
+	const char *doc;               /* one sentence */
+};
+
+struct kind {
+	unsigned number;               /* in the log; never changes, 1..KIND_NUMBER_MAX */
+	const char *name;              /* "event_type" */
+	const char *plural;            /* "event_types" */
+	const char *title;             /* "event type", for messages */
+	const char *path;              /* "/admin/event-types" */
+	const char *permission;        /* what an operator needs to change it */
+	const struct field *fields;    /* in the order of the canonical text; ends with name NULL */
+	const char *const *unique;     /* fields that together are unique within the tenant; ends with NULL; NULL: none */
+	const char *order_by;          /* FIELD_INT to list by, ascending, then id; NULL: by id alone */
+	/* What spans fields or documents.  `document` is complete and each field is valid; `before` is NULL at creation.
+	 * Sets the problem (or adds faults to it) to refuse.  NULL: nothing to check. */
+	void (*check)(const struct catalog *catalog, struct str tenant, yyjson_val *document, const struct document *before,
+		      struct problem *problem);
+	const char *doc;
+};
+
+enum { KIND_NUMBER_MAX = 255 };
+enum { KIND_EVENT_TYPE = 1, KIND_RULE = 2 };           /* numbers */
+
+extern const struct kind kinds[];                      /* ends with name NULL */
+extern const size_t kind_count;
+extern const struct field kind_envelope[];             /* id, brand, version, created_at, updated_at: in every document */
+
+const struct kind *kind_by_number(unsigned number);    /* NULL if there is none */
+const struct kind *kind_by_name(struct str name);      /* "rule"; NULL if there is none */
+const struct kind *kind_by_path(struct str path);      /* "/rules"; NULL if there is none */
+const struct field *field_find(const struct field *fields, struct str name);   /* NULL if there is none */
+const char *field_type_name(enum field_type type);     /* "text", "integer", …, for messages */
+
+/* Checks one value, everything but references; adds faults at `pointer` and returns false if it found any.  Null is a fault
+ * unless NULLABLE. */
+bool field_check(const struct field *field, yyjson_val *value, const char *pointer, struct faults *faults);
+
+/* Appends the canonical form of a checked value. */
+void field_write(struct buf *out, const struct field *field, yyjson_val *value);
+
+/* Checks an object against a table of fields: unknown and read-only fields, missing ones, each value.  `extra` is one more
+ * member that may be there and is not checked here ("type", "brand"); NULL: none.  Pointers begin with `pointer`. */
+bool fields_check(const struct field *fields, const char *extra, yyjson_val *object, const char *pointer,
+		  struct faults *faults);
+
+#endif

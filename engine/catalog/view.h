@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+/* view.h - one tenant's configuration, compiled for deciding events.
+ *
+ * Immutable after catalog_view_build, so shards on any thread may read it without locks; the last view_unref frees it.  It
+ * borrows nothing from the catalog.
+ */
+#ifndef ENGINE_CATALOG_VIEW_H
+#define ENGINE_CATALOG_VIEW_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/base/str.h"
+#include "engine/catalog/action.h"
+#include "engine/catalog/catalog.h"
+#include "engine/catalog/schema.h"
+#include "engine/rule/rule.h"
+
+enum view_origin { ORIGIN_EXTERNAL, ORIGIN_INTERNAL };
+
+struct view_rule {
+	uint64_t id, version;
+	int64_t priority;
+	struct rule *condition;        /* NULL: always */
+	struct action *actions;
+	size_t action_count;
+	const char *broken;            /* NULL; or why this stored rule cannot run (its executions fail with this text) */
+	yyjson_doc *doc;               /* what the texts of the actions point into */
+};
+
+struct view_event_type {
+	struct str key;
+	uint64_t id;
+	bool active;
+	enum view_origin origin;
+	struct schema *payload_schema; /* NULL: every payload is fine */
+	const char *broken;            /* NULL; or why the stored schema cannot be used (events are refused with this text) */
+	struct view_rule *rules;       /* the active ones, in the order in which they run */
+	size_t rule_count;
+	yyjson_doc *doc;               /* what `key` points into */
+};
+
+struct catalog_view {
+	atomic_size_t refs;
+	struct str tenant;             /* owned */
+	uint64_t lsn;                  /* catalog->last_lsn when it was built */
+	struct view_event_type *types; /* by id */
+	size_t type_count;
+	uint32_t *slots;               /* hash table: index + 1 into types, 0 is empty; a power of two, at most half full */
+	size_t slot_mask;
+};
+
+/* A view with one reference, which the caller owns.  Never NULL: a tenant without documents has an empty view. */
+struct catalog_view *catalog_view_build(const struct catalog *catalog, struct str tenant);
+struct catalog_view *view_ref(struct catalog_view *view);  /* returns its argument */
+void view_unref(struct catalog_view *view);                /* NULL is allowed */
+
+/* NULL if the tenant has no such event type.  Lives as long as the view. */
+const struct view_event_type *catalog_view_event_type(const struct catalog_view *view, struct str key);
+
+#endif

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+/* env.h - the world, passed in: time, the log, the other shards.
+ *
+ * Code under engine/ reaches no socket, file, thread or clock by itself.  The product gives it the real ones (net/main), the
+ * simulator its own.
+ */
+#ifndef ENGINE_ENV_ENV_H
+#define ENGINE_ENV_ENV_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct message;
+
+enum env_room { ENV_ROOM, ENV_WAIT, ENV_DISK_FULL };
+
+struct env {
+	void *context;
+	/* Milliseconds since 1970, never backwards. */
+	int64_t (*now_ms)(void *context);
+	/* The log, as wal.h describes it: a credit before deciding, then one append within it. */
+	enum env_room (*log_credit)(void *context, unsigned shard, uint32_t bound);
+	void (*log_credit_drop)(void *context, unsigned shard);
+	uint64_t (*log_begin)(void *context, unsigned shard, uint32_t size, unsigned char **body);
+	uint64_t (*log_publish)(void *context, unsigned shard, int64_t time_ms, uint64_t body_hash);
+	uint32_t log_frame_max;        /* greatest bound that log_credit takes, bytes */
+	/* Puts a message into another shard's mailbox (or this one's own); never fails. */
+	void (*post)(void *context, unsigned shard, struct message *message);
+	/* A message has run to its end: its owner may answer once the log is durable up to message->wait_lsn. */
+	void (*done)(void *context, struct message *message);
+};
+
+#endif

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+/* record.h - what the log says: the records of members and of the catalog, byte by byte.
+ *
+ * All numbers little-endian; a record starts on an 8-byte position and its size is a multiple of 8.
+ *
+ *   every record     u32 size  u16 type  u16 partition
+ *   EVENT            the struct event_head below, then the texts tenant, profile, event type, event id, source, payload,
+ *                    then the executions, each an execution_head with its effects and an error text
+ *   CUSTOMER         the struct customer_head below, then tenant, profile, status, attributes (JSON object), tags
+ *   CATALOG          u64 0, then a catalog change as engine/catalog encodes it
+ *
+ * A record holds effects: replaying it needs no rule, no clock and no luck.  prev_member and prev_slice are LSNs: they chain
+ * a member's history and a tenant's events of one group backwards through the log.
+ */
+#ifndef ENGINE_EVENT_RECORD_H
+#define ENGINE_EVENT_RECORD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/base/buf.h"
+#include "engine/base/str.h"
+
+enum record_type { RECORD_EVENT = 1, RECORD_CUSTOMER = 2, RECORD_CATALOG = 3 };
+
+struct record_head {
+	uint32_t size;
+	uint16_t type;                 /* enum record_type */
+	uint16_t partition;            /* of the actor that the record changes */
+};
+
+enum event_flags { EVENT_MEMBER_CREATED = 1, EVENT_NO_RULES = 2, EVENT_WITH_ERRORS = 4 };
+
+struct event_head {
+	struct record_head head;
+	uint64_t prev_member;          /* LSN of the member's record before this one; 0: none */
+	uint64_t prev_slice;           /* LSN of the event before this one in (tenant, group); 0: none */
+	uint64_t id_hash;              /* names the event id's entry; its partition is partition_of(id_hash) */
+	uint64_t content_hash;
+	int64_t time_ms;
+	int64_t points;                /* the member's balance after */
+	uint32_t payload_len;
+	uint16_t tenant_len, profile_len, type_len, id_len, source_len;
+	uint8_t flags;                 /* enum event_flags */
+	uint8_t execution_count_high, execution_count;
+	uint8_t reserved[7];
+};
+
+enum execution_result { EXECUTION_SUCCESS = 0, EXECUTION_SKIPPED = 1, EXECUTION_FAILED = 2 };
+
+struct execution_head {
+	uint64_t rule_id;
+	uint8_t result;                /* enum execution_result */
+	uint8_t effect_count;
+	uint16_t error_len;
+	uint32_t reserved;
+};
+
+enum effect_type {
+	EFFECT_EARN = 1,               /* liability -> member */
+	EFFECT_BURN = 2,               /* member -> redeemed */
+	EFFECT_STATUS = 3,             /* text: the new status */
+	EFFECT_TAG = 4,                /* text: a tag the member did not have */
+	EFFECT_STATUS_POINTS_RESET = 5,
+	EFFECT_NONE = 6                /* an action that had nothing left to do; text says what */
+};
+
+struct effect_head {
+	int64_t points;                /* > 0 for EARN and BURN; status points taken for RESET */
+	int64_t balance;               /* of the member, after */
+	uint8_t type;                  /* enum effect_type */
+	uint8_t action;                /* enum action_type of the rule, for display */
+	uint16_t text_len;
+	uint32_t reserved;
+};
+
+struct customer_head {
+	struct record_head head;
+	uint64_t prev_member;
+	int64_t time_ms;
+	uint32_t attributes_len;
+	uint16_t tenant_len, profile_len, status_len, tag_count;
+	uint32_t reserved;
+};
+
+/* A record taken apart; everything borrowed from its bytes. */
+struct event_view {
+	struct event_head head;
+	struct str tenant, profile, type, id, source, payload;
+	const unsigned char *executions;       /* for execution_next */
+	const unsigned char *end;
+	unsigned execution_count;
+};
+
+struct execution_view {
+	struct execution_head head;
+	const unsigned char *effects;          /* for effect_next */
+	struct str error;
+};
+
+struct effect_view {
+	struct effect_head head;
+	struct str text;
+};
+
+struct customer_view {
+	struct customer_head head;
+	struct str tenant, profile, status, attributes;
+	const unsigned char *tags;             /* tag_count times u16 length and text */
+	const unsigned char *end;
+};
+
+/* Reads the common head; false if there are fewer than `size` bytes or the size makes no sense. */
+bool record_head_read(const unsigned char *bytes, size_t len, struct record_head *head);
+/* True only if every length inside fits: afterwards the *_next functions stay within the record. */
+bool event_view_read(const unsigned char *record, size_t len, struct event_view *view);
+bool customer_view_read(const unsigned char *record, size_t len, struct customer_view *view);
+
+/* Iterate; `*at` starts as view->executions / execution->effects and moves on. */
+void execution_next(const unsigned char **at, struct execution_view *execution);
+void effect_next(const unsigned char **at, struct effect_view *effect);
+struct str tag_next(const unsigned char **at);
+
+/* Writing, into one growing buffer.  record_begin returns the record's offset; record_end pads and stores the size. */
+size_t record_begin(struct buf *out, enum record_type type, unsigned partition);
+uint32_t record_end(struct buf *out, size_t start);
+
+#endif

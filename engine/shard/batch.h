@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+/* batch.h - what net/ hands to the shards and gets back: rows of work on members, questions, changes of configuration.
+ *
+ * A batch is cut by owner: each shard decides its rows in order into frames of its own; the batch is done when all parts
+ * are, and its answer waits for the highest LSN.  A batch goes through stages, each a message to every shard concerned; the
+ * last shard to finish a stage posts the next:
+ *
+ *     [EXISTS]  ->  CLAIM (owners of the ids)  ->  DECIDE (owners of the members)  ->  done
+ *                     ^------------------------------'  rows whose id was in flight elsewhere claim again
+ *
+ * Ownership: net/ makes the batch and frees it after done; between, it belongs to the shards.
+ */
+#ifndef ENGINE_SHARD_BATCH_H
+#define ENGINE_SHARD_BATCH_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <yyjson.h>
+
+#include "engine/base/buf.h"
+#include "engine/base/hash.h"
+#include "engine/base/problem.h"
+#include "engine/catalog/catalog.h"
+
+struct batch;
+struct catalog_view;
+
+enum message_kind {
+	MESSAGE_EXISTS, MESSAGE_CLAIM, MESSAGE_DECIDE, MESSAGE_RESOLVE,    /* of a batch */
+	MESSAGE_QUERY,                 /* a question to one shard or all */
+	MESSAGE_CATALOG,               /* a change or question of configuration; on the catalog's shard */
+	MESSAGE_VIEW                   /* take a new view of a tenant's configuration */
+};
+
+/* What travels through mailboxes; embedded in its owner. */
+struct message {
+	struct message *next;
+	enum message_kind kind;
+	unsigned shard;                /* whose mailbox */
+	uint64_t wait_lsn;             /* the answer waits until the log is durable up to here */
+	void *owner;                   /* struct batch, struct query, struct catalog_request */
+};
+
+enum row_kind { ROW_EVENT, ROW_CUSTOMER };
+
+enum row_result {
+	ROW_OPEN,                      /* not decided yet */
+	ROW_DONE,                      /* a record was written: lsn, record_offset, record_part */
+	ROW_KNOWN,                     /* the id was used before: lsn names the first outcome */
+	ROW_REFUSED                    /* problem says why; nothing was written */
+};
+
+enum row_flags { ROW_STRICT = 1,       /* refuse an unknown member instead of making one */
+		 ROW_INTERNAL = 2,     /* the event comes from a job: INTERNAL event types are allowed */
+		 ROW_CLAIMED = 4,      /* its id is marked in flight by this row */
+		 ROW_RETRY = 8 };      /* its id was in flight: claim again */
+
+struct row {
+	enum row_kind kind;
+	enum row_result result;
+	unsigned flags;                /* enum row_flags */
+	unsigned member_partition, id_partition;
+	uint64_t member_hash, id_hash, content_hash;
+	struct str tenant, profile, type, id, source;  /* borrowed from the request */
+	yyjson_val *payload;           /* EVENT: the payload; CUSTOMER: the whole document */
+	struct str payload_text;       /* EVENT: minified */
+	uint64_t ignored_lsn;          /* an entry with this hash that turned out to be another id's; 0: none */
+	uint64_t lsn;
+	uint64_t end_lsn;              /* the frame's end: durable when the log is */
+	size_t record_offset;          /* into the part's buffer */
+	unsigned record_part;
+	struct problem *problem;       /* owned; ROW_REFUSED */
+};
+
+/* A shard's part of a batch. */
+struct part {
+	struct message message;
+	struct batch *batch;
+	uint32_t next_row;             /* progress: a part that must wait for room goes on here */
+	bool concerned;                /* has rows in the running stage */
+	struct buf frames;             /* the records that were written, for the answer */
+};
+
+struct batch {
+	struct row *rows;              /* owned by net/ */
+	uint32_t row_count;
+	unsigned shard_count;
+	bool exists_first;             /* nothing is done unless every member exists (CSV import) */
+	bool missing;                  /* the outcome of that */
+	bool dry_run;                  /* decide, answer, log nothing */
+	atomic_uint waiting;           /* parts that have not finished the stage */
+	unsigned rounds;               /* claims made again */
+	struct part *parts;            /* one a shard; owned */
+	struct message done;           /* handed to env->done */
+	void *context;                 /* net/'s own */
+};
+
+/* Rows filled in, everything else zero: starts the batch in the shards.  `post` as in env.h. */
+void batch_init(struct batch *batch, unsigned shard_count);
+void batch_free(struct batch *batch);          /* parts and problems; not the rows */
+struct problem *row_refuse(struct row *row);   /* marks it refused; the caller fills the problem */
+
+/* A question.  net/ fills the first part, the shard the second. */
+enum query_kind { QUERY_MEMBER, QUERY_TENANT, QUERY_STATS };
+
+struct query_slice { uint64_t last_lsn, event_count; };
+
+struct query {
+	struct message message;
+	enum query_kind kind;
+	struct str tenant, profile;
+	void *context;
+	/* MEMBER */
+	bool found;
+	uint64_t last_lsn;
+	int64_t points, status_points, lifetime_points, created_ms, active_ms;
+	uint32_t event_count;
+	struct buf status, attributes, tags_json;      /* owned by the query: query_free */
+	/* TENANT, of one shard: heads of the chains of events, tags (JSON texts, one a line), sums */
+	struct query_slice slices[GROUP_COUNT];
+	struct buf tags;                               /* u16 length, text, … */
+	__int128 sum_members, sum_liability, sum_redeemed;
+	/* STATS */
+	uint64_t members, ids, events, memory;
+};
+
+void query_free(struct query *query);
+
+/* A change of configuration, or a question to the catalog.  The texts and the body are borrowed from the request. */
+enum catalog_verb { CATALOG_CREATE, CATALOG_PATCH, CATALOG_REMOVE, CATALOG_GET, CATALOG_LIST };
+
+struct catalog_request {
+	struct message message;
+	enum catalog_verb verb;
+	const struct kind *kind;
+	struct str tenant;
+	uint64_t id;
+	yyjson_val *body;
+	struct catalog_filter filters[8];
+	size_t filter_count, limit, offset;
+	bool dry_run;
+	void *context;
+	/* the answer */
+	enum catalog_status status;
+	struct problem problem;        /* owned: problem_free */
+	struct buf json;               /* owned: the document, or the list */
+	size_t total;                  /* LIST */
+	uint64_t lsn;
+	/* handing the new view to every shard */
+	struct message views[SHARDS_MAX];
+	struct catalog_view *view;
+	atomic_uint waiting;
+};
+
+#endif

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/shard/state.h"
+
+#include "engine/base/assert.h"
+#include "engine/base/mem.h"
+
+void state_init(struct state *state, unsigned shard, unsigned shard_count)
+{
+	ASSERT(shard < shard_count && shard_count <= SHARDS_MAX);
+	*state = (struct state){ .shard = shard, .shard_count = shard_count };
+}
+
+void state_deinit(struct state *state)
+{
+	for (unsigned p = 0; p < PARTITION_COUNT; p++) {
+		for (uint32_t i = 0; i < state->members[p].capacity; i++)
+			if (state->members[p].entries[i].hash)
+				member_free((struct member *)(uintptr_t)state->members[p].entries[i].value);
+		table_free(&state->members[p]);
+		table_free(&state->ids[p]);
+	}
+	for (unsigned b = 0; b < TENANT_BUCKETS; b++)
+		while (state->tenants[b]) {
+			struct tenant *tenant = state->tenants[b];
+			state->tenants[b] = tenant->next;
+			for (unsigned g = 0; g < GROUP_COUNT; g++)
+				mem_free(tenant->slices[g]);
+			for (size_t i = 0; i < tenant->tag_count; i++)
+				mem_free((char *)(uintptr_t)tenant->tags[i].tag.ptr);
+			mem_free(tenant->tags);
+			mem_free((char *)(uintptr_t)tenant->name.ptr);
+			mem_free(tenant);
+		}
+}
+
+static uint64_t tenant_hash(struct str name)
+{
+	return hash_name(HASH_TENANT, (struct str){ "", 0 }, name);
+}
+
+struct tenant *state_tenant_find(const struct state *state, struct str name)
+{
+	uint64_t hash = tenant_hash(name);
+	struct tenant *tenant = state->tenants[hash % TENANT_BUCKETS];
+	while (tenant && !(tenant->hash == hash && str_eq(tenant->name, name)))
+		tenant = tenant->next;
+	return tenant;
+}
+
+struct tenant *state_tenant(struct state *state, struct str name)
+{
+	struct tenant *tenant = state_tenant_find(state, name);
+	if (tenant)
+		return tenant;
+	tenant = mem_zalloc(sizeof *tenant);
+	tenant->hash = tenant_hash(name);
+	tenant->name = (struct str){ mem_dup(name.ptr, name.len), name.len };
+	tenant->next = state->tenants[tenant->hash % TENANT_BUCKETS];
+	state->tenants[tenant->hash % TENANT_BUCKETS] = tenant;
+	return tenant;
+}
+
+struct member *state_member_find(const struct state *state, uint64_t hash, struct str tenant, struct str profile)
+{
+	const struct table *table = &state->members[partition_of(hash)];
+	for (struct table_entry *entry = table_find(table, hash, NULL); entry; entry = table_find(table, hash, entry)) {
+		struct member *member = (struct member *)(uintptr_t)entry->value;
+		if (str_eq(member_profile(member), profile) && str_eq(member->tenant->name, tenant))
+			return member;
+	}
+	return NULL;
+}
+
+struct table_entry *state_id_find(const struct state *state, uint64_t id_hash, uint64_t ignored_lsn)
+{
+	const struct table *table = &state->ids[partition_of(id_hash)];
+	struct table_entry *entry = table_find(table, id_hash, NULL);
+	while (entry && ignored_lsn && entry->value == ignored_lsn)
+		entry = table_find(table, id_hash, entry);
+	return entry;
+}
+
+uint64_t state_memory(const struct state *state)
+{
+	uint64_t sum = state->bytes;
+	for (unsigned p = 0; p < PARTITION_COUNT; p++)
+		sum += table_bytes(&state->members[p]) + table_bytes(&state->ids[p]);
+	return sum;
+}
+
+static struct slice *slice_of(struct tenant *tenant, unsigned partition)
+{
+	struct slice **slice = &tenant->slices[group_of(partition)];
+	if (!*slice)
+		*slice = mem_zalloc(sizeof **slice);
+	return *slice;
+}
+
+static struct member *member_of(struct state *state, unsigned partition, struct str tenant_name, struct str profile,
+				int64_t now_ms)
+{
+	uint64_t hash = hash_name(HASH_MEMBER, tenant_name, profile);
+	struct member *member = state_member_find(state, hash, tenant_name, profile);
+	ASSERT(partition_of(hash) == partition);
+	if (member)
+		return member;
+	struct tenant *tenant = state_tenant(state, tenant_name);
+	member = member_new(tenant, hash, profile, now_ms);
+	table_insert(&state->members[partition], hash, (uint64_t)(uintptr_t)member);
+	slice_of(tenant, partition)->member_count++;
+	state->member_total++;
+	state->bytes += sizeof *member + profile.len + 48;
+	return member;
+}
+
+static void tag_counted(struct tenant *tenant, struct str tag, int change)
+{
+	size_t low = 0, high = tenant->tag_count;
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		if (str_cmp(tenant->tags[middle].tag, tag) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	bool known = low < tenant->tag_count && str_eq(tenant->tags[low].tag, tag);
+	if (known) {
+		ASSERT(change > 0 || tenant->tags[low].members > 0);
+		tenant->tags[low].members += (uint64_t)(int64_t)change;
+		if (tenant->tags[low].members)
+			return;
+		mem_free((char *)(uintptr_t)tenant->tags[low].tag.ptr);
+		memmove(tenant->tags + low, tenant->tags + low + 1, (tenant->tag_count - low - 1) * sizeof *tenant->tags);
+		tenant->tag_count--;
+		return;
+	}
+	ASSERT(change > 0);
+	tenant->tags = mem_realloc(tenant->tags, (tenant->tag_count + 1) * sizeof *tenant->tags);
+	memmove(tenant->tags + low + 1, tenant->tags + low, (tenant->tag_count - low) * sizeof *tenant->tags);
+	tenant->tags[low] = (struct tag_count){ { mem_dup(tag.ptr, tag.len), tag.len }, 1 };
+	tenant->tag_count++;
+}
+
+static void effect_apply(struct state *state, struct member *member, struct slice *slice, const struct effect_view *effect)
+{
+	switch ((enum effect_type)effect->head.type) {
+	case EFFECT_EARN:
+		member->points += effect->head.points;
+		member->lifetime_points += effect->head.points;
+		member->status_points += effect->head.points;
+		slice->liability -= effect->head.points;
+		ASSERT(member->points == effect->head.balance);
+		break;
+	case EFFECT_BURN:
+		member->points -= effect->head.points;
+		slice->redeemed += effect->head.points;
+		ASSERT(member->points == effect->head.balance && member->points >= 0);
+		break;
+	case EFFECT_STATUS: member_set_status(member, effect->text); break;
+	case EFFECT_TAG:
+		if (member_add_tag(member, effect->text)) {
+			tag_counted(member->tenant, effect->text, 1);
+			state->bytes += effect->text.len + 32;
+		}
+		break;
+	case EFFECT_STATUS_POINTS_RESET: member->status_points = 0; break;
+	case EFFECT_NONE: break;
+	}
+}
+
+static struct member *event_apply(struct state *state, const struct event_view *event, uint64_t lsn)
+{
+	struct member *member = member_of(state, event->head.head.partition, event->tenant, event->profile,
+					  event->head.time_ms);
+	struct slice *slice = slice_of(member->tenant, event->head.head.partition);
+	const unsigned char *at = event->executions;
+	for (unsigned i = 0; i < event->execution_count; i++) {
+		struct execution_view execution;
+		execution_next(&at, &execution);
+		const unsigned char *effects = execution.effects;
+		for (unsigned e = 0; e < execution.head.effect_count; e++) {
+			struct effect_view effect;
+			effect_next(&effects, &effect);
+			effect_apply(state, member, slice, &effect);
+		}
+	}
+	ASSERT(member->points == event->head.points);
+	member->event_count++;
+	member->active_ms = event->head.time_ms;
+	member->last_lsn = lsn;
+	slice->last_lsn = lsn;
+	slice->event_count++;
+	state->event_total++;
+	return member;
+}
+
+static struct member *customer_apply(struct state *state, const struct customer_view *customer, uint64_t lsn)
+{
+	struct member *member = member_of(state, customer->head.head.partition, customer->tenant, customer->profile,
+					  customer->head.time_ms);
+	const unsigned char *at = customer->tags;
+	for (size_t i = 0; i < member->tag_count; i++)
+		tag_counted(member->tenant, member->tags[i], -1);
+	member_clear_tags(member);
+	for (unsigned i = 0; i < customer->head.tag_count; i++) {
+		struct str tag = tag_next(&at);
+		if (member_add_tag(member, tag))
+			tag_counted(member->tenant, tag, 1);
+	}
+	state->bytes += customer->attributes.len;
+	member_set_status(member, customer->status);
+	member_set_attributes(member, customer->attributes);
+	member->last_lsn = lsn;
+	return member;
+}
+
+struct member *state_apply(struct state *state, const unsigned char *record, size_t len, uint64_t lsn, bool live,
+			   bool *broken)
+{
+	struct record_head head;
+	*broken = false;
+	if (!record_head_read(record, len, &head)) {
+		*broken = true;
+		return NULL;
+	}
+	if (head.type == RECORD_EVENT) {
+		struct event_view event;
+		if (!event_view_read(record, len, &event)) {
+			*broken = true;
+			return NULL;
+		}
+		unsigned id_partition = partition_of(event.head.id_hash);
+		if (!live && state_owns(state, id_partition)) {
+			table_insert(&state->ids[id_partition], event.head.id_hash, lsn);
+			state->id_total++;
+		}
+		return state_owns(state, head.partition) ? event_apply(state, &event, lsn) : NULL;
+	}
+	if (head.type == RECORD_CUSTOMER) {
+		struct customer_view customer;
+		if (!customer_view_read(record, len, &customer)) {
+			*broken = true;
+			return NULL;
+		}
+		return state_owns(state, head.partition) ? customer_apply(state, &customer, lsn) : NULL;
+	}
+	return NULL;                   /* the catalog's records belong to the catalog */
+}
+
+void state_sums(const struct state *state, const struct tenant *tenant, __int128 *members, __int128 *liability,
+		__int128 *redeemed)
+{
+	*members = *liability = *redeemed = 0;
+	for (unsigned g = 0; g < GROUP_COUNT; g++)
+		if (tenant->slices[g]) {
+			*liability += tenant->slices[g]->liability;
+			*redeemed += tenant->slices[g]->redeemed;
+		}
+	for (unsigned p = 0; p < PARTITION_COUNT; p++)
+		for (uint32_t i = 0; i < state->members[p].capacity; i++) {
+			const struct member *member = (const struct member *)(uintptr_t)state->members[p].entries[i].value;
+			if (state->members[p].entries[i].hash && member->tenant == tenant)
+				*members += member->points;
+		}
+}
+
+void state_dump(const struct state *state, struct buf *out)
+{
+	for (unsigned p = 0; p < PARTITION_COUNT; p++)
+		for (uint32_t i = 0; i < state->members[p].capacity; i++) {
+			const struct member *member = (const struct member *)(uintptr_t)state->members[p].entries[i].value;
+			if (!state->members[p].entries[i].hash)
+				continue;
+			buf_lit(out, "member ");
+			buf_json_text(out, member->tenant->name);
+			buf_char(out, ' ');
+			buf_json_text(out, member_profile(member));
+			buf_printf(out, " points %lld status_points %lld lifetime %lld events %u created %lld active %lld status ",
+				   (long long)member->points, (long long)member->status_points,
+				   (long long)member->lifetime_points, member->event_count,
+				   (long long)member->created_ms, (long long)member->active_ms);
+			buf_json_text(out, member_status(member));
+			for (size_t t = 0; t < member->tag_count; t++) {
+				buf_lit(out, " tag ");
+				buf_json_text(out, member->tags[t]);
+			}
+			buf_char(out, ' ');
+			buf_str(out, member_attributes(member));
+			buf_printf(out, " lsn %llu\n", (unsigned long long)member->last_lsn);
+		}
+}

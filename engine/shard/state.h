@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+/* state.h - all that one shard owns: members, event ids, tenants with their slices; and apply, the only way to change it.
+ *
+ * The live path, recovery and the checker call the same state_apply with the same records.
+ *
+ *     ids       partition_of(hash(tenant, event id))  ->  LSN of the event, or IN_FLIGHT while its first arrival runs
+ *     members   partition_of(hash(tenant, profile))   ->  struct member
+ *     slices    (tenant, group of the member)         ->  this group's part of the tenant's accounts
+ *
+ * Invariant (L3): per tenant, members' points + liability + redeemed sum to zero after every frame.
+ *
+ * Runs on: the shard's thread.
+ */
+#ifndef ENGINE_SHARD_STATE_H
+#define ENGINE_SHARD_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/base/buf.h"
+#include "engine/base/hash.h"
+#include "engine/base/table.h"
+#include "engine/event/record.h"
+#include "engine/member/member.h"
+
+struct catalog_view;
+
+/* This group's part of a tenant's accounts, credits minus debits. */
+struct slice {
+	uint64_t last_lsn;             /* newest event of the tenant in this group; 0: none */
+	uint64_t event_count, member_count;
+	__int128 liability, redeemed;
+};
+
+struct tag_count {
+	struct str tag;                /* owned */
+	uint64_t members;
+};
+
+struct tenant {
+	struct tenant *next;           /* in the bucket */
+	uint64_t hash;
+	struct str name;               /* owned */
+	const struct catalog_view *view;       /* NULL: nothing is configured; counted reference */
+	struct slice *slices[GROUP_COUNT];     /* owned; NULL until the group meets the tenant */
+	struct tag_count *tags;        /* owned; sorted; members that carry each tag */
+	size_t tag_count;
+};
+
+enum { TENANT_BUCKETS = 256 };
+#define ID_IN_FLIGHT (UINT64_C(1) << 63)
+
+struct state {
+	unsigned shard, shard_count;
+	struct table members[PARTITION_COUNT];         /* only owned partitions are used */
+	struct table ids[PARTITION_COUNT];
+	struct tenant *tenants[TENANT_BUCKETS];
+	uint64_t member_total, id_total, event_total;
+	uint64_t bytes;                /* estimate of what members take; ids are counted from their tables */
+};
+
+void state_init(struct state *state, unsigned shard, unsigned shard_count);
+void state_deinit(struct state *state);
+
+static inline bool state_owns(const struct state *state, unsigned partition)
+{
+	return shard_of(partition, state->shard_count) == state->shard;
+}
+
+struct tenant *state_tenant(struct state *state, struct str name);         /* made if it is new */
+struct tenant *state_tenant_find(const struct state *state, struct str name);
+struct member *state_member_find(const struct state *state, uint64_t hash, struct str tenant, struct str profile);
+struct table_entry *state_id_find(const struct state *state, uint64_t id_hash, uint64_t ignored_lsn);
+uint64_t state_memory(const struct state *state);          /* bytes, estimate */
+
+/* Applies one record at its LSN.  At replay (`live` false) a shard is shown every record and takes what it owns: the member's
+ * part, the id's part, or neither.  Live, ids are marked by the claim instead.  Returns the member it changed, or NULL.
+ * A record that cannot be read is a bug or damage that the checksum did not catch: *broken is set and nothing changes. */
+struct member *state_apply(struct state *state, const unsigned char *record, size_t len, uint64_t lsn, bool live,
+			   bool *broken);
+
+/* Sums of one tenant over this shard: members' points and both accounts; for L3. */
+void state_sums(const struct state *state, const struct tenant *tenant, __int128 *members, __int128 *liability,
+		__int128 *redeemed);
+
+/* Canonical text of this shard's members, one line each, appended unsorted; the caller sorts lines of all shards. */
+void state_dump(const struct state *state, struct buf *out);
+
+#endif
