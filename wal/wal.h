@@ -60,7 +60,7 @@ struct wal_options {
 struct wal;                            /* opaque */
 struct wal_producer;                   /* opaque; one a shard */
 
-/* Reads one frame during recovery, in LSN order.  `context` as given.  Return false to stop (a bug: the log is refused). */
+/* Reads one frame, in LSN order: wal_open gives frames of kind RECORDS only, wal_verify every kind.  `context` as given.  Return false to stop (a bug: the log is refused). */
 typedef bool wal_replay_fn(void *context, const struct wal_frame *frame);
 
 /* Opens the log for writing: finds the newest segment, replays every frame from `from` (0: from the beginning) through
@@ -71,10 +71,12 @@ struct wal *wal_open(const struct wal_options *options, uint64_t from, wal_repla
 void wal_close(struct wal *wal);       /* appends the mark, makes all durable, closes */
 
 struct wal_producer *wal_producer_at(struct wal *wal, unsigned index);
+uint32_t wal_frame_max(const struct wal *wal);     /* the greatest `bound` that wal_credit takes, in body bytes */
 
 enum wal_room { WAL_ROOM, WAL_RING_FULL, WAL_DISK_FULL };
 
-/* Sets aside room for one frame of at most `bound` body bytes.  WAL_RING_FULL: try again after a step; WAL_DISK_FULL: refuse
+/* Sets aside room for one frame of at most `bound` body bytes.  WAL_RING_FULL: try again after a step (also said while the
+ * next segment is still being made, and now and then when two ask at once: never count it as an error); WAL_DISK_FULL: refuse
  * the write.  A producer holds at most one credit; it ends with wal_append or wal_credit_drop. */
 enum wal_room wal_credit(struct wal_producer *producer, uint32_t bound);
 void wal_credit_drop(struct wal_producer *producer);
@@ -93,7 +95,7 @@ uint64_t wal_durable(const struct wal *wal);       /* all bytes below it are on 
 uint64_t wal_appended(const struct wal *wal);      /* all bytes taken */
 uint64_t wal_first(const struct wal *wal);         /* oldest LSN still on disk */
 uint32_t wal_epoch(const struct wal *wal);
-int64_t wal_last_time(const struct wal *wal);      /* time_ms of the last replayed frame; 0 for a new log */
+int64_t wal_last_time(const struct wal *wal);      /* the greatest time_ms found when it was opened; 0 for a new log */
 bool wal_disk_full(const struct wal *wal);
 
 /* Copies `size` bytes at `lsn` into `out`, from the ring while they are there, else from the segment.  Everything asked for

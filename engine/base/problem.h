@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "engine/base/fault.h"
+#include "engine/base/str.h"
 
 struct problem {
 	int status;                    /* HTTP status; 0 while there is none */
@@ -18,6 +19,16 @@ struct problem {
 	char detail[256];              /* one sentence; UTF-8, possibly cut */
 	struct faults faults;          /* owned; empty where the document as such is fine */
 };
+
+/* How many bytes of a text fit into `max` without cutting a character in two; for "%.*s". */
+static inline int text_cut(struct str text, size_t max)
+{
+	size_t len = text.len;
+	if (len > max)
+		for (len = max; len && ((unsigned char)text.ptr[len] & 0xC0) == 0x80; len--)
+			;
+	return (int)len;
+}
 
 /* Sets status, code and detail unless there is a problem already.  `code` must be constant text. */
 __attribute__((format(printf, 4, 5)))
@@ -33,13 +44,7 @@ static inline void problem_set(struct problem *problem, int status, const char *
 	va_end(args);
 	if (len < (int)sizeof problem->detail)
 		return;
-	/* Cut: never in the middle of a character. */
-	size_t end = sizeof problem->detail - 1;
-	while (end && ((unsigned char)problem->detail[end - 1] & 0xC0) == 0x80)
-		end--;
-	if (end && (unsigned char)problem->detail[end - 1] >= 0xC0)
-		end--;
-	problem->detail[end] = '\0';
+	problem->detail[text_cut((struct str){ problem->detail, sizeof problem->detail - 1 }, sizeof problem->detail - 2)] = '\0';
 }
 
 static inline void problem_free(struct problem *problem)        /* and back to empty */

@@ -13,7 +13,7 @@
 
 #include "engine/base/fault.h"
 
-enum { SCHEMA_DEPTH_MAX = 64, SCHEMA_STEPS_MAX = 100000, SCHEMA_NODES_MAX = 4096, SCHEMA_PATTERN_MAX = 256 };
+enum { SCHEMA_DEPTH_MAX = 64, SCHEMA_STEPS_MAX = 1000000, SCHEMA_NODES_MAX = 4096, SCHEMA_PATTERN_MAX = 256 };
 
 struct schema;                         /* immutable; may be shared between threads; opaque */
 

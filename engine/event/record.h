@@ -7,7 +7,7 @@
  *   EVENT            the struct event_head below, then the texts tenant, profile, event type, event id, source, payload,
  *                    then the executions, each an execution_head with its effects and an error text
  *   CUSTOMER         the struct customer_head below, then tenant, profile, status, attributes (JSON object), tags
- *   CATALOG          u64 0, then a catalog change as engine/catalog encodes it
+ *   CATALOG          u64 length, then a catalog change of that length as engine/catalog encodes it
  *
  * A record holds effects: replaying it needs no rule, no clock and no luck.  prev_member and prev_slice are LSNs: they chain
  * a member's history and a tenant's events of one group backwards through the log.

@@ -82,10 +82,20 @@ struct table_entry *state_id_find(const struct state *state, uint64_t id_hash, u
 
 uint64_t state_memory(const struct state *state)
 {
-	uint64_t sum = state->bytes;
-	for (unsigned p = 0; p < PARTITION_COUNT; p++)
-		sum += table_bytes(&state->members[p]) + table_bytes(&state->ids[p]);
-	return sum;
+	return state->bytes;
+}
+
+static void counted_insert(struct state *state, struct table *table, uint64_t hash, uint64_t value)
+{
+	size_t before = table_bytes(table);
+	table_insert(table, hash, value);
+	state->bytes += table_bytes(table) - before;
+}
+
+void state_id_insert(struct state *state, uint64_t id_hash, uint64_t lsn)
+{
+	counted_insert(state, &state->ids[partition_of(id_hash)], id_hash, lsn);
+	state->id_total++;
 }
 
 static struct slice *slice_of(struct tenant *tenant, unsigned partition)
@@ -106,7 +116,7 @@ static struct member *member_of(struct state *state, unsigned partition, struct 
 		return member;
 	struct tenant *tenant = state_tenant(state, tenant_name);
 	member = member_new(tenant, hash, profile, now_ms);
-	table_insert(&state->members[partition], hash, (uint64_t)(uintptr_t)member);
+	counted_insert(state, &state->members[partition], hash, (uint64_t)(uintptr_t)member);
 	slice_of(tenant, partition)->member_count++;
 	state->member_total++;
 	state->bytes += sizeof *member + profile.len + 48;
@@ -230,10 +240,8 @@ struct member *state_apply(struct state *state, const unsigned char *record, siz
 			return NULL;
 		}
 		unsigned id_partition = partition_of(event.head.id_hash);
-		if (!live && state_owns(state, id_partition)) {
-			table_insert(&state->ids[id_partition], event.head.id_hash, lsn);
-			state->id_total++;
-		}
+		if (!live && state_owns(state, id_partition))
+			state_id_insert(state, event.head.id_hash, lsn);
 		return state_owns(state, head.partition) ? event_apply(state, &event, lsn) : NULL;
 	}
 	if (head.type == RECORD_CUSTOMER) {

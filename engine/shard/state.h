@@ -56,7 +56,7 @@ struct state {
 	struct table ids[PARTITION_COUNT];
 	struct tenant *tenants[TENANT_BUCKETS];
 	uint64_t member_total, id_total, event_total;
-	uint64_t bytes;                /* estimate of what members take; ids are counted from their tables */
+	uint64_t bytes;                /* what members (estimated) and the tables take */
 };
 
 void state_init(struct state *state, unsigned shard, unsigned shard_count);
@@ -71,6 +71,7 @@ struct tenant *state_tenant(struct state *state, struct str name);         /* ma
 struct tenant *state_tenant_find(const struct state *state, struct str name);
 struct member *state_member_find(const struct state *state, uint64_t hash, struct str tenant, struct str profile);
 struct table_entry *state_id_find(const struct state *state, uint64_t id_hash, uint64_t ignored_lsn);
+void state_id_insert(struct state *state, uint64_t id_hash, uint64_t lsn);
 uint64_t state_memory(const struct state *state);          /* bytes, estimate */
 
 /* Applies one record at its LSN.  At replay (`live` false) a shard is shown every record and takes what it owns: the member's

@@ -47,22 +47,42 @@ struct http_options {
 	uint64_t body_max;             /* bytes; default 16 MiB */
 	/* Called for each complete request; the handler answers now or later with http_respond.  Returning does not answer. */
 	void (*on_request)(void *context, struct http_request *request);
+	/* May be NULL.  Called by http_respond when output became available outside of http_session_feed and _output. */
+	void (*on_ready)(void *context, struct http_session *session);
+	/* May be NULL.  Called by http_respond for each answer, refusals included, before the request goes (for metrics). */
+	void (*on_answered)(void *context, const struct http_request *request, int status);
 	void *context;
 };
+
+enum http_phase { HTTP_IDLE, HTTP_IN_HEAD, HTTP_IN_BODY };   /* what of a request has been received so far */
 
 struct http_session *http_session_new(const struct http_options *options);
 void http_session_free(struct http_session *session);      /* outstanding requests are freed with it: see http_session_detach */
 
-/* Feeds received bytes.  Returns false when the connection must close after what is in the output has been sent.  An error
- * response (problem document) has then been queued behind the earlier ones. */
+/* The connection is gone.  Nothing is called back any more; http_respond drops its answer, and the session frees itself with
+ * the last outstanding one (at once where there is none). */
+void http_session_detach(struct http_session *session);
+void *http_session_user(const struct http_session *session);               /* the owner's own; NULL at first */
+void http_session_set_user(struct http_session *session, void *user);
+
+/* The Date header of this thread's responses; call it once a second.  Without it no Date is sent. */
+void http_set_date(int64_t unix_seconds);
+
+/* Feeds received bytes.  Returns false when no more input is taken: the connection must close when http_session_done holds
+ * and the output has been sent.  On an error the response (problem document) has been queued behind the earlier ones. */
 bool http_session_feed(struct http_session *session, const char *bytes, size_t len);
 bool http_session_wants_read(const struct http_session *session);
 size_t http_session_outstanding(const struct http_session *session);       /* requests not yet answered */
 /* True when everything was answered and the peer or we asked to close. */
 bool http_session_done(const struct http_session *session);
 void http_session_shutdown(struct http_session *session);  /* finish what is outstanding, answer "Connection: close" */
+void http_session_end(struct http_session *session);       /* the peer sends no more: a half-received request is dropped */
+void http_session_timeout(struct http_session *session);   /* the peer is too slow: 408 behind the earlier answers, close */
+enum http_phase http_session_phase(const struct http_session *session);
+bool http_session_refused(const struct http_session *session);             /* ended by an error: input may be unread */
 
-/* Moves ready response bytes (in order) to `out`. Returns the bytes moved. */
+/* Moves ready response bytes (in order) to `out`. Returns the bytes moved.  Input that waited for room in the pipeline is
+ * taken up again here, so on_request may be called. */
 size_t http_session_output(struct http_session *session, struct buf *out);
 
 /* Answers a request; the request is gone afterwards.  `headers` is NULL or "Name: value\r\n" lines.  HEAD gets the length
@@ -83,7 +103,8 @@ bool http_request_has_header(const struct http_request *request, const char *nam
 bool http_query_get(struct str query, const char *name, struct buf *out, bool *bad);
 bool http_percent_decode(struct str text, bool plus_is_space, struct buf *out);            /* false: malformed, or NUL */
 
-/* Splits multipart/form-data: finds the part named `name` (or the first file part).  False: not multipart or malformed. */
+/* Splits multipart/form-data: finds the part named `name` (or the first file part).  False: not multipart, malformed, or
+ * there is no such part. */
 bool http_multipart_find(struct str content_type, struct str body, const char *name, struct str *part);
 
 #endif

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/shard/batch.h"
+
+#include "engine/base/mem.h"
+
+void batch_init(struct batch *batch, unsigned shard_count)
+{
+	batch->shard_count = shard_count;
+	batch->parts = mem_zalloc(shard_count * sizeof *batch->parts);
+	for (unsigned s = 0; s < shard_count; s++) {
+		batch->parts[s].batch = batch;
+		batch->parts[s].message.owner = batch;
+		batch->parts[s].message.shard = s;
+	}
+	batch->done.owner = batch;
+}
+
+void batch_free(struct batch *batch)
+{
+	for (uint32_t r = 0; r < batch->row_count; r++)
+		if (batch->rows[r].problem) {
+			problem_free(batch->rows[r].problem);
+			mem_free(batch->rows[r].problem);
+			batch->rows[r].problem = NULL;
+		}
+	for (unsigned s = 0; s < batch->shard_count; s++)
+		buf_free(&batch->parts[s].frames);
+	mem_free(batch->parts);
+	batch->parts = NULL;
+}
+
+struct problem *row_refuse(struct row *row)
+{
+	row->result = ROW_REFUSED;
+	if (!row->problem)
+		row->problem = mem_zalloc(sizeof *row->problem);
+	return row->problem;
+}
+
+void query_free(struct query *query)
+{
+	buf_free(&query->status);
+	buf_free(&query->attributes);
+	buf_free(&query->tags_json);
+	buf_free(&query->tags);
+}

@@ -1,0 +1,638 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/shard/shard.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/mem.h"
+#include "engine/event/ingest.h"
+
+/* A frame of several rows ends at about this size, so that a big batch shares the log with others. */
+enum { CHUNK_BYTES = 256 * 1024, ROUNDS_SPIN = 64 };
+
+/* While a chunk is decided its LSN is not known: actors hold this bit and the offset in the chunk instead. */
+#define PROVISIONAL (UINT64_C(1) << 63)
+
+static void batch_next(struct batch *batch, enum message_kind finished, struct shard *shard, const struct env *env);
+
+void shard_init(struct shard *shard, unsigned index, unsigned count, const struct env *env, struct catalog *catalog)
+{
+	*shard = (struct shard){ .env = env, .catalog = catalog };
+	state_init(&shard->state, index, count);
+	shard->arena = rule_arena_new();
+	shard->queue_end = &shard->queue;
+	IMPLIES(index == CATALOG_SHARD, catalog != NULL);
+}
+
+void shard_deinit(struct shard *shard)
+{
+	for (unsigned b = 0; b < TENANT_BUCKETS; b++)
+		for (struct tenant *tenant = shard->state.tenants[b]; tenant; tenant = tenant->next)
+			view_unref((struct catalog_view *)(uintptr_t)tenant->view);
+	state_deinit(&shard->state);
+	rule_arena_free(shard->arena);
+	mem_free(shard->touched);
+}
+
+bool shard_post(struct shard *shard, struct message *message)
+{
+	struct message *head = atomic_load_explicit(&shard->mailbox, memory_order_relaxed);
+	atomic_fetch_add_explicit(&shard->depth, 1, memory_order_relaxed);
+	do
+		message->next = head;
+	while (!atomic_compare_exchange_weak_explicit(&shard->mailbox, &head, message, memory_order_acq_rel,
+						      memory_order_relaxed));
+	return head == NULL;
+}
+
+static void mailbox_take(struct shard *shard)
+{
+	struct message *newest = atomic_exchange_explicit(&shard->mailbox, NULL, memory_order_acq_rel), *oldest = NULL;
+	struct message *last = newest;
+	while (newest) {
+		struct message *next = newest->next;
+		newest->next = oldest;
+		oldest = newest;
+		newest = next;
+	}
+	if (!oldest)
+		return;
+	*shard->queue_end = oldest;
+	shard->queue_end = &last->next;
+}
+
+/* ---- the stages of a batch ------------------------------------------------------------------------------------------ */
+
+static bool stage_concerns(const struct batch *batch, const struct row *row, enum message_kind stage, unsigned *shard)
+{
+	unsigned count = batch->shard_count;
+	if (row->result != ROW_OPEN && stage != MESSAGE_RESOLVE)
+		return false;
+	switch (stage) {
+	case MESSAGE_EXISTS:
+		*shard = shard_of(row->member_partition, count);
+		return true;
+	case MESSAGE_CLAIM:
+		*shard = shard_of(row->id_partition, count);
+		return row->kind == ROW_EVENT && !(row->flags & ROW_CLAIMED);
+	case MESSAGE_DECIDE:
+		*shard = shard_of(row->member_partition, count);
+		return !(row->flags & ROW_RETRY);
+	case MESSAGE_RESOLVE:
+		*shard = shard_of(row->id_partition, count);
+		return row->flags & ROW_CLAIMED;
+	default: return false;
+	}
+}
+
+/* Posts a stage to every shard that has rows in it.  False if none has. */
+static bool stage_post(struct batch *batch, enum message_kind stage, struct shard *here, const struct env *env)
+{
+	unsigned concerned = 0, shard, last = 0;
+	for (unsigned s = 0; s < batch->shard_count; s++)
+		batch->parts[s].concerned = false;
+	for (uint32_t r = 0; r < batch->row_count; r++) {
+		if (!stage_concerns(batch, &batch->rows[r], stage, &shard) || batch->parts[shard].concerned)
+			continue;
+		batch->parts[shard].concerned = true;
+		batch->parts[shard].message.kind = stage;
+		batch->parts[shard].next_row = 0;
+		last = shard;
+		if (++concerned == batch->shard_count)
+			break;
+	}
+	if (!concerned)
+		return false;
+	atomic_store(&batch->waiting, concerned);
+	if (concerned == 1 && here && here->state.shard == last) {
+		/* Straight on, without a turn through the mailbox: in front of the queue, so that order is kept. */
+		struct message *message = &batch->parts[last].message;
+		message->next = here->queue;
+		if (!here->queue)
+			here->queue_end = &message->next;
+		here->queue = message;
+		atomic_fetch_add_explicit(&here->depth, 1, memory_order_relaxed);
+		return true;
+	}
+	/* After the last post the batch may be gone: decide beforehand who is concerned. */
+	bool mine[SHARDS_MAX];
+	unsigned count = batch->shard_count;
+	struct part *parts = batch->parts;
+	for (unsigned s = 0; s < count; s++)
+		mine[s] = parts[s].concerned;
+	for (unsigned s = 0; s < count; s++)
+		if (mine[s])
+			env->post(env->context, s, &parts[s].message);
+	return true;
+}
+
+static void batch_finish(struct batch *batch, const struct env *env)
+{
+	uint64_t wait = 0;
+	for (unsigned s = 0; s < batch->shard_count; s++)
+		if (batch->parts[s].message.wait_lsn > wait)
+			wait = batch->parts[s].message.wait_lsn;
+	batch->done.wait_lsn = wait;
+	env->done(env->context, &batch->done);
+}
+
+static bool any_retry(struct batch *batch)
+{
+	bool any = false;
+	for (uint32_t r = 0; r < batch->row_count; r++)
+		if (batch->rows[r].result == ROW_OPEN && (batch->rows[r].flags & ROW_RETRY)) {
+			batch->rows[r].flags &= ~(unsigned)ROW_RETRY;
+			any = true;
+		}
+	return any;
+}
+
+/* The stage behind a finished one; empty stages are passed over. */
+static void batch_next(struct batch *batch, enum message_kind finished, struct shard *shard, const struct env *env)
+{
+	if (finished == MESSAGE_EXISTS && batch->missing) {
+		batch_finish(batch, env);
+		return;
+	}
+	if (finished < MESSAGE_CLAIM && stage_post(batch, MESSAGE_CLAIM, shard, env))
+		return;
+	if (finished < MESSAGE_DECIDE && stage_post(batch, MESSAGE_DECIDE, shard, env))
+		return;
+	if (finished < MESSAGE_RESOLVE && stage_post(batch, MESSAGE_RESOLVE, shard, env))
+		return;
+	if (any_retry(batch)) {
+		/* Through the mailbox, so that the one in flight gets its turn. */
+		batch->rounds++;
+		stage_post(batch, MESSAGE_CLAIM, NULL, env);
+		return;
+	}
+	batch_finish(batch, env);
+}
+
+void batch_start(struct batch *batch, const struct env *env)
+{
+	static_assert(MESSAGE_EXISTS < MESSAGE_CLAIM && MESSAGE_CLAIM < MESSAGE_DECIDE && MESSAGE_DECIDE < MESSAGE_RESOLVE,
+		      "stages run in this order");
+	if (batch->exists_first && stage_post(batch, MESSAGE_EXISTS, NULL, env))
+		return;
+	batch_next(batch, MESSAGE_EXISTS, NULL, env);
+}
+
+static void stage_finish(struct part *part, struct shard *shard)
+{
+	struct batch *batch = part->batch;
+	if (atomic_fetch_sub(&batch->waiting, 1) == 1)
+		batch_next(batch, part->message.kind, shard, shard->env);
+}
+
+static void run_exists(struct part *part, struct shard *shard)
+{
+	struct batch *batch = part->batch;
+	for (uint32_t r = 0; r < batch->row_count; r++) {
+		struct row *row = &batch->rows[r];
+		if (!state_owns(&shard->state, row->member_partition) || row->result != ROW_OPEN ||
+		    state_member_find(&shard->state, row->member_hash, row->tenant, row->profile))
+			continue;
+		problem_set(row_refuse(row), 404, "customer_unknown", "customer %.*s does not exist",
+			    (int)(row->profile.len < 100 ? row->profile.len : 100), row->profile.ptr);
+		__atomic_store_n(&batch->missing, true, __ATOMIC_RELAXED);
+	}
+}
+
+static void run_claim(struct part *part, struct shard *shard)
+{
+	struct batch *batch = part->batch;
+	struct state *state = &shard->state;
+	for (uint32_t r = 0; r < batch->row_count; r++) {
+		struct row *row = &batch->rows[r];
+		if (!state_owns(state, row->id_partition) || row->kind != ROW_EVENT || row->result != ROW_OPEN ||
+		    (row->flags & ROW_CLAIMED))
+			continue;
+		struct table_entry *entry = state_id_find(state, row->id_hash, row->ignored_lsn);
+		if (entry && entry->value == ID_IN_FLIGHT) {
+			row->flags |= ROW_RETRY;
+		} else if (entry) {
+			row->result = ROW_KNOWN;
+			row->lsn = entry->value;
+		} else if (shard->memory_limit && state->bytes > shard->memory_limit) {
+			problem_set(row_refuse(row), 507, "memory_full",
+				    "the memory for remembered ids and members is used up (--memory)");
+		} else if (!batch->dry_run) {
+			state_id_insert(state, row->id_hash, ID_IN_FLIGHT);
+			row->flags |= ROW_CLAIMED;
+		}
+	}
+}
+
+static void id_resolve(struct state *state, struct row *row)
+{
+	struct table_entry *entry = table_find(&state->ids[row->id_partition], row->id_hash, NULL);
+	while (entry && entry->value != ID_IN_FLIGHT)
+		entry = table_find(&state->ids[row->id_partition], row->id_hash, entry);
+	ASSERT(entry);
+	if (row->result == ROW_DONE) {
+		entry->value = row->lsn;
+	} else {
+		table_remove(&state->ids[row->id_partition], entry);
+		state->id_total--;
+	}
+	row->flags &= ~(unsigned)ROW_CLAIMED;
+}
+
+static void run_resolve(struct part *part, struct shard *shard)
+{
+	struct batch *batch = part->batch;
+	for (uint32_t r = 0; r < batch->row_count; r++)
+		if (state_owns(&shard->state, batch->rows[r].id_partition) && (batch->rows[r].flags & ROW_CLAIMED))
+			id_resolve(&shard->state, &batch->rows[r]);
+}
+
+static bool row_to_decide(const struct shard *shard, const struct row *row)
+{
+	/* Who owns a row is asked first: the other fields belong to the owner's thread. */
+	return state_owns(&shard->state, row->member_partition) && row->result == ROW_OPEN && !(row->flags & ROW_RETRY);
+}
+
+static void touch(struct shard *shard, struct member *member, struct slice *slice)
+{
+	if (shard->touched_count == shard->touched_cap) {
+		shard->touched_cap = shard->touched_cap ? shard->touched_cap * 2 : 64;
+		shard->touched = mem_realloc(shard->touched, shard->touched_cap * sizeof *shard->touched);
+	}
+	shard->touched[shard->touched_count++] = (struct touched){ member, slice };
+}
+
+static void decide_row(struct shard *shard, struct part *part, struct row *row, int64_t now_ms, size_t chunk_start)
+{
+	struct state *state = &shard->state;
+	struct tenant *tenant = state_tenant_find(state, row->tenant);
+	struct member *member = state_member_find(state, row->member_hash, row->tenant, row->profile);
+	const struct slice *slice = tenant ? tenant->slices[group_of(row->member_partition)] : NULL;
+	size_t offset = part->frames.len;
+	struct ingest context = { .arena = shard->arena, .now_ms = now_ms, .prev_slice = slice ? slice->last_lsn : 0 };
+	bool good = row->kind == ROW_EVENT
+			    ? ingest_decide(row, member, tenant ? tenant->view : NULL, &context, &part->frames)
+			    : customer_decide(row, member, now_ms, &part->frames);
+	if (!good) {
+		part->frames.len = offset;
+		return;
+	}
+	row->result = ROW_DONE;
+	row->record_offset = offset;
+	row->record_part = state->shard;
+	if (part->batch->dry_run)
+		return;
+	bool broken;
+	member = state_apply(state, (unsigned char *)part->frames.ptr + offset, part->frames.len - offset,
+			     PROVISIONAL | (offset - chunk_start), true, &broken);
+	ASSERT(member && !broken);
+	touch(shard, member, member->tenant->slices[group_of(row->member_partition)]);
+}
+
+static void prev_stamp(unsigned char *field, uint64_t base)
+{
+	uint64_t prev;
+	memcpy(&prev, field, sizeof prev);
+	if (prev & PROVISIONAL) {
+		prev = base + (prev & ~PROVISIONAL);
+		memcpy(field, &prev, sizeof prev);
+	}
+}
+
+/* The chunk is decided and applied: gives it its position, puts it into the log, tells the actors their LSNs. */
+static void chunk_append(struct shard *shard, struct part *part, uint32_t first, uint32_t behind, size_t chunk_start,
+			 int64_t now_ms)
+{
+	const struct env *env = shard->env;
+	struct batch *batch = part->batch;
+	unsigned char *frames = (unsigned char *)part->frames.ptr, *body;
+	uint32_t size = (uint32_t)(part->frames.len - chunk_start);
+	uint64_t base = env->log_begin(env->context, shard->state.shard, size, &body);
+	size_t touched = 0;
+	for (uint32_t r = first; r < behind; r++) {
+		struct row *row = &batch->rows[r];
+		if (!state_owns(&shard->state, row->member_partition) || row->result != ROW_DONE || row->lsn)
+			continue;
+		unsigned char *record = frames + row->record_offset;
+		row->lsn = base + (row->record_offset - chunk_start);
+		prev_stamp(record + offsetof(struct event_head, prev_member), base);
+		struct touched *actors = &shard->touched[touched++];
+		actors->member->last_lsn = row->lsn;
+		if (row->kind == ROW_EVENT) {
+			prev_stamp(record + offsetof(struct event_head, prev_slice), base);
+			actors->slice->last_lsn = row->lsn;
+		}
+	}
+	ASSERT(touched == shard->touched_count);
+	static_assert(offsetof(struct event_head, prev_member) == offsetof(struct customer_head, prev_member), "layout");
+	memcpy(body, frames + chunk_start, size);
+	uint64_t end = env->log_publish(env->context, shard->state.shard, now_ms, hash_bytes(body, size));
+	for (uint32_t r = first; r < behind; r++) {
+		struct row *row = &batch->rows[r];
+		if (state_owns(&shard->state, row->member_partition) && row->result == ROW_DONE && row->lsn >= base)
+			row->end_lsn = end;
+	}
+	shard->appended_lsn = end;
+	part->message.wait_lsn = end;
+}
+
+/* Decides the rows of this shard, chunk by chunk.  False: waits for room in the log; part->next_row remembers where. */
+static bool run_decide(struct part *part, struct shard *shard)
+{
+	struct batch *batch = part->batch;
+	const struct env *env = shard->env;
+	while (part->next_row < batch->row_count) {
+		uint32_t first = part->next_row, behind = first, rows = 0;
+		uint64_t bound = 0;
+		for (; behind < batch->row_count; behind++) {
+			struct row *row = &batch->rows[behind];
+			if (!row_to_decide(shard, row))
+				continue;
+			const struct tenant *tenant = state_tenant_find(&shard->state, row->tenant);
+			uint64_t need = row->kind == ROW_EVENT
+						? ingest_bound(row, tenant ? tenant->view : NULL)
+						: customer_bound(row, state_member_find(&shard->state, row->member_hash,
+											row->tenant, row->profile));
+			if (need > env->log_frame_max) {
+				problem_set(row_refuse(row), 413, "event_too_large",
+					    "with its rules' results this row may take %llu bytes; one record is bounded by %u",
+					    (unsigned long long)need, env->log_frame_max);
+				continue;
+			}
+			if (rows && (bound + need > CHUNK_BYTES || bound + need > env->log_frame_max))
+				break;
+			bound += need;
+			rows++;
+		}
+		if (rows && !batch->dry_run) {
+			enum env_room room = env->log_credit(env->context, shard->state.shard, (uint32_t)bound);
+			if (room == ENV_WAIT)
+				return false;
+			if (room == ENV_DISK_FULL) {
+				for (uint32_t r = first; r < behind; r++)
+					if (row_to_decide(shard, &batch->rows[r]))
+						problem_set(row_refuse(&batch->rows[r]), 507, "disk_full",
+							    "the disk is full: nothing was written; try again when there is room");
+				rows = 0;
+			}
+		}
+		int64_t now_ms = env->now_ms(env->context);
+		size_t chunk_start = part->frames.len;
+		shard->touched_count = 0;
+		for (uint32_t r = first; rows && r < behind; r++)
+			if (row_to_decide(shard, &batch->rows[r]))
+				decide_row(shard, part, &batch->rows[r], now_ms, chunk_start);
+		if (rows && !batch->dry_run) {
+			ASSERT(part->frames.len - chunk_start <= bound);
+			if (part->frames.len > chunk_start)
+				chunk_append(shard, part, first, behind, chunk_start, now_ms);
+			else
+				env->log_credit_drop(env->context, shard->state.shard);
+		}
+		for (uint32_t r = first; r < behind; r++) {
+			struct row *row = &batch->rows[r];
+			if (state_owns(&shard->state, row->member_partition) && state_owns(&shard->state, row->id_partition) &&
+			    row->result != ROW_OPEN && (row->flags & ROW_CLAIMED))
+				id_resolve(&shard->state, row);
+		}
+		part->next_row = behind;
+	}
+	return true;
+}
+
+/* ---- questions ------------------------------------------------------------------------------------------------------- */
+
+static void query_member(const struct state *state, struct query *query)
+{
+	uint64_t hash = hash_name(HASH_MEMBER, query->tenant, query->profile);
+	const struct member *member = state_member_find(state, hash, query->tenant, query->profile);
+	query->found = member != NULL;
+	if (!member)
+		return;
+	query->last_lsn = member->last_lsn;
+	query->points = member->points;
+	query->status_points = member->status_points;
+	query->lifetime_points = member->lifetime_points;
+	query->created_ms = member->created_ms;
+	query->active_ms = member->active_ms;
+	query->event_count = member->event_count;
+	buf_str(&query->status, member_status(member));
+	buf_str(&query->attributes, member_attributes(member));
+	buf_char(&query->tags_json, '[');
+	for (size_t i = 0; i < member->tag_count; i++) {
+		if (i)
+			buf_char(&query->tags_json, ',');
+		buf_json_text(&query->tags_json, member->tags[i]);
+	}
+	buf_char(&query->tags_json, ']');
+}
+
+static void query_tenant(const struct state *state, struct query *query)
+{
+	const struct tenant *tenant = state_tenant_find(state, query->tenant);
+	query->found = tenant != NULL;
+	if (!tenant)
+		return;
+	for (unsigned g = 0; g < GROUP_COUNT; g++)
+		if (tenant->slices[g])
+			query->slices[g] = (struct query_slice){ tenant->slices[g]->last_lsn, tenant->slices[g]->event_count };
+	for (size_t i = 0; i < tenant->tag_count; i++) {
+		uint16_t len = (uint16_t)tenant->tags[i].tag.len;
+		buf_bytes(&query->tags, &len, sizeof len);
+		buf_str(&query->tags, tenant->tags[i].tag);
+	}
+}
+
+static void run_query(struct shard *shard, struct query *query)
+{
+	switch (query->kind) {
+	case QUERY_MEMBER: query_member(&shard->state, query); break;
+	case QUERY_TENANT: query_tenant(&shard->state, query); break;
+	case QUERY_STATS:
+		query->members = shard->state.member_total;
+		query->ids = shard->state.id_total;
+		query->events = shard->state.event_total;
+		query->memory = state_memory(&shard->state);
+		break;
+	}
+	query->message.wait_lsn = shard->appended_lsn;
+	shard->env->done(shard->env->context, &query->message);
+}
+
+/* ---- configuration ---------------------------------------------------------------------------------------------------- */
+
+static bool catalog_write(struct shard *shard, struct catalog_request *request, struct catalog_change *change)
+{
+	const struct env *env = shard->env;
+	struct buf record = { 0 };
+	size_t start = record_begin(&record, RECORD_CATALOG, CATALOG_PARTITION);
+	uint64_t len = 0;
+	buf_bytes(&record, &len, sizeof len);
+	catalog_change_encode(change, &record);
+	len = record.len - sizeof(struct record_head) - sizeof len;
+	memcpy(record.ptr + sizeof(struct record_head), &len, sizeof len);
+	uint32_t size = record_end(&record, start);
+	enum env_room room = size > env->log_frame_max ? ENV_DISK_FULL : env->log_credit(env->context, shard->state.shard, size);
+	if (room == ENV_WAIT) {
+		buf_free(&record);
+		return false;
+	}
+	if (room == ENV_DISK_FULL) {
+		request->status = CATALOG_REFUSED;
+		problem_set(&request->problem, 507, "disk_full", "the disk is full: nothing was written");
+		buf_free(&record);
+		return true;
+	}
+	unsigned char *body;
+	request->lsn = env->log_begin(env->context, shard->state.shard, size, &body);
+	memcpy(body, record.ptr, size);
+	shard->appended_lsn = env->log_publish(env->context, shard->state.shard, change->time_ms, hash_bytes(body, size));
+	request->message.wait_lsn = shard->appended_lsn;
+	catalog_apply(shard->catalog, change, request->lsn);
+	buf_free(&record);
+	return true;
+}
+
+/* Every shard takes the new view before the change is answered. */
+static void view_hand_out(struct shard *shard, struct catalog_request *request)
+{
+	unsigned count = shard->state.shard_count;
+	const struct env *env = shard->env;
+	request->view = catalog_view_build(shard->catalog, request->tenant);
+	atomic_store(&request->waiting, count);
+	for (unsigned s = 0; s < count; s++) {
+		request->views[s] = (struct message){ .kind = MESSAGE_VIEW, .shard = s, .owner = request };
+		view_ref(request->view);
+	}
+	view_unref(request->view);
+	for (unsigned s = 0; s < count; s++)
+		env->post(env->context, s, &request->views[s]);
+}
+
+static void run_view(struct shard *shard, struct catalog_request *request)
+{
+	struct tenant *tenant = state_tenant(&shard->state, request->tenant);
+	struct catalog_view *old = (struct catalog_view *)(uintptr_t)tenant->view;
+	tenant->view = request->view;
+	view_unref(old);
+	if (atomic_fetch_sub(&request->waiting, 1) == 1)
+		shard->env->done(shard->env->context, &request->message);
+}
+
+static void catalog_read(struct shard *shard, struct catalog_request *request)
+{
+	struct catalog_page page = { 0 };
+	if (request->verb == CATALOG_GET) {
+		const struct document *document = catalog_get(shard->catalog, request->tenant, request->kind, request->id);
+		request->status = document ? CATALOG_OK : CATALOG_NOT_FOUND;
+		if (document)
+			catalog_document_json(&request->json, document);
+		else
+			problem_set(&request->problem, 404, "not_found", "no %s with id %llu in this brand",
+				    request->kind->title, (unsigned long long)request->id);
+	} else {
+		request->status = catalog_list(shard->catalog, request->tenant, request->kind, request->filters,
+					       request->filter_count, request->offset, request->limit, &page,
+					       &request->problem);
+		buf_char(&request->json, '[');
+		for (size_t i = 0; i < page.count; i++) {
+			if (i)
+				buf_char(&request->json, ',');
+			catalog_document_json(&request->json, page.list[i]);
+		}
+		buf_char(&request->json, ']');
+		request->total = page.total;
+		catalog_page_free(&page);
+	}
+	request->message.wait_lsn = shard->appended_lsn;
+}
+
+/* False: waits for room in the log. */
+static bool run_catalog(struct shard *shard, struct catalog_request *request)
+{
+	struct catalog_change change = { 0 };
+	const struct env *env = shard->env;
+	int64_t now_ms = env->now_ms(env->context);
+	bool written = false;
+	switch (request->verb) {
+	case CATALOG_CREATE:
+		request->status = catalog_decide_create(shard->catalog, request->tenant, request->kind, request->body, now_ms,
+							&change, &request->problem);
+		break;
+	case CATALOG_PATCH:
+		request->status = catalog_decide_patch(shard->catalog, request->tenant, request->kind, request->id,
+						       request->body, now_ms, &change, &request->problem);
+		break;
+	case CATALOG_REMOVE:
+		request->status = catalog_decide_delete(shard->catalog, request->tenant, request->kind, request->id, now_ms,
+							&change, &request->problem);
+		break;
+	case CATALOG_GET:
+	case CATALOG_LIST:
+		catalog_read(shard, request);
+		env->done(env->context, &request->message);
+		return true;
+	}
+	if (request->status == CATALOG_OK) {
+		if (!request->dry_run && !catalog_write(shard, request, &change)) {
+			catalog_change_free(&change);
+			return false;
+		}
+		written = !request->dry_run && request->status == CATALOG_OK;
+		if (request->status == CATALOG_OK && change.op == CATALOG_PUT)
+			catalog_change_json(&request->json, &change);
+		catalog_change_free(&change);
+	} else {
+		request->message.wait_lsn = shard->appended_lsn;
+	}
+	if (written)
+		view_hand_out(shard, request);
+	else
+		env->done(env->context, &request->message);
+	return true;
+}
+
+/* ---- the step --------------------------------------------------------------------------------------------------------- */
+
+static bool message_run(struct shard *shard, struct message *message)
+{
+	switch (message->kind) {
+	case MESSAGE_EXISTS: run_exists((struct part *)message, shard); break;
+	case MESSAGE_CLAIM: run_claim((struct part *)message, shard); break;
+	case MESSAGE_DECIDE:
+		if (!run_decide((struct part *)message, shard))
+			return false;
+		break;
+	case MESSAGE_RESOLVE: run_resolve((struct part *)message, shard); break;
+	case MESSAGE_QUERY: run_query(shard, message->owner); return true;
+	case MESSAGE_CATALOG: return run_catalog(shard, message->owner);
+	case MESSAGE_VIEW: run_view(shard, message->owner); return true;
+	}
+	stage_finish((struct part *)message, shard);
+	return true;
+}
+
+bool shard_step(struct shard *shard, unsigned budget, bool *stalled)
+{
+	static_assert(offsetof(struct part, message) == 0, "a part is found by its message");
+	*stalled = false;
+	mailbox_take(shard);
+	while (budget-- && shard->queue) {
+		struct message *message = shard->queue;
+		shard->queue = message->next;
+		if (!shard->queue)
+			shard->queue_end = &shard->queue;
+		if (!message_run(shard, message)) {
+			message->next = shard->queue;
+			if (!shard->queue)
+				shard->queue_end = &message->next;
+			shard->queue = message;
+			*stalled = true;
+			return true;
+		}
+		atomic_fetch_sub_explicit(&shard->depth, 1, memory_order_relaxed);
+	}
+	return shard->queue || atomic_load_explicit(&shard->mailbox, memory_order_relaxed);
+}

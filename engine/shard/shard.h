@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+/* shard.h - a thread's worth of actors: a mailbox in front, the log behind, no locks.
+ *
+ *     mailbox -> decide -> records -> room in the log -> apply -> done (answered when durable)
+ *
+ * A step takes what is in the mailbox, does bounded work and says whether there is more; which thread calls it is a matter
+ * of placement.  Room in the log is set aside before anything is decided, so a decision that was applied always gets into
+ * the log; where there is no room the command stays where it is and nothing else of the shard moves.
+ */
+#ifndef ENGINE_SHARD_SHARD_H
+#define ENGINE_SHARD_SHARD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/env/env.h"
+#include "engine/shard/batch.h"
+#include "engine/shard/state.h"
+
+enum { CATALOG_SHARD = 0, CATALOG_PARTITION = 0 };
+
+struct shard {
+	struct state state;
+	const struct env *env;         /* borrowed */
+	struct catalog *catalog;       /* borrowed; only on CATALOG_SHARD, else NULL */
+	struct rule_arena *arena;
+	_Atomic(struct message *) mailbox;     /* newest first; the step turns it round */
+	atomic_uint depth;             /* messages in mailbox and queue */
+	struct message *queue, **queue_end;    /* oldest first; private to the step */
+	uint64_t appended_lsn;         /* end of the last frame of this shard */
+	uint64_t memory_limit;         /* bytes this shard may use; beyond it new ids and members are refused; 0: none */
+	struct touched { struct member *member; struct slice *slice; } *touched;   /* owned; of the running chunk */
+	size_t touched_count, touched_cap;
+};
+
+void shard_init(struct shard *shard, unsigned index, unsigned count, const struct env *env, struct catalog *catalog);
+void shard_deinit(struct shard *shard);
+
+/* From any thread: puts a message into the mailbox.  True if it was empty, so that a sleeping host must be woken. */
+bool shard_post(struct shard *shard, struct message *message);
+
+/* Does at most `budget` messages.  Returns true while there is more to do; *stalled is set when it waits for the log. */
+bool shard_step(struct shard *shard, unsigned budget, bool *stalled);
+
+/* Starts a batch whose rows are filled in.  From any thread. */
+void batch_start(struct batch *batch, const struct env *env);
+
+#endif

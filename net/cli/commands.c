@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+/* commands.c - the table of commands: dispatch, help and the nearest name all read it. */
+#include "net/cli/commands.h"
+
+#include <curl/curl.h>
+#include <llhttp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+#include <xxhash.h>
+#include <yyjson.h>
+
+#include "engine/base/buf.h"
+#include "net/cli/version.h"
+
+struct command {
+	const char *name;
+	const char *usage;             /* the words behind the name */
+	const char *summary;
+	const char *detail;            /* lines for `tally help NAME`; may be "" */
+	int (*run)(int argc, char **argv);
+};
+
+static int serve(int argc, char **argv);
+
+static const struct command commands[] = {
+	{ "serve", "[--OPTION VALUE]...", "Run the server until SIGTERM or Ctrl-C",
+	  "An option is taken from the flag, else from its environment variable, else from .env in the working\n"
+	  "directory, else from the file of --config, else its default. SIZE is bytes or ends in K, M or G.\n", serve },
+	{ "import", "events|customers FILE.csv --to URL [--map COLUMN=FIELD]... [--set FIELD=VALUE]... [--strict] "
+	  "[--rejects FILE]", "Send a CSV file to a server, with progress and the rows that were refused",
+	  "Fields of events: brand, profileId, eventType, eventId, source, payload (JSON), payload.NAME.\n"
+	  "Fields of customers: brand, profileId, status, tags (separated by ; or |) and any other name.\n\n"
+	  "  --to URL             the server, http://127.0.0.1:8000\n"
+	  "  --map COLUMN=FIELD   the column COLUMN gives the field FIELD\n"
+	  "  --set FIELD=VALUE    the field FIELD is VALUE in every row\n"
+	  "  --strict             events of unknown customers are refused instead of creating them\n"
+	  "  --rejects FILE       every refused row with its line and reason (20 are shown on stderr)\n\n"
+	  "Exit status: 0 every row was taken, 1 some were refused, 2 the server could not be reached.\n", cmd_import },
+	{ "eval", "[RULE DATA]", "Evaluate a JSONLogic condition as the engine does",
+	  "Without arguments reads lines {\"rule\":…,\"data\":…} from stdin and answers each with one line: the result\n"
+	  "as JSON or {\"error\":…}.\n", cmd_eval },
+	{ "sample", "--to URL [--file FILE.csv] [--seed N] [--count N]", "Load sample purchases into a running server",
+	  "Makes the event type PURCHASE and one earning rule for the brand CDNOW and imports purchases: those of\n"
+	  "FILE.csv, else synthetic ones made from a seed. A second time changes nothing.\n", cmd_sample },
+	{ "check", "DIR", "Prove that a data directory is whole and its books balance", "", cmd_check },
+	{ "log", "DIR [--from LSN] [--follow] [--json]", "Print the log of a data directory", "", cmd_log },
+	{ "version", "", "Print the version and those of the libraries", "", cmd_version },
+	{ "help", "[COMMAND]", "Print this, or what a command takes", "", cmd_help },
+};
+enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]), WORD_MAX = 32 };
+
+static const struct command *command_find(const char *name)
+{
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+static unsigned least(unsigned a, unsigned b)
+{
+	return a < b ? a : b;
+}
+
+/* Edits between two words, by Levenshtein. */
+static unsigned distance(const char *a, const char *b)
+{
+	unsigned row[WORD_MAX + 1];
+	size_t len_a = strlen(a), len_b = strlen(b);
+
+	if (len_a > WORD_MAX || len_b > WORD_MAX)
+		return WORD_MAX;
+	for (size_t j = 0; j <= len_b; j++)
+		row[j] = (unsigned)j;
+	for (size_t i = 1; i <= len_a; i++) {
+		unsigned corner = row[0];
+		row[0] = (unsigned)i;
+		for (size_t j = 1; j <= len_b; j++) {
+			unsigned change = corner + (a[i - 1] != b[j - 1]);
+			corner = row[j];
+			row[j] = least(change, least(row[j], row[j - 1]) + 1);
+		}
+	}
+	return row[len_b];
+}
+
+static int command_unknown(const char *name)
+{
+	const struct command *nearest = &commands[0];
+
+	for (size_t i = 1; i < COMMAND_COUNT; i++)
+		if (distance(name, commands[i].name) < distance(name, nearest->name))
+			nearest = &commands[i];
+	if (distance(name, nearest->name) <= 3)
+		fprintf(stderr, "tally: unknown command \"%s\"; did you mean \"%s\"?\n", name, nearest->name);
+	else
+		fprintf(stderr, "tally: unknown command \"%s\" (tally help lists them)\n", name);
+	return OPTIONS_EXIT_USAGE;
+}
+
+int command_misuse(const char *command, const char *format, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "tally %s: ", command);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fprintf(stderr, " (tally help %s)\n", command);
+	return OPTIONS_EXIT_USAGE;
+}
+
+static int serve(int argc, char **argv)
+{
+	struct options options;
+	struct buf error = { 0 };
+	int status = OPTIONS_EXIT_USAGE;
+
+	if (options_read(&options, argc, argv, &error))
+		status = cmd_serve(&options);
+	else
+		fprintf(stderr, "tally serve: %.*s\n", (int)error.len, error.ptr);
+	options_free(&options);
+	buf_free(&error);
+	return status;
+}
+
+static void help_command(FILE *out, const struct command *command)
+{
+	fprintf(out, "usage: tally %s%s%s\n\n%s.\n", command->name, *command->usage ? " " : "", command->usage,
+		command->summary);
+	if (*command->detail)
+		fprintf(out, "\n%s", command->detail);
+	if (command->run == serve)
+		fprintf(out, "\n");
+	options_help(out, command->name);
+}
+
+static void help_all(FILE *out)
+{
+	fprintf(out, "Tally %s, a loyalty engine.\n\nusage: tally COMMAND [ARGUMENTS]\n\n", VERSION);
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+	fprintf(out, "\ntally help COMMAND says what a command takes.\n");
+}
+
+int cmd_help(int argc, char **argv)
+{
+	if (argc > 1)
+		return command_misuse("help", "one command at a time");
+	if (argc == 0) {
+		help_all(stdout);
+		return 0;
+	}
+	const struct command *command = command_find(argv[0]);
+	if (!command)
+		return command_unknown(argv[0]);
+	help_command(stdout, command);
+	return 0;
+}
+
+static const char *sanitizers(void)
+{
+#if defined(__SANITIZE_ADDRESS__)
+	return ", with AddressSanitizer";
+#elif defined(__SANITIZE_THREAD__)
+	return ", with ThreadSanitizer";
+#else
+	return "";
+#endif
+}
+
+int cmd_version(int argc, char **argv)
+{
+	(void)argv;
+	if (argc)
+		return command_misuse("version", "takes no arguments");
+	unsigned xxhash = XXH_versionNumber();
+	printf("tally %s\n", VERSION);
+	printf("libuv %s, llhttp %d.%d.%d, yyjson %s, xxHash %u.%u.%u, curl %s\n", uv_version_string(), LLHTTP_VERSION_MAJOR,
+	       LLHTTP_VERSION_MINOR, LLHTTP_VERSION_PATCH, YYJSON_VERSION_STRING, xxhash / 10000, xxhash / 100 % 100,
+	       xxhash % 100, curl_version_info(CURLVERSION_NOW)->version);
+	printf("built with %s %s%s\n",
+#ifdef __clang__
+	       "clang", __clang_version__,
+#else
+	       "gcc", __VERSION__,
+#endif
+	       sanitizers());
+	return 0;
+}
+
+static bool asks_for_help(int argc, char **argv)
+{
+	for (int i = 0; i < argc; i++)
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+			return true;
+	return false;
+}
+
+int commands_main(int argc, char **argv)
+{
+	signal(SIGPIPE, SIG_IGN);
+	if (argc < 2) {
+		help_all(stderr);
+		return OPTIONS_EXIT_USAGE;
+	}
+	const char *name = argv[1];
+	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+		name = "help";
+	if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0)
+		name = "version";
+	const struct command *command = command_find(name);
+	if (!command)
+		return command_unknown(name);
+	argc -= 2;
+	argv += 2;
+	if (command->run != cmd_help && asks_for_help(argc, argv)) {
+		help_command(stdout, command);
+		return 0;
+	}
+	return command->run(argc, argv);
+}
