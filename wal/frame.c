@@ -74,10 +74,15 @@ bool frame_body(const unsigned char *bytes, struct wal_frame *frame, uint64_t bo
 	frame->body = bytes + WAL_FRAME_HEADER;
 	if (frame->kind == WAL_FRAME_FILLER)
 		return true;
-	if (XXH3_64bits(frame->body, frame->body_size) == body_hash)
-		return true;
 	*why = "the body's checksum differs";
-	return false;
+	if (XXH3_64bits(frame->body, frame->body_size) != body_hash)
+		return false;
+	*why = "the padding is not zero";
+	for (uint32_t i = WAL_FRAME_HEADER + frame->body_size; i < frame->size; i++)
+		if (bytes[i])
+			return false;
+	*why = NULL;
+	return true;
 }
 
 void frame_open_put(unsigned char *body, const struct frame_open *open)

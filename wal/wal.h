@@ -98,7 +98,7 @@ uint32_t wal_epoch(const struct wal *wal);
 int64_t wal_last_time(const struct wal *wal);      /* the greatest time_ms found when it was opened; 0 for a new log */
 bool wal_disk_full(const struct wal *wal);
 
-/* Copies `size` bytes at `lsn` into `out`, from the ring while they are there, else from the segment.  Everything asked for
+/* Copies `size` bytes at `lsn` into `out` from the segments.  Everything asked for
  * must be below wal_durable().  False: pruned, or outside the log. */
 bool wal_read(const struct wal *wal, uint64_t lsn, void *out, size_t size);
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* csv.c - the reader: one state machine over bytes, a row at a time (the map from rows to JSON is csv_map.c).
  *
- * The fields of the row under way lie unquoted, one behind the other, in `text`; `ends` holds where each of them ends.  The
- * borrowed views are made only when the row is complete, because `text` may move while it grows.
+ * The fields of the row under way lie unquoted, one behind the other, in `text`; `ends` holds where each of them
+ * ends.  The borrowed views are made only when the row is complete, because `text` may move while it grows.
  */
 #include "engine/base/csv.h"
 

@@ -155,7 +155,8 @@ static void map_column(struct csv_map *map, size_t column, struct str name, bool
 	}
 	if (!slot_of(map->kind, name, &slot)) {
 		if (renamed) {
-			faults_add(faults, "", "\"%.*s\" is no field that a column can be mapped to", (int)name.len, name.ptr);
+			faults_add(faults, "", "\"%.*s\" is no field that a column can be mapped to", (int)name.len,
+				name.ptr);
 			return;
 		}
 		if (map->ignored.len)
@@ -399,7 +400,8 @@ bool csv_map_json(const struct csv_map *map, const struct csv_row *row, struct b
 			continue;
 		if (!value.len) {
 			if (slot->required)
-				faults_add(faults, "", "the field \"%.*s\" is empty", (int)slot->name.len, slot->name.ptr);
+				faults_add(faults, "", "the field \"%.*s\" is empty", (int)slot->name.len,
+					slot->name.ptr);
 			continue;
 		}
 		if (out->len > begin + 1)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* decimal.c - exact decimal arithmetic on a 128-bit integer and a scale.
  *
- * Idea: work on the magnitude (unsigned) and the sign apart, so that no step negates the smallest integer.  Every result
- * that is made here has |digits| <= INT128_MAX and no trailing zero behind the point.  Where aligning two scales would not
- * fit, the operands are first stripped of trailing zeros; only then is it an overflow.  Comparison and remainder never
- * overflow.  Multiplication is done by halves: the compiler's own overflow check needs a runtime function that is not there
- * with every tool chain.
+ * Idea: work on the magnitude (unsigned) and the sign apart, so that no step negates the smallest integer. Every
+ * result that is made here has |digits| <= INT128_MAX and no trailing zero behind the point. Where aligning two
+ * scales would not fit, the operands are first stripped of trailing zeros; only then is it an overflow. Comparison
+ * and remainder never overflow. Multiplication is done by halves: the compiler's own overflow check needs a runtime
+ * function that is not there with every tool chain.
  */
 #include "engine/base/decimal.h"
 
@@ -17,9 +17,9 @@ static const wide wide_max = ~(wide)0 >> 1;        /* the largest magnitude of a
 
 #define E19 ((wide)10000000000000000000u)
 static const wide power10[39] = {
-	1u, 10u, 100u, 1000u, 10000u, 100000u, 1000000u, 10000000u, 100000000u, 1000000000u, 10000000000u, 100000000000u,
-	1000000000000u, 10000000000000u, 100000000000000u, 1000000000000000u, 10000000000000000u, 100000000000000000u,
-	1000000000000000000u, E19, E19 * 10u, E19 * 100u, E19 * 1000u, E19 * 10000u, E19 * 100000u, E19 * 1000000u,
+	1u, 10u, 100u, 1000u, 10000u, 100000u, 1000000u, 10000000u, 100000000u, 1000000000u, 10000000000u,
+	100000000000u, 1000000000000u, 10000000000000u, 100000000000000u, 1000000000000000u, 10000000000000000u,
+	100000000000000000u, 1000000000000000000u, E19, E19 * 10u, E19 * 100u, E19 * 1000u, E19 * 10000u, E19 * 100000u, E19 * 1000000u,
 	E19 * 10000000u, E19 * 100000000u, E19 * 1000000000u, E19 * 10000000000u, E19 * 100000000000u,
 	E19 * 1000000000000u, E19 * 10000000000000u, E19 * 100000000000000u, E19 * 1000000000000000u,
 	E19 * 10000000000000000u, E19 * 100000000000000000u, E19 * 1000000000000000000u, E19 * E19,
@@ -95,8 +95,9 @@ static bool result(bool negative, wide digits, unsigned scale, struct decimal *o
 	return true;
 }
 
-/* Reads sign, digits, fraction and exponent.  Strict: JSON's grammar.  Lenient: JavaScript's decimal literal, which also
- * allows "+1", "01", "1." and ".5".  Returns the length read, 0 where there is no number; *fits says whether *out is it. */
+/* Reads sign, digits, fraction and exponent. Strict: JSON's grammar. Lenient: JavaScript's decimal literal, which
+ * also allows "+1", "01", "1." and ".5". Returns the length read, 0 where there is no number; *fits says whether *out
+ * is it. */
 static size_t scan(struct str text, bool lenient, bool *fits, struct decimal *out)
 {
 	const char *p = text.ptr, *end = p + text.len, *whole, *mark;
@@ -220,7 +221,8 @@ bool decimal_add(struct decimal a, struct decimal b, struct decimal *out)
 bool decimal_sub(struct decimal a, struct decimal b, struct decimal *out)
 {
 	__int128 difference;
-	if (!align(&a, &b) || __builtin_sub_overflow(a.digits, b.digits, &difference) || difference < -(__int128)wide_max)
+	if (!align(&a, &b) || __builtin_sub_overflow(a.digits, b.digits, &difference) ||
+	    difference < -(__int128)wide_max)
 		return false;
 	*out = stripped((struct decimal){ difference, a.scale });
 	return true;
@@ -238,8 +240,8 @@ bool decimal_mul(struct decimal a, struct decimal b, struct decimal *out)
 	return result((a.digits < 0) != (b.digits < 0), digits, a.scale + b.scale, out);
 }
 
-/* rest * 10 divided by `by`: the digit comes back, *rest becomes the remainder.  Needs *rest < by <= 2^127, so that twice a
- * remainder fits 128 bits; ten is taken bit by bit. */
+/* rest * 10 divided by `by`: the digit comes back, *rest becomes the remainder. Needs *rest < by <= 2^127, so that
+ * twice a remainder fits 128 bits; ten is taken bit by bit. */
 static unsigned next_digit(wide *rest, wide by)
 {
 	unsigned digit = 0;
@@ -282,7 +284,8 @@ bool decimal_div(struct decimal a, struct decimal b, struct decimal *out)
 		quotient = magnitude(a) / by;
 		rest = magnitude(a) % by;
 	}
-	for (; shift > 0; shift--) {
+	/* Digit by digit; an exact quotient ends early, once it is a whole number at least. */
+	for (; shift > 0 && (rest || shift > KEPT); shift--) {
 		if (!wide_mul(quotient, 10, &quotient))
 			return false;
 		quotient += next_digit(&rest, by);
@@ -296,7 +299,7 @@ bool decimal_div(struct decimal a, struct decimal b, struct decimal *out)
 	} else {
 		up = rest > by - rest || (rest == by - rest && (quotient & 1));
 	}
-	return result(negative, quotient + up, KEPT, out);
+	return result(negative, quotient + up, (unsigned)(KEPT - (shift > 0 ? shift : 0)), out);
 }
 
 bool decimal_mod(struct decimal a, struct decimal b, struct decimal *out)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* decimal.h - exact decimal numbers: a 128-bit integer and a scale, value = digits / 10^scale.
  *
- * No binary floating point comes near a balance: 99.99 x 1.0 truncates to 99, 0.1 x 30 is 3.  Overflow and division by zero
- * are answers (false), never a wrong number.  Division keeps 18 digits behind the point, rounded half to even.
+ * No binary floating point comes near a balance: 99.99 x 1.0 truncates to 99, 0.1 x 30 is 3. Overflow and division by
+ * zero are answers (false), never a wrong number. Division keeps 18 digits behind the point, rounded half to even.
  */
 #ifndef ENGINE_BASE_DECIMAL_H
 #define ENGINE_BASE_DECIMAL_H
@@ -22,8 +22,8 @@ struct decimal {
 
 bool decimal_parse(struct str text, struct decimal *out);  /* JSON number syntax, exponents included; whole text */
 
-/* The longest decimal literal of JavaScript at the start of `text` ("+1", "01", "1." and ".5" count).  Returns its length, 0
- * where there is none; *fits is false where there is one that does not fit (then *out is untouched). */
+/* The longest decimal literal of JavaScript at the start of `text` ("+1", "01", "1." and ".5" count). Returns its
+ * length, 0 where there is none; *fits is false where there is one that does not fit (then *out is untouched). */
 size_t decimal_parse_prefix(struct str text, bool *fits, struct decimal *out);
 
 struct decimal decimal_of(int64_t value);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* problem.h - why a request was refused, in the words of RFC 9457: a status, a code for programs, a sentence for people and,
- * where a document is wrong, its faults with JSON pointers.
+/* problem.h - why a request was refused, in the words of RFC 9457: a status, a code for programs, a sentence for people
+ * and, where a document is wrong, its faults with JSON pointers.
  *
  * Zero-initialise it; the first refusal stands, later ones are ignored.  problem_free gives the faults back.
  */
@@ -44,7 +44,8 @@ static inline void problem_set(struct problem *problem, int status, const char *
 	va_end(args);
 	if (len < (int)sizeof problem->detail)
 		return;
-	problem->detail[text_cut((struct str){ problem->detail, sizeof problem->detail - 1 }, sizeof problem->detail - 2)] = '\0';
+	struct str cut = { problem->detail, sizeof problem->detail - 1 };
+	problem->detail[text_cut(cut, cut.len - 1)] = '\0';
 }
 
 static inline void problem_free(struct problem *problem)        /* and back to empty */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* action.h - the table of rule actions: names, arguments, and the form in which they run.
  *
- * A type that is known but whose feature this version does not have is refused by name when a rule is saved, so no rule that
- * was accepted fails for that reason later.
+ * A type that is known but whose feature this version does not have is refused by name when a rule is saved, so no rule
+ * that was accepted fails for that reason later.
  */
 #ifndef ENGINE_CATALOG_ACTION_H
 #define ENGINE_CATALOG_ACTION_H

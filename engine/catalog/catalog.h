@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* catalog.h - the configuration of all tenants: documents, changed by records.
  *
- * Decide and apply are apart.  A decision is pure: it reads the catalog and gives either a problem or one change, which is
- * the log record.  catalog_apply is the only function that changes the catalog; live and at replay it does the same and
- * never refuses.  The owner (one actor) calls it with changes in the order of the log, and skips those up to last_lsn.
+ * Decide and apply are apart.  A decision is pure: it reads the catalog and gives either a problem or one change, which
+ * is the log record.  catalog_apply is the only function that changes the catalog; live and at replay it does the same
+ * and never refuses.  The owner (one actor) calls it with changes in the order of the log, and skips those up to
+ * last_lsn.
  *
  * Invariants: ids are never given twice; a document's text is canonical (fields in the order of the table, defaults
  * included); a tenant never sees a document of another.
@@ -74,12 +75,13 @@ enum catalog_status {
 void catalog_free(struct catalog *catalog);                /* and back to empty */
 
 /* Decisions.  On CATALOG_OK *change is filled, and the caller frees it with catalog_change_free; otherwise *problem is
- * (the caller zero-initialises it and frees it with problem_free).  `tenant` must outlive the change.  Nothing is kept of
- * `body`; it must come from json_read. */
+ * (the caller zero-initialises it and frees it with problem_free).  `tenant` must outlive the change.  Nothing is kept
+ * of `body`; it must come from json_read. */
 enum catalog_status catalog_decide_create(const struct catalog *catalog, struct str tenant, const struct kind *kind,
 					  yyjson_val *body, int64_t now_ms, struct catalog_change *change,
 					  struct problem *problem);
-/* RFC 7396: members of `body` replace those of the document, null takes one away (so the default is back). */
+/* RFC 7396: members of `body` replace those of the document, null takes one away (so the default is back).  Conditions,
+ * schemas and lists are replaced as a whole; objects are merged. */
 enum catalog_status catalog_decide_patch(const struct catalog *catalog, struct str tenant, const struct kind *kind,
 					 uint64_t id, yyjson_val *body, int64_t now_ms, struct catalog_change *change,
 					 struct problem *problem);
@@ -88,12 +90,13 @@ enum catalog_status catalog_decide_delete(const struct catalog *catalog, struct 
 					  struct problem *problem);
 void catalog_change_free(struct catalog_change *change);
 
-/* The record's body: a version byte, then tagged fields, integers little-endian.  Decoding accepts any bytes, copies nothing
- * and returns false unless they are a whole change of a known kind with a well-formed document; unknown tags are skipped. */
+/* The record's body: a version byte, then tagged fields, integers little-endian.  Decoding accepts any bytes, copies
+ * nothing and returns false unless they are a whole change of a known kind with a well-formed document; unknown tags
+ * are skipped. */
 void catalog_change_encode(const struct catalog_change *change, struct buf *out);
 bool catalog_change_decode(const void *bytes, size_t len, struct catalog_change *change);
 
-/* Makes a change real.  `change` must come from a decision or from catalog_change_decode.  Doing it twice does no harm. */
+/* Makes a change real.  `change` must come from a decision or from catalog_change_decode.  Twice does no harm. */
 void catalog_apply(struct catalog *catalog, const struct catalog_change *change, uint64_t lsn);
 
 /* The change that makes this document out of nothing (for snapshots); borrows from it.  A snapshot also needs one
@@ -101,7 +104,8 @@ void catalog_apply(struct catalog *catalog, const struct catalog_change *change,
 struct catalog_change catalog_document_change(const struct document *document);
 
 /* NULL if there is none, or if it is of another tenant or kind.  Valid until the next catalog_apply. */
-const struct document *catalog_get(const struct catalog *catalog, struct str tenant, const struct kind *kind, uint64_t id);
+const struct document *catalog_get(const struct catalog *catalog, struct str tenant, const struct kind *kind,
+				   uint64_t id);
 /* The first document whose text field has this value; NULL if there is none. */
 const struct document *catalog_find(const struct catalog *catalog, struct str tenant, const struct kind *kind,
 				    const char *field, struct str value);
@@ -117,8 +121,8 @@ struct catalog_page {
 	size_t total;                  /* that match, without limit and offset */
 };
 
-/* In the order of the kind.  CATALOG_INVALID with a problem for an unknown field or a value that it cannot have.  The caller
- * frees the page with catalog_page_free (also after a problem). */
+/* In the order of the kind.  CATALOG_INVALID with a problem for an unknown field or a value that it cannot have.  The
+ * caller frees the page with catalog_page_free (also after a problem). */
 enum catalog_status catalog_list(const struct catalog *catalog, struct str tenant, const struct kind *kind,
 				 const struct catalog_filter *filters, size_t filter_count, size_t offset, size_t limit,
 				 struct catalog_page *page, struct problem *problem);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* kind.h - what kinds of configuration documents there are, said once.
  *
- * A kind is one row of `kinds` with a table of fields.  Validation, defaults, storage, filters, references, routes, schemas
- * and forms are derived from it: a new kind needs its descriptor and nothing else.  All tables are constant.
+ * A kind is one row of `kinds` with a table of fields.  Validation, defaults, storage, filters, references, routes,
+ * schemas and forms are derived from it: a new kind needs its descriptor and nothing else.  All tables are constant.
  * Invariant: a kind's `number` is in the log and is never given to another kind.
  */
 #ifndef ENGINE_CATALOG_KIND_H
@@ -18,6 +18,7 @@
 
 struct catalog;
 struct document;
+struct rule;
 
 enum field_type {
 	FIELD_TEXT,                    /* min..max: characters */
@@ -66,11 +67,12 @@ struct kind {
 	const char *path;              /* "/admin/event-types" */
 	const char *permission;        /* what an operator needs to change it */
 	const struct field *fields;    /* in the order of the canonical text; ends with name NULL */
-	const char *const *unique;     /* fields that together are unique within the tenant; ends with NULL; NULL: none */
+	const char *const *unique;     /* fields that together are unique in the tenant; ends with NULL; NULL: none */
 	const char *order_by;          /* FIELD_INT to list by, ascending, then id; NULL: by id alone */
-	/* What spans fields or documents.  `document` is complete and each field is valid; `before` is NULL at creation.
-	 * Sets the problem (or adds faults to it) to refuse.  NULL: nothing to check. */
-	void (*check)(const struct catalog *catalog, struct str tenant, yyjson_val *document, const struct document *before,
+	/* What spans fields or documents.  `document` is complete and each field is valid; `before` is NULL at
+	 * creation.  Sets the problem (or adds faults to it) to refuse.  NULL: nothing to check. */
+	void (*check)(const struct catalog *catalog, struct str tenant, yyjson_val *document,
+		      const struct document *before,
 		      struct problem *problem);
 	const char *doc;
 };
@@ -80,7 +82,7 @@ enum { KIND_EVENT_TYPE = 1, KIND_RULE = 2 };           /* numbers */
 
 extern const struct kind kinds[];                      /* ends with name NULL */
 extern const size_t kind_count;
-extern const struct field kind_envelope[];             /* id, brand, version, created_at, updated_at: in every document */
+extern const struct field kind_envelope[];             /* id, brand, version, …: in every document */
 
 const struct kind *kind_by_number(unsigned number);    /* NULL if there is none */
 const struct kind *kind_by_name(struct str name);      /* "rule"; NULL if there is none */
@@ -88,16 +90,25 @@ const struct kind *kind_by_path(struct str path);      /* "/rules"; NULL if ther
 const struct field *field_find(const struct field *fields, struct str name);   /* NULL if there is none */
 const char *field_type_name(enum field_type type);     /* "text", "integer", …, for messages */
 
-/* Checks one value, everything but references; adds faults at `pointer` and returns false if it found any.  Null is a fault
- * unless NULLABLE. */
+/* Checks one value, everything but references; adds faults at `pointer` and returns false if it found any.  Null is a
+ * fault unless NULLABLE. */
 bool field_check(const struct field *field, yyjson_val *value, const char *pointer, struct faults *faults);
 
 /* Appends the canonical form of a checked value. */
 void field_write(struct buf *out, const struct field *field, yyjson_val *value);
 
-/* Checks an object against a table of fields: unknown and read-only fields, missing ones, each value.  `extra` is one more
- * member that may be there and is not checked here ("type", "brand"); NULL: none.  Pointers begin with `pointer`. */
+/* Faults for members that are in no table or read-only; false if there are any. */
+bool fields_known(const struct field *fields, const char *extra, yyjson_val *object, const char *pointer,
+		  struct faults *faults);
+
+/* Checks an object against a table of fields: unknown and read-only fields, missing ones, each value.  `extra` is one
+ * more member that may be there and is not checked here ("type", "brand"); NULL: none.  All pointers are below
+ * `pointer`. */
 bool fields_check(const struct field *fields, const char *extra, yyjson_val *object, const char *pointer,
 		  struct faults *faults);
+
+/* A condition in any of its forms, ready to run; the caller frees it with rule_free.  NULL without a new fault:
+ * `source` is null or absent, which is always true.  NULL with faults at or below `pointer`: it is wrong. */
+struct rule *condition_compile(yyjson_val *source, const char *pointer, struct faults *faults);
 
 #endif

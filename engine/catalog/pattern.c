@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/* pattern.c - Thompson's construction: a pattern becomes states, and all states that can be reached walk the text together.
+/* pattern.c - Thompson's construction: a pattern becomes states, and all states that can be reached walk the text
+ * together.
  *
- * No backtracking, so no pattern is slow on a hostile text.  Counted repeats are copies of the states of what they repeat;
- * PATTERN_STATES_MAX bounds them.  Invariant: `next` and `other` of a state are indices into the same table.
+ * No backtracking, so no pattern is slow on a hostile text.  Counted repeats are copies of the states of what they
+ * repeat; PATTERN_STATES_MAX bounds them.  Invariant: `next` and `other` of a state are indices into the same table.
  */
 #include "engine/catalog/pattern.h"
 
@@ -199,7 +200,7 @@ static bool parse_set(struct parser *parser)
 
 static bool parse_either(struct parser *parser);
 
-/* One character, class, group or anchor.  Its states end up at the end of the table and lead to what comes next there. */
+/* One character, class, group or anchor.  Its states go to the end of the table and lead to what comes behind them. */
 static bool parse_atom(struct parser *parser, bool *repeatable)
 {
 	struct pattern *out = parser->out;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* pattern.h - regular expressions for JSON Schema, in time linear in the text.
  *
- * The part of ECMA-262 that is regular: characters, ".", [classes], \d \w \s and their opposites, \t \n \r \f \v \uXXXX,
- * (groups), (?:groups), "|", * + ? {n} {n,} {n,m} (lazy forms mean the same here), ^ and $.  Look-around, back references and
- * \b are refused by name.  Works on characters, not bytes.  Not anchored, as the standard has it.
+ * The part of ECMA-262 that is regular: characters, ".", [classes], \d \w \s and their opposites, \t \n \r \f \v
+ * \uXXXX, (groups), (?:groups), "|", * + ? {n} {n,} {n,m} (lazy forms mean the same here), ^ and $.  Look-around, back
+ * references and \b are refused by name.  Works on characters, not bytes.  Not anchored, as the standard has it.
  */
 #ifndef ENGINE_CATALOG_PATTERN_H
 #define ENGINE_CATALOG_PATTERN_H

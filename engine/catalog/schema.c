@@ -106,7 +106,8 @@ static struct str text_dup(struct str text)
 
 static int member_order(const void *a, const void *b)
 {
-	return str_cmp(json_text(((const struct schema_member *)a)->key), json_text(((const struct schema_member *)b)->key));
+	return str_cmp(json_text(((const struct schema_member *)a)->key),
+		       json_text(((const struct schema_member *)b)->key));
 }
 
 /* Equal values get equal texts: members sorted, numbers in their shortest form. */
@@ -173,7 +174,8 @@ static void compile_type(struct compiler *compiler, struct schema_node *node, yy
 		while (type < SCHEMA_TYPES && !(yyjson_is_str(item) && str_eq(name, str_of(schema_type_names[type]))))
 			type++;
 		if (type == SCHEMA_TYPES) {
-			FAULT(compiler, "expected null, boolean, object, array, number, string or integer, or an array of these");
+			FAULT(compiler, "expected one or more of null, boolean, object, array, number, "
+					"string, integer");
 			return;
 		}
 		node->types |= 1u << type;
@@ -209,19 +211,21 @@ static int property_order(const void *a, const void *b)
 static void compile_properties(struct compiler *compiler, struct schema_node *node, yyjson_val *properties,
 			       yyjson_val *required, int depth)
 {
-	size_t i, max, count = 0;
+	size_t i, max, count = 0, room = yyjson_obj_size(properties) + yyjson_arr_size(required);
 	yyjson_val *key, *item;
-	struct schema_property *list = mem_zalloc((yyjson_obj_size(properties) + yyjson_arr_size(required)) * sizeof *list);
+	struct schema_property *list = mem_zalloc(room * sizeof *list);
 	size_t outer = compiler->pointer.len;
 	if (properties && !yyjson_is_obj(properties)) {
 		pointer_push(&compiler->pointer, STR("properties"));
 		FAULT(compiler, "expected an object of schemas, got %s", json_type_name(properties));
 		compiler->pointer.len = outer;
 	}
-	yyjson_obj_foreach(properties, i, max, key, item) {
+	for (yyjson_obj_iter iter = yyjson_obj_iter_with(properties); (key = yyjson_obj_iter_next(&iter));) {
+		item = yyjson_obj_iter_get_val(key);
 		pointer_push(&compiler->pointer, STR("properties"));
 		pointer_push(&compiler->pointer, json_text(key));
-		list[count++] = (struct schema_property){ text_dup(json_text(key)), compile(compiler, item, depth + 1), false };
+		list[count++] = (struct schema_property){ text_dup(json_text(key)), compile(compiler, item, depth + 1),
+							 false };
 		compiler->pointer.len = outer;
 	}
 	qsort(list, count, sizeof *list, property_order);
@@ -280,7 +284,8 @@ static struct schema_node *resolve(struct compiler *compiler, struct str ref)
 		}
 		struct schema_def wanted = { buf_view(&name), NULL };
 		if (compiler->schema->def_count)
-			found = bsearch(&wanted, compiler->schema->defs, compiler->schema->def_count, sizeof wanted, def_order);
+			found = bsearch(&wanted, compiler->schema->defs, compiler->schema->def_count, sizeof wanted,
+					def_order);
 		buf_free(&name);
 	}
 	if (!found)
@@ -301,7 +306,8 @@ static void compile_pattern(struct compiler *compiler, struct schema_node *node,
 		FAULT(compiler, "%s", error);
 }
 
-static void compile_keyword(struct compiler *compiler, struct schema_node *node, size_t row, yyjson_val *value, int depth)
+static void compile_keyword(struct compiler *compiler, struct schema_node *node, size_t row, yyjson_val *value,
+			    int depth)
 {
 	unsigned index = keywords[row].index;
 	size_t i, max;
@@ -422,25 +428,24 @@ static struct schema_node *compile(struct compiler *compiler, yyjson_val *source
 static void compile_defs(struct compiler *compiler, yyjson_val *defs)
 {
 	struct schema *schema = compiler->schema;
-	size_t i, max;
-	yyjson_val *key, *value;
+	yyjson_val *key;
 	size_t outer = pointer_push(&compiler->pointer, STR("$defs"));
 	if (defs && !yyjson_is_obj(defs))
 		FAULT(compiler, "expected an object of schemas, got %s", json_type_name(defs));
 	schema->defs = mem_zalloc((yyjson_obj_size(defs) + 1) * sizeof *schema->defs);
-	yyjson_obj_foreach(defs, i, max, key, value) {
+	for (yyjson_obj_iter iter = yyjson_obj_iter_with(defs); (key = yyjson_obj_iter_next(&iter));) {
 		struct schema_node *node = node_new(compiler);
 		if (!node)
 			break;
 		schema->defs[schema->def_count++] = (struct schema_def){ text_dup(json_text(key)), node };
 	}
 	qsort(schema->defs, schema->def_count, sizeof *schema->defs, def_order);
-	yyjson_obj_foreach(defs, i, max, key, value) {
+	for (yyjson_obj_iter iter = yyjson_obj_iter_with(defs); (key = yyjson_obj_iter_next(&iter));) {
 		struct schema_def wanted = { json_text(key), NULL };
 		struct schema_def *def = bsearch(&wanted, schema->defs, schema->def_count, sizeof wanted, def_order);
 		size_t before = pointer_push(&compiler->pointer, json_text(key));
 		if (def)
-			compile_into(compiler, def->node, value, 1);
+			compile_into(compiler, def->node, yyjson_obj_iter_get_val(key), 1);
 		compiler->pointer.len = before;
 	}
 	compiler->pointer.len = outer;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* schema.h - JSON Schema (2020-12, the part that payload schemas need), compiled when saved.
  *
- * A keyword that is not known is refused, never ignored: a schema that is accepted is enforced in full.  Checking is bounded:
- * SCHEMA_STEPS_MAX visits, SCHEMA_DEPTH_MAX levels of $ref.  Numbers are compared as decimals.
+ * A keyword that is not known is refused, never ignored: a schema that is accepted is enforced in full.  Checking is
+ * bounded: SCHEMA_STEPS_MAX visits, SCHEMA_DEPTH_MAX levels of $ref.  Numbers are compared as decimals.
  * `pattern` follows pattern.h (linear time); `format` is an annotation, as the standard has it by default.
  */
 #ifndef ENGINE_CATALOG_SCHEMA_H
@@ -13,7 +13,7 @@
 
 #include "engine/base/fault.h"
 
-enum { SCHEMA_DEPTH_MAX = 64, SCHEMA_STEPS_MAX = 1000000, SCHEMA_NODES_MAX = 4096, SCHEMA_PATTERN_MAX = 256 };
+enum { SCHEMA_DEPTH_MAX = 64, SCHEMA_STEPS_MAX = 250000, SCHEMA_NODES_MAX = 4096, SCHEMA_PATTERN_MAX = 256 };
 
 struct schema;                         /* immutable; may be shared between threads; opaque */
 

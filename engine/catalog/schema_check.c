@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* schema_check.c - does a value fit a compiled schema?
  *
- * With faults wanted all of them are collected; inside anyOf, oneOf and not the first one decides.  Every visit costs a step;
- * who runs out of steps or of $ref levels gets `false`, whatever a surrounding `not` makes of it.
+ * With faults wanted all of them are collected; inside anyOf, oneOf and not the first one decides.  Every visit costs a
+ * step; who runs out of steps or of $ref levels gets `false`, whatever a surrounding `not` makes of it.
  */
 #include <stdlib.h>
 
@@ -13,7 +13,7 @@
 #include "engine/catalog/schema.h"
 #include "engine/catalog/schema_node.h"
 
-enum { STATES_PER_STEP = 16, BYTES_PER_STEP = 64 };
+enum { STATES_PER_STEP = 16, BYTES_PER_STEP = 16 };
 
 struct checker {
 	struct faults *faults;         /* NULL: only the answer counts */
@@ -36,9 +36,10 @@ static bool spend(struct checker *checker, size_t steps)
 	return true;
 }
 
-/* Notes a fault; the macro keeps the formatting away where nobody listens. */
+/* Notes a fault; the macro keeps the formatting away where nobody listens.  Who is exhausted knows nothing more. */
 #define FAULT(checker, ...) \
-	((checker)->faults ? faults_add((checker)->faults, pointer_text(&(checker)->pointer), __VA_ARGS__) : (void)0)
+	((checker)->faults && !(checker)->exhausted ?                                                                  \
+		 faults_add((checker)->faults, pointer_text(&(checker)->pointer), __VA_ARGS__) : (void)0)
 
 static unsigned type_of(yyjson_val *value)
 {
@@ -51,7 +52,8 @@ static unsigned type_of(yyjson_val *value)
 	case YYJSON_TYPE_STR: return 1u << TYPE_STRING;
 	default: break;
 	}
-	if (decimal_parse(json_raw(value), &number) && decimal_mod(number, decimal_of(1), &rest) && decimal_is_zero(rest))
+	if (decimal_parse(json_raw(value), &number) && decimal_mod(number, decimal_of(1), &rest) &&
+	    decimal_is_zero(rest))
 		return 1u << TYPE_NUMBER | 1u << TYPE_INTEGER;
 	return 1u << TYPE_NUMBER;
 }
@@ -238,7 +240,8 @@ static bool check_object(struct checker *checker, const struct schema_node *node
 		const struct schema_property *property = NULL;
 		const struct schema_node *part = node->additional;
 		if (node->property_count)
-			property = bsearch(&name, node->properties, node->property_count, sizeof *property, property_order);
+			property = bsearch(&name, node->properties, node->property_count, sizeof *property,
+					   property_order);
 		if (property) {
 			required += property->required;
 			part = property->node ? property->node : part;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* view.h - one tenant's configuration, compiled for deciding events.
  *
- * Immutable after catalog_view_build, so shards on any thread may read it without locks; the last view_unref frees it.  It
- * borrows nothing from the catalog.
+ * Immutable after catalog_view_build, so shards on any thread may read it without locks; the last view_unref frees it.
+ * It borrows nothing from the catalog.
  */
 #ifndef ENGINE_CATALOG_VIEW_H
 #define ENGINE_CATALOG_VIEW_H
@@ -25,7 +25,7 @@ struct view_rule {
 	struct rule *condition;        /* NULL: always */
 	struct action *actions;
 	size_t action_count;
-	const char *broken;            /* NULL; or why this stored rule cannot run (its executions fail with this text) */
+	const char *broken;            /* NULL; or why this rule cannot run (its executions fail with this text) */
 	yyjson_doc *doc;               /* what the texts of the actions point into */
 };
 
@@ -35,7 +35,7 @@ struct view_event_type {
 	bool active;
 	enum view_origin origin;
 	struct schema *payload_schema; /* NULL: every payload is fine */
-	const char *broken;            /* NULL; or why the stored schema cannot be used (events are refused with this text) */
+	const char *broken;            /* NULL; or why the schema cannot be used (events are refused with this text) */
 	struct view_rule *rules;       /* the active ones, in the order in which they run */
 	size_t rule_count;
 	yyjson_doc *doc;               /* what `key` points into */
@@ -47,7 +47,7 @@ struct catalog_view {
 	uint64_t lsn;                  /* catalog->last_lsn when it was built */
 	struct view_event_type *types; /* by id */
 	size_t type_count;
-	uint32_t *slots;               /* hash table: index + 1 into types, 0 is empty; a power of two, at most half full */
+	uint32_t *slots;               /* hash table: index + 1 into types, 0 is empty; at most half full */
 	size_t slot_mask;
 };
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* operate.c - the operators of JSONLogic that take evaluated operands.
  *
- * Idea: one function per family over an array of values; the evaluators differ in how they come by the operands.  Semantics
- * are those of the reference implementation in JavaScript, except that NaN and Infinity are errors and numbers are exact.
+ * Idea: one function per family over an array of values; the evaluators differ in how they come by the operands.
+ * Semantics are those of the reference implementation in JavaScript, except that NaN and Infinity are errors and
+ * numbers are exact.
  */
 #include "engine/rule/value.h"
 
@@ -13,8 +14,9 @@ enum { ITEMS_PER_STEP = 8, BYTES_PER_STEP = 256 };
 
 static const struct { struct str name; enum op op; } operators[] = {
 	{ { "var", 3 }, OP_VAR }, { { "if", 2 }, OP_IF }, { { "?:", 2 }, OP_IF }, { { "and", 3 }, OP_AND },
-	{ { "or", 2 }, OP_OR }, { { "map", 3 }, OP_MAP }, { { "filter", 6 }, OP_FILTER }, { { "reduce", 6 }, OP_REDUCE },
-	{ { "all", 3 }, OP_ALL }, { { "none", 4 }, OP_NONE }, { { "some", 4 }, OP_SOME }, { { "missing", 7 }, OP_MISSING },
+	{ { "or", 2 }, OP_OR }, { { "map", 3 }, OP_MAP }, { { "filter", 6 }, OP_FILTER },
+	{ { "reduce", 6 }, OP_REDUCE }, { { "all", 3 }, OP_ALL }, { { "none", 4 }, OP_NONE },
+	{ { "some", 4 }, OP_SOME }, { { "missing", 7 }, OP_MISSING },
 	{ { "missing_some", 12 }, OP_MISSING_SOME }, { { "==", 2 }, OP_EQ }, { { "===", 3 }, OP_SAME },
 	{ { "!=", 2 }, OP_NE }, { { "!==", 3 }, OP_DIFFERENT }, { { ">", 1 }, OP_GT }, { { ">=", 2 }, OP_GE },
 	{ { "<", 1 }, OP_LT }, { { "<=", 2 }, OP_LE }, { { "!", 1 }, OP_NOT }, { { "!!", 2 }, OP_TRUTH },
@@ -41,6 +43,11 @@ static const char *op_name(enum op op)
 	return "?";
 }
 
+static unsigned cost(size_t amount, unsigned per_step)
+{
+	return amount / per_step > RULE_STEPS_MAX ? RULE_STEPS_MAX + 1 : (unsigned)(amount / per_step);
+}
+
 bool op_compare(struct eval *eval, enum op op, const struct rule_value *a, const struct rule_value *b, bool *out)
 {
 	int order;
@@ -57,7 +64,10 @@ bool op_compare(struct eval *eval, enum op op, const struct rule_value *a, const
 	}
 	if (!value_order(eval, a, b, &order))
 		return false;
-	*out = order != ORDER_NONE && (op == OP_GT ? order > 0 : op == OP_GE ? order >= 0 : op == OP_LT ? order < 0 : order <= 0);
+	if (order == ORDER_NONE)
+		*out = false;
+	else
+		*out = op == OP_GT ? order > 0 : op == OP_GE ? order >= 0 : op == OP_LT ? order < 0 : order <= 0;
 	return true;
 }
 
@@ -121,7 +131,8 @@ static bool sum_or_product(struct eval *eval, enum op op, const struct rule_valu
 	return true;
 }
 
-static bool arithmetic(struct eval *eval, enum op op, const struct rule_value *args, size_t count, struct rule_value *out)
+static bool arithmetic(struct eval *eval, enum op op, const struct rule_value *args, size_t count,
+		       struct rule_value *out)
 {
 	struct decimal a, b, c = decimal_of(0);
 	bool fits;
@@ -134,7 +145,8 @@ static bool arithmetic(struct eval *eval, enum op op, const struct rule_value *a
 			return false;
 		if (op != OP_SUB && decimal_is_zero(b))
 			return eval_fail(eval, "%s: division by zero", op_name(op));
-		fits = op == OP_SUB ? decimal_sub(a, b, &c) : op == OP_DIV ? decimal_div(a, b, &c) : decimal_mod(a, b, &c);
+		fits = op == OP_SUB ? decimal_sub(a, b, &c) :
+		       op == OP_DIV ? decimal_div(a, b, &c) : decimal_mod(a, b, &c);
 	}
 	*out = value_number(c);
 	return fits || overflow(eval, op);
@@ -187,9 +199,9 @@ static bool contains(struct eval *eval, const struct rule_value *needle, const s
 	if (hay->type == RULE_TEXT) {
 		struct str text;
 		size_t mark = eval->arena->used;
-		if (!hay->text.len)                        /* as in JavaScript: an empty text holds nothing, not even "" */
+		if (!hay->text.len)                        /* as in the reference: not even "" is in "" */
 			return true;
-		if (!eval_step(eval, (unsigned)(hay->text.len / BYTES_PER_STEP % RULE_STEPS_MAX)) ||
+		if (!eval_step(eval, cost(hay->text.len, BYTES_PER_STEP)) ||
 		    !value_to_text(eval, needle, &text))
 			return false;
 		*out = !text.len || memmem(hay->text.ptr, hay->text.len, text.ptr, text.len);
@@ -197,7 +209,7 @@ static bool contains(struct eval *eval, const struct rule_value *needle, const s
 		return true;
 	}
 	items_begin(&items, hay);
-	if (!eval_step(eval, (unsigned)(items.count / ITEMS_PER_STEP % RULE_STEPS_MAX)))
+	if (!eval_step(eval, cost(items.count, ITEMS_PER_STEP)))
 		return false;
 	for (size_t i = 0; i < items.count && !*out; i++) {
 		if (!items_next(eval, &items, &item))
@@ -262,7 +274,7 @@ static bool substring(struct eval *eval, const struct rule_value *args, size_t c
 	int64_t start = 0, length, points = 0;
 	if ((count >= 1 && !value_to_text(eval, &args[0], &text)) || (count >= 2 && !whole_of(eval, &args[1], &start)))
 		return false;
-	if (!eval_step(eval, (unsigned)(text.len / BYTES_PER_STEP % RULE_STEPS_MAX)))
+	if (!eval_step(eval, cost(text.len, BYTES_PER_STEP)))
 		return false;
 	for (size_t i = 0; i < text.len; i++)
 		points += ((unsigned char)text.ptr[i] & 0xc0) != 0x80;
@@ -349,18 +361,16 @@ bool op_missing_some(struct eval *eval, const struct scope *scope, const struct 
 		     struct rule_value *out)
 {
 	struct decimal needed = decimal_of(0);
-	struct rule_value empty = { .type = RULE_ARRAY };
+	struct rule_value one = { .type = RULE_ARRAY };    /* a key that is no list stands for itself */
 	struct items keys;
 	bool nan = true;
 	if (count && !value_to_number(eval, &args[0], &needed, &nan))
 		return false;
-	if (count < 2)
-		items_begin(&keys, &empty);
-	else if (value_is_list(&args[1]))
-		items_begin(&keys, &args[1]);
-	else
-		items_begin(&keys, &(struct rule_value){ .type = RULE_ARRAY, .count = 1,
-							 .items = (struct rule_value *)(uintptr_t)&args[1] });
+	if (count >= 2) {
+		one.items = (struct rule_value *)(uintptr_t)&args[1];
+		one.count = 1;
+	}
+	items_begin(&keys, count >= 2 && value_is_list(&args[1]) ? &args[1] : &one);
 	size_t options = keys.count;
 	if (!missing_of(eval, scope, &keys, out))
 		return false;

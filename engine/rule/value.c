@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* value.c - values of an evaluation: where they live, how they turn into one another, how they compare.
  *
- * Invariants: a list that is made has depth <= VALUE_DEPTH_MAX and weight <= VALUE_WEIGHT_MAX, so that writing it out or
- * joining it is bounded although reduce can put an accumulator into itself twice.  Text is built at the arena's end, which
- * nothing else moves meanwhile.  A number that does not fit a decimal is an error, never another number.
+ * Invariants: a list that is made has depth <= VALUE_DEPTH_MAX and weight <= VALUE_WEIGHT_MAX, so that writing it out
+ * or joining it is bounded although reduce can put an accumulator into itself twice. Text is built at the arena's
+ * end, which nothing else moves meanwhile. A number that does not fit a decimal is an error, never another number.
  */
 #include "engine/rule/value.h"
 
@@ -130,7 +130,9 @@ bool value_list(struct rule_value *items, size_t count, struct rule_value *out)
 		if (weight > VALUE_WEIGHT_MAX || depth > VALUE_DEPTH_MAX)
 			return false;
 	}
-	*out = (struct rule_value){ .type = RULE_ARRAY, .depth = depth, .weight = weight, .items = items, .count = count };
+	*out = (struct rule_value){ .type = RULE_ARRAY, .depth = depth, .weight = weight };
+	out->items = items;
+	out->count = count;
 	return true;
 }
 
@@ -353,7 +355,8 @@ static size_t code_points(struct str text)
 	return count;
 }
 
-bool value_member(struct eval *eval, const struct rule_value *value, struct str key, struct rule_value *out, bool *found)
+bool value_member(struct eval *eval, const struct rule_value *value, struct str key, struct rule_value *out,
+		  bool *found)
 {
 	size_t index;
 	yyjson_val *json;
@@ -387,7 +390,8 @@ bool scope_value(struct eval *eval, const struct scope *scope, struct rule_value
 {
 	switch (scope->kind) {
 	case SCOPE_ITEM: *out = *scope->item; return true;
-	case SCOPE_REDUCE: return eval_fail(eval, "reduce: \"var\" of the whole pair is not a value; name current or accumulator");
+	case SCOPE_REDUCE:
+		return eval_fail(eval, "reduce: \"var\" of the whole pair is not a value; name current or accumulator");
 	default: return value_of_json(eval, eval->input->data, out);
 	}
 }

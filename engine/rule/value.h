@@ -35,7 +35,8 @@ struct scope {
 /* The operators.  Those before OP_STRICT evaluate their operands themselves. */
 enum op {
 	OP_CONST, OP_LIST, OP_VAR_PATH,        /* of the compiled form only */
-	OP_VAR, OP_IF, OP_AND, OP_OR, OP_MAP, OP_FILTER, OP_REDUCE, OP_ALL, OP_NONE, OP_SOME, OP_MISSING, OP_MISSING_SOME,
+	OP_VAR, OP_IF, OP_AND, OP_OR, OP_MAP, OP_FILTER, OP_REDUCE, OP_ALL, OP_NONE, OP_SOME,
+	OP_MISSING, OP_MISSING_SOME,
 	OP_STRICT,
 	OP_EQ = OP_STRICT, OP_SAME, OP_NE, OP_DIFFERENT, OP_GT, OP_GE, OP_LT, OP_LE, OP_NOT, OP_TRUTH, OP_MAX, OP_MIN,
 	OP_ADD, OP_SUB, OP_MUL, OP_DIV, OP_MOD, OP_MERGE, OP_IN, OP_CAT, OP_SUBSTR, OP_LOG,
@@ -107,12 +108,14 @@ bool value_to_text(struct eval *eval, const struct rule_value *value, struct str
 
 bool value_same(const struct rule_value *a, const struct rule_value *b);           /* === */
 bool value_equal(struct eval *eval, const struct rule_value *a, const struct rule_value *b, bool *out); /* == */
-enum { ORDER_NONE = 2 };
-bool value_order(struct eval *eval, const struct rule_value *a, const struct rule_value *b, int *out);  /* or ORDER_NONE */
+enum { ORDER_NONE = 2 };               /* of what has no order */
+bool value_order(struct eval *eval, const struct rule_value *a, const struct rule_value *b, int *out);
 
 /* One member of a value by name or index; *found is false where there is none. */
-bool value_member(struct eval *eval, const struct rule_value *value, struct str key, struct rule_value *out, bool *found);
-/* The start of a path: what `lookup` knows, else the scope's own value.  *whole says that the lookup answered the path. */
+bool value_member(struct eval *eval, const struct rule_value *value, struct str key, struct rule_value *out,
+		  bool *found);
+/* The start of a path: what `lookup` knows, else the scope's own value. *whole says that the lookup answered the
+ * path. */
 bool scope_lookup(struct eval *eval, const struct scope *scope, struct str path, struct rule_value *out, bool *whole);
 bool scope_value(struct eval *eval, const struct scope *scope, struct rule_value *out);    /* for the path "" */
 /* The value at a dot path.  Absent: *found is false and *out is null. */

@@ -24,17 +24,19 @@ struct exchange {
 
 struct client *client_new(const char *url)
 {
+	bool bare = strstr(url, "://") == NULL;
 	size_t len = strlen(url);
+	struct buf text = { 0 };
 
-	if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
+	if (!len || (!bare && strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0))
 		return NULL;
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	struct client *client = mem_zalloc(sizeof(*client));
 	while (len && url[len - 1] == '/')
 		len--;
-	client->url = mem_alloc(len + 1);
-	memcpy(client->url, url, len);
-	client->url[len] = '\0';
+	buf_printf(&text, "%s%.*s", bare ? "http://" : "", (int)len, url);
+	buf_char(&text, '\0');
+	client->url = text.ptr;
 	client->multi = curl_multi_init();
 	return client;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* client.h - an HTTP client for the commands that talk to a server: connections are kept, a few requests are in flight. */
+/* client.h - an HTTP client for the commands that talk to a server: connections are kept, a few requests are in
+ * flight. */
 #ifndef NET_CLI_CLIENT_H
 #define NET_CLI_CLIENT_H
 
@@ -29,7 +30,7 @@ struct client_call {
 	void *internal;
 };
 
-struct client *client_new(const char *url);        /* NULL: not http:// or https:// */
+struct client *client_new(const char *url);        /* NULL: neither http nor https */
 void client_free(struct client *client);
 void client_start(struct client *client, struct client_call *call);
 struct client_call *client_wait(struct client *client);    /* the next one that is done; NULL: none is in flight */

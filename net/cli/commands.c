@@ -40,8 +40,8 @@ static const struct command commands[] = {
 	  "  --rejects FILE       every refused row with its line and reason (20 are shown on stderr)\n\n"
 	  "Exit status: 0 every row was taken, 1 some were refused, 2 the server could not be reached.\n", cmd_import },
 	{ "eval", "[RULE DATA]", "Evaluate a JSONLogic condition as the engine does",
-	  "Without arguments reads lines {\"rule\":…,\"data\":…} from stdin and answers each with one line: the result\n"
-	  "as JSON or {\"error\":…}.\n", cmd_eval },
+	  "Without arguments reads lines {\"rule\":…,\"data\":…} from stdin and answers each with one line:\n"
+	  "the result as JSON or {\"error\":…}.\n", cmd_eval },
 	{ "sample", "--to URL [--file FILE.csv] [--seed N] [--count N]", "Load sample purchases into a running server",
 	  "Makes the event type PURCHASE and one earning rule for the brand CDNOW and imports purchases: those of\n"
 	  "FILE.csv, else synthetic ones made from a seed. A second time changes nothing.\n", cmd_sample },
@@ -180,7 +180,8 @@ int cmd_version(int argc, char **argv)
 		return command_misuse("version", "takes no arguments");
 	unsigned xxhash = XXH_versionNumber();
 	printf("tally %s\n", VERSION);
-	printf("libuv %s, llhttp %d.%d.%d, yyjson %s, xxHash %u.%u.%u, curl %s\n", uv_version_string(), LLHTTP_VERSION_MAJOR,
+	printf("libuv %s, llhttp %d.%d.%d, yyjson %s, xxHash %u.%u.%u, curl %s\n", uv_version_string(),
+	       LLHTTP_VERSION_MAJOR,
 	       LLHTTP_VERSION_MINOR, LLHTTP_VERSION_PATCH, YYJSON_VERSION_STRING, xxhash / 10000, xxhash / 100 % 100,
 	       xxhash % 100, curl_version_info(CURLVERSION_NOW)->version);
 	printf("built with %s %s%s\n",

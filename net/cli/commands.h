@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* commands.h - the commands of the binary, declared once (commands.c) and dispatched from there.
  *
- * argv begins with the word behind the command's name.  The result is the exit status: 0 done, 1 done with rejections or
- * findings, 2 could not be done, 64 wrong use.
+ * argv begins with the word behind the command's name.  The result is the exit status: 0 done, 1 done with rejections
+ * or findings, 2 could not be done, 64 wrong use.
  */
 #ifndef NET_CLI_COMMANDS_H
 #define NET_CLI_COMMANDS_H

@@ -43,7 +43,8 @@ static bool evaluate(yyjson_val *source, yyjson_val *data, struct rule_arena *ar
 			error_write(out, error);
 		rule_arena_reset(arena);
 	}
-	rule_free(rule);
+	if (rule)
+		rule_free(rule);
 	faults_free(&faults);
 	return good;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* options.c - the table of options and everything that is derived from it.
  *
- * Sources are applied from the weakest to the strongest: defaults, file, `.env`, environment, flags.  A list (http, rpc)
- * that a stronger source gives replaces the weaker one's and grows within one source.
+ * Sources are applied from the weakest to the strongest: defaults, file, `.env`, environment, flags.  A list (http,
+ * rpc) that a stronger source gives replaces the weaker one's and grows within one source.
  */
 #include "net/cli/options.h"
 
@@ -41,7 +41,8 @@ struct spec {
 static const struct spec specs[] = {
 	{ "data", "TALLY_DATA", TYPE_TEXT, AT(data), "./data", .unit = "DIR", .commands = "serve",
 	  .doc = "directory of the log; made if it is missing" },
-	{ "http", "TALLY_HTTP", TYPE_LISTEN, AT(http), "127.0.0.1:8000", .unit = "ADDR:PORT[=SERVICE]", .commands = "serve",
+	{ "http", "TALLY_HTTP", TYPE_LISTEN, AT(http), "127.0.0.1:8000", .unit = "ADDR:PORT[=SERVICE]",
+	  .commands = "serve",
 	  .doc = "listen here for HTTP; may be repeated" },
 	{ "rpc", "TALLY_RPC", TYPE_LISTEN, AT(rpc), NULL, .unit = "ADDR:PORT", .commands = "serve",
 	  .doc = "listen here for other nodes; may be repeated (127.0.0.1:8100 is reserved for it)" },
@@ -55,13 +56,15 @@ static const struct spec specs[] = {
 	  .commands = "serve", .doc = "bytes on their way to the disk; at most a segment" },
 	{ "log-direct", "TALLY_LOG_DIRECT", TYPE_BOOL, AT(log_direct), "on", .unit = "on|off", .commands = "serve",
 	  .doc = "write the log past the page cache" },
-	{ "body-max", "TALLY_BODY_MAX", TYPE_SIZE, AT(body_max), "16M", 1 * K, 1 * G, .unit = "SIZE", .commands = "serve",
+	{ "body-max", "TALLY_BODY_MAX", TYPE_SIZE, AT(body_max), "16M", 1 * K, 1 * G, .unit = "SIZE",
+	  .commands = "serve",
 	  .doc = "largest body of a request" },
 	{ "connections", "TALLY_CONNECTIONS", TYPE_COUNT, AT(connections), "10000", 1, 1000000, .unit = "N",
 	  .commands = "serve", .doc = "connections open at a time" },
 	{ "rows-max", "TALLY_ROWS_MAX", TYPE_COUNT, AT(rows_max), "10000", 1, 1000000, .unit = "N", .commands = "serve",
 	  .doc = "rows of one batch" },
-	{ "customers", "TALLY_CUSTOMERS", TYPE_CHOICE, AT(customers), "auto", .choices = "auto|strict", .unit = "auto|strict",
+	{ "customers", "TALLY_CUSTOMERS", TYPE_CHOICE, AT(customers), "auto", .choices = "auto|strict",
+	  .unit = "auto|strict",
 	  .commands = "serve", .doc = "an event of an unknown customer creates it, or is refused" },
 	{ "log-level", "TALLY_LOG_LEVEL", TYPE_CHOICE, AT(log_level), "info", .choices = "debug|info|warn|error",
 	  .unit = "LEVEL", .commands = "serve", .doc = "least important lines to print: debug, info, warn, error" },
@@ -243,7 +246,8 @@ static void expectation(const struct spec *spec, struct buf *out)
 		buf_printf(out, "a text that is not empty");
 		return;
 	case TYPE_LISTEN:
-		buf_printf(out, "ADDR:PORT such as 127.0.0.1:8000 or [::1]:8000, at most %d of them", OPTIONS_LISTEN_MAX);
+		buf_printf(out, "ADDR:PORT such as 127.0.0.1:8000 or [::1]:8000, at most %d of them",
+			OPTIONS_LISTEN_MAX);
 		return;
 	case TYPE_BOOL:
 		buf_printf(out, "on or off");
@@ -389,7 +393,8 @@ static bool file_line(struct reader *reader, const char *where, char *name, char
 /* True for what may stand in the environment without being an option: the tests' own variables. */
 static bool env_foreign(const char *name)
 {
-	return strncmp(name, "TALLY_", 6) != 0 || strcmp(name, "TALLY_BIN") == 0 || strncmp(name, "TALLY_TEST_", 11) == 0;
+	return strncmp(name, "TALLY_", 6) != 0 || strcmp(name, "TALLY_BIN") == 0 ||
+	       strncmp(name, "TALLY_TEST_", 11) == 0;
 }
 
 static bool env_take(struct reader *reader, const char *where, const char *name, const char *value, enum source source)
@@ -412,7 +417,8 @@ static bool dotenv_line(struct reader *reader, const char *where, char *name, ch
 	if (strncmp(name, "export ", 7) == 0)
 		name = trim(name + 7);
 	if (strcmp(name, "TALLY_CONFIG") == 0) {
-		buf_printf(reader->error, "%sTALLY_CONFIG cannot stand here; give it in the environment or as --config", where);
+		buf_printf(reader->error, "%sTALLY_CONFIG cannot stand here; give it in the environment or as --config",
+			where);
 		return false;
 	}
 	return env_take(reader, where, name, value, SOURCE_DOTENV);
@@ -470,7 +476,8 @@ static bool environment_read(struct reader *reader)
 	return true;
 }
 
-/* Flags are `--name value` or `--name=value`.  With `only` set, takes that one and leaves the rest to the second reading. */
+/* Flags are `--name value` or `--name=value`.  With `only` set, takes that one and leaves the rest to the second
+ * reading. */
 static bool flags_read(struct reader *reader, int argc, char **argv, const char *only)
 {
 	for (int i = 0; i < argc; i++) {
@@ -516,13 +523,15 @@ bool options_read(struct options *options, int argc, char **argv, struct buf *er
 
 	memset(options, 0, sizeof(*options));
 	for (size_t i = 0; i < SPEC_COUNT; i++)
-		if (specs[i].initial && !value_take(&reader, &specs[i], specs[i].initial, SOURCE_DEFAULT, "", specs[i].name))
+		if (specs[i].initial &&
+		    !value_take(&reader, &specs[i], specs[i].initial, SOURCE_DEFAULT, "", specs[i].name))
 			return false;
 	if (!config_read(&reader, argc, argv) || !lines_read(&reader, ".env", true, dotenv_line) ||
 	    !environment_read(&reader) || !flags_read(&reader, argc, argv, NULL))
 		return false;
 	if (options->log_ring > options->log_segment) {
-		buf_printf(error, "log-ring is larger than log-segment; expected at most %lld", (long long)options->log_segment);
+		buf_printf(error, "log-ring is larger than log-segment; expected at most %lld",
+			(long long)options->log_segment);
 		return false;
 	}
 	return true;

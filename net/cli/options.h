@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* options.h - the options of the server, declared once.
  *
- * One table (options.c) holds name, environment variable, type, default, bounds, unit and meaning of every option.  Parsing,
- * messages, the configuration file and the help text all come from it.  A value is taken from the first place that has it:
- * flag (--log-ring 16M), environment (TALLY_LOG_RING), `.env` in the working directory, file (--config FILE; lines
- * `log-ring = 16M`), default.  A name or value that is not understood is an error that says where it stands and what was
- * expected; nothing is ignored silently.
+ * One table (options.c) holds name, environment variable, type, default, bounds, unit and meaning of every option.
+ * Parsing, messages, the configuration file and the help text all come from it.  A value is taken from the first place
+ * that has it: flag (--log-ring 16M), environment (TALLY_LOG_RING), `.env` in the working directory, file (--config
+ * FILE; lines `log-ring = 16M`), default.  A name or value that is not understood is an error that says where it
+ * stands and what was expected; nothing is ignored silently.
  */
 #ifndef NET_CLI_OPTIONS_H
 #define NET_CLI_OPTIONS_H
@@ -15,11 +15,11 @@
 #include <stdio.h>
 
 #include "engine/base/buf.h"
+#include "net/loop/logline.h"
 
 enum { OPTIONS_EXIT_USAGE = 64, OPTIONS_LISTEN_MAX = 16, OPTIONS_SHARDS_MAX = 64 };
 
 enum customers_mode { CUSTOMERS_AUTO, CUSTOMERS_STRICT };  /* ingestion creates unknown customers, or refuses them */
-enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
 enum log_format { LOG_FORMAT_AUTO, LOG_FORMAT_JSON, LOG_FORMAT_TEXT };     /* auto: text on a terminal, else JSON */
 
 struct listen_address {
@@ -54,8 +54,9 @@ struct options {
 	bool database_url_unused;      /* DATABASE_URL was set: accepted, to be logged as unused */
 };
 
-/* Fills *options from flags, environment, `.env`, file and defaults.  argv holds the words behind the command.  False with
- * one line in `error` (no line feed); the caller prints it and exits with OPTIONS_EXIT_USAGE.  Free in either case. */
+/* Fills *options from flags, environment, `.env`, file and defaults.  argv holds the words behind the command.  False
+ * with one line in `error` (no line feed); the caller prints it and exits with OPTIONS_EXIT_USAGE.  Free in either
+ * case. */
 bool options_read(struct options *options, int argc, char **argv, struct buf *error);
 void options_free(struct options *options);
 

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /* http.c - the receiving half of a session: bytes through llhttp into requests.
  *
- * The parser is stopped at the end of each head and of each message, so that every decision (limits, refusals, 100-continue,
- * handing out) is taken in the loop of consume() and not inside a parser callback.  The callbacks only copy: target, header
- * names (lower-cased) and values into exchange->head, the body into exchange->body.
+ * The parser is stopped at the end of each head and of each message, so that every decision (limits, refusals,
+ * 100-continue, handing out) is taken in the loop of consume() and not inside a parser callback.  The callbacks only
+ * copy: target, header names (lower-cased) and values into exchange->head, the body into exchange->body.
  *
- * Invariants: nothing of a message is accepted leniently - what llhttp lets through and must not pass (other lengths, hosts,
- * codings, versions) is refused in head_done().  All received bytes of a head count towards HTTP_HEADERS_MAX, also those
- * that llhttp skips; the framing of a chunked body is bounded by its content.
+ * Invariants: nothing of a message is accepted leniently - what llhttp lets through and must not pass (other lengths,
+ * hosts, codings, versions) is refused in head_done() and head.c.  All received bytes of a head count towards
+ * HTTP_HEADERS_MAX, also those that llhttp skips; the framing of a chunked body is bounded by its content.
  */
 #include "net/http/http.h"
 
-#include <strings.h>
+#include <stdio.h>
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
@@ -26,11 +26,6 @@ enum {
 	RESERVE_MAX = 1024 * 1024,     /* of an announced body, before any of it is there */
 	FRAMING_FACTOR = 16            /* chunk framing bytes allowed per byte of content, above HTTP_HEADERS_MAX */
 };
-
-static bool text_is(struct str text, const char *lower)
-{
-	return strlen(lower) == text.len && strncasecmp(text.ptr, lower, text.len) == 0;
-}
 
 static bool is_token(unsigned char c)
 {
@@ -253,6 +248,8 @@ static const llhttp_settings_t parser_settings = {
 
 /* Refusing. */
 
+static const char allowed[] = "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n";
+
 static void refuse(struct http_session *session, int status, const char *code, const char *detail)
 {
 	struct exchange *exchange = session->current ? session->current : exchange_take(session);
@@ -266,8 +263,7 @@ static void refuse(struct http_session *session, int status, const char *code, c
 	exchange->close = true;
 	exchange->body.len = 0;
 	enqueue(session, exchange);
-	http_problem(&exchange->request, status, code, NULL, status == 405 ? "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n" : NULL,
-		     "%s", detail);
+	http_problem(&exchange->request, status, code, NULL, status == 405 ? allowed : NULL, "%s", detail);
 }
 
 /* What llhttp found wrong, as a status.  `at` is the offending byte, NULL at the end of the input. */
@@ -312,99 +308,7 @@ static void refuse_parser(struct http_session *session, llhttp_errno_t error, co
 	refuse(session, 400, "malformed_request", detail);
 }
 
-/* Deciding on a complete head. */
-
-static enum http_method method_of(uint8_t method)
-{
-	switch (method) {
-	case HTTP_GET: return HTTP_GET_;
-	case HTTP_HEAD: return HTTP_HEAD_;
-	case HTTP_POST: return HTTP_POST_;
-	case HTTP_PUT: return HTTP_PUT_;
-	case HTTP_PATCH: return HTTP_PATCH_;
-	case HTTP_DELETE: return HTTP_DELETE_;
-	case HTTP_OPTIONS: return HTTP_OPTIONS_;
-	default: return HTTP_METHOD_OTHER;
-	}
-}
-
-/* Splits the target: origin form, absolute form (its authority is dropped), or "*" of OPTIONS. */
-static bool split_target(struct http_request *request, struct str target)
-{
-	size_t scheme = 0;
-	for (size_t i = 0; i < target.len; i++)
-		if (target.ptr[i] == '#' || (unsigned char)target.ptr[i] <= ' ' || (unsigned char)target.ptr[i] >= 0x7f)
-			return false;
-	if (target.len > 7 && strncasecmp(target.ptr, "http://", 7) == 0)
-		scheme = 7;
-	else if (target.len > 8 && strncasecmp(target.ptr, "https://", 8) == 0)
-		scheme = 8;
-	if (scheme) {
-		while (scheme < target.len && target.ptr[scheme] != '/' && target.ptr[scheme] != '?')
-			scheme++;
-		target = (struct str){ target.ptr + scheme, target.len - scheme };
-	} else if (!target.len || (target.ptr[0] != '/' && !(str_eq(target, STR("*")) && request->method == HTTP_OPTIONS_))) {
-		return false;
-	}
-	const char *mark = target.len ? memchr(target.ptr, '?', target.len) : NULL;
-	request->path = mark ? (struct str){ target.ptr, (size_t)(mark - target.ptr) } : target;
-	request->query = mark ? (struct str){ mark + 1, target.len - request->path.len - 1 } : STR("");
-	if (!request->path.len)
-		request->path = STR("/");
-	return true;
-}
-
-static bool host_fits(struct str host)
-{
-	for (size_t i = 0; i < host.len; i++) {
-		unsigned char c = (unsigned char)host.ptr[i];
-		if (c <= ' ' || c >= 0x7f || strchr("\"#,/<>?@\\^`{|}", c))
-			return false;
-	}
-	return true;
-}
-
-struct framing {
-	size_t hosts, lengths, codings, expects;
-	struct str host, length, coding, expect;
-};
-
-static void note(struct str value, size_t *count, struct str *last)
-{
-	(*count)++;
-	*last = value;
-}
-
-static struct framing framing_of(const struct http_request *request)
-{
-	struct framing framing = { 0 };
-	for (size_t i = 0; i < request->header_count; i++) {
-		const struct http_header *header = &request->headers[i];
-		if (str_eq(header->name, STR("host")))
-			note(header->value, &framing.hosts, &framing.host);
-		else if (str_eq(header->name, STR("content-length")))
-			note(header->value, &framing.lengths, &framing.length);
-		else if (str_eq(header->name, STR("transfer-encoding")))
-			note(header->value, &framing.codings, &framing.coding);
-		else if (str_eq(header->name, STR("expect")))
-			note(header->value, &framing.expects, &framing.expect);
-	}
-	return framing;
-}
-
-/* Decimal digits only; a length that does not fit counts as endless. */
-static bool length_read(struct str text, uint64_t *length)
-{
-	uint64_t sum = 0;
-	for (size_t i = 0; i < text.len; i++) {
-		if (text.ptr[i] < '0' || text.ptr[i] > '9')
-			return false;
-		uint64_t digit = (uint64_t)(text.ptr[i] - '0');
-		sum = sum > (UINT64_MAX - digit) / 10 ? UINT64_MAX : sum * 10 + digit;
-	}
-	*length = sum;
-	return text.len > 0;
-}
+/* The loop. */
 
 static void send_continue(struct http_session *session)
 {
@@ -417,56 +321,23 @@ static void send_continue(struct http_session *session)
 static void head_done(struct http_session *session, bool body_is_here)
 {
 	struct exchange *exchange = session->current;
-	struct http_request *request = &exchange->request;
-	uint8_t method = llhttp_get_method(&session->parser);
-	bool old = llhttp_get_http_minor(&session->parser) == 0;
-	uint64_t length = 0;
-	if (llhttp_get_http_major(&session->parser) != 1 || llhttp_get_http_minor(&session->parser) > 1) {
+	uint8_t major = llhttp_get_http_major(&session->parser), minor = llhttp_get_http_minor(&session->parser);
+	struct head_verdict verdict = { 0 };
+	if (major != 1 || minor > 1) {
 		refuse(session, 505, "unsupported_version", "only HTTP/1.1 and HTTP/1.0 are spoken here");
 		return;
 	}
-	request->method = method_of(method);
-	request->method_text = str_of(llhttp_method_name((llhttp_method_t)method));
-	if (method == HTTP_CONNECT || method == HTTP_TRACE) {
-		refuse(session, 405, "method_not_allowed", "CONNECT and TRACE are not served here");
+	head_check(&exchange->request, (llhttp_method_t)llhttp_get_method(&session->parser),
+		   (struct str){ exchange->head.ptr, session->target_len }, minor == 0, session->options.body_max, &verdict);
+	if (verdict.status) {
+		refuse(session, verdict.status, verdict.code, verdict.detail);
 		return;
 	}
-	struct framing framing = framing_of(request);
-	if (!split_target(request, (struct str){ exchange->head.ptr, session->target_len })) {
-		refuse(session, 400, "malformed_target", "the request target is not a path");
-		return;
-	}
-	if (framing.hosts > 1 || (!framing.hosts && !old) || !host_fits(framing.host)) {
-		refuse(session, 400, "bad_host", "exactly one valid Host header is needed");
-		return;
-	}
-	if (framing.codings && (framing.lengths || old || framing.codings > 1)) {
-		refuse(session, 400, "ambiguous_length", "the request says in two ways how long its body is");
-		return;
-	}
-	if (framing.codings && !text_is(framing.coding, "chunked")) {
-		refuse(session, 501, "unsupported_coding", "no transfer coding but chunked is supported");
-		return;
-	}
-	if (framing.lengths > 1 || (framing.lengths && !length_read(framing.length, &length))) {
-		refuse(session, 400, "ambiguous_length", "exactly one Content-Length of decimal digits is needed");
-		return;
-	}
-	if (length > session->options.body_max) {
-		refuse(session, 413, "body_too_large", "the request body is larger than the limit of this server");
-		return;
-	}
-	if (framing.expects && !old) {
-		if (framing.expects > 1 || !text_is(framing.expect, "100-continue")) {
-			refuse(session, 417, "expectation_failed", "no expectation but 100-continue is met");
-			return;
-		}
-		exchange->wants_continue = !body_is_here && (framing.codings || length);
-	}
+	exchange->wants_continue = verdict.wants_continue && !body_is_here;
 	exchange->close = !llhttp_should_keep_alive(&session->parser);
-	exchange->keep_alive = old && !exchange->close;
-	if (length)
-		buf_room(&exchange->body, length < RESERVE_MAX ? length : RESERVE_MAX);
+	exchange->keep_alive = minor == 0 && !exchange->close;
+	if (verdict.length)
+		buf_room(&exchange->body, verdict.length < RESERVE_MAX ? verdict.length : RESERVE_MAX);
 	session->phase = HTTP_IN_BODY;
 	session->raw = 0;
 	send_continue(session);
@@ -492,7 +363,8 @@ static bool pipeline_full(const struct http_session *session)
 	return session->outstanding >= HTTP_PIPELINE_MAX || session->outstanding_bytes > session->options.body_max;
 }
 
-/* Runs input through the parser until it is used up, the pipeline is full, or no more is taken.  Returns the bytes used. */
+/* Runs input through the parser until it is used up, the pipeline is full, or no more is taken.  Returns how much was
+ * used. */
 static size_t consume(struct http_session *session, const char *bytes, size_t len)
 {
 	size_t used = 0;
@@ -530,6 +402,8 @@ static size_t consume(struct http_session *session, const char *bytes, size_t le
 		}
 	}
 	session->parsing = false;
+	if (session->shutdown && !session->current)
+		session->ended = true;
 	return used;
 }
 
@@ -546,6 +420,15 @@ static void consume_held(struct http_session *session)
 	}
 	if (!session->held.len)
 		buf_free(&session->held);
+}
+
+static void finish(struct http_session *session)
+{
+	if (session->current)
+		exchange_release(session, session->current);
+	session->current = NULL;
+	session->phase = HTTP_IDLE;
+	session->ended = true;
 }
 
 /* The session. */
@@ -608,7 +491,7 @@ bool http_session_feed(struct http_session *session, const char *bytes, size_t l
 	if (session->held.len) {
 		buf_bytes(&session->held, bytes, len);
 		consume_held(session);
-	} else {
+	} else if (len) {
 		size_t used = consume(session, bytes, len);
 		if (used < len && !session->ended)
 			buf_bytes(&session->held, bytes + used, len - used);
@@ -650,17 +533,9 @@ void http_session_shutdown(struct http_session *session)
 
 void http_session_end(struct http_session *session)
 {
-	if (session->ended)
-		return;
-	session->shutdown = true;
-	if (session->held.len)
-		return;                /* whole requests may still be in there; see http_session_output */
-	if (session->current) {
-		exchange_release(session, session->current);
-		session->current = NULL;
-	}
-	session->phase = HTTP_IDLE;
-	session->ended = true;
+	session->eof = true;           /* where input is held, whole requests may be in it: http_session_output ends it */
+	if (!session->ended && !session->held.len)
+		finish(session);
 }
 
 void http_session_timeout(struct http_session *session)
@@ -673,11 +548,13 @@ void http_session_timeout(struct http_session *session)
 size_t http_session_output(struct http_session *session, struct buf *out)
 {
 	ASSERT(!session->detached);
-	size_t moved = 0, left;
+	size_t moved, left;
 	do {
 		left = session->held.len;
 		consume_held(session);
 	} while (session->held.len && session->held.len < left);
+	if (session->eof && !session->ended && !session->held.len)
+		finish(session);
 	send_continue(session);
 	moved = session->out.len;
 	if (!out->len) {

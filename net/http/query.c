@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* query.c - looking into a request: headers, percent-encoding, query parameters.
  *
- * Decoding is strict: an escape that is not two hex digits is refused, and so is an encoded NUL, which no text of ours holds.
+ * Decoding is strict: an escape that is not two hex digits is refused, and so is an encoded NUL, which no text of ours
+ * holds.
  */
 #include "net/http/http.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* response.c - the answering half of a session.
  *
- * An answer is written once: straight to the session's output when its request is the first that waits, into the exchange
- * otherwise, from where it follows as soon as those before it have left.
+ * An answer is written once: straight to the session's output when its request is the first that waits, into the
+ * exchange otherwise, from where it follows as soon as those before it have left.
  *
  * Invariant: after http_respond the first exchange of the queue is not answered, or the queue is empty.
  */
@@ -38,8 +38,8 @@ void http_set_date(int64_t unix_seconds)
 	int64_t since = unix_seconds / 86400;
 	int rest = (int)(unix_seconds % 86400);
 	civil_from_days(since, &year, &month, &day);
-	snprintf(date_line, sizeof date_line, "Date: %.3s, %02d %.3s %04d %02d:%02d:%02d GMT\r\n", days + since % 7 * 3, day % 100,
-		 months + (month - 1) * 3, year % 10000, rest / 3600, rest / 60 % 60, rest % 60);
+	snprintf(date_line, sizeof date_line, "Date: %.3s, %02d %.3s %04d %02d:%02d:%02d GMT\r\n", days + since % 7 * 3,
+		 day % 100, months + (month - 1) * 3, year % 10000, rest / 3600, rest / 60 % 60, rest % 60);
 	date_seconds = unix_seconds;
 }
 
@@ -87,8 +87,9 @@ const char *http_status_text(int status)
 	case 504: return "Gateway Timeout";
 	case 505: return "HTTP Version Not Supported";
 	case 507: return "Insufficient Storage";
-	default: return status < 300 ? "Success" : status < 400 ? "Redirection" : status < 500 ? "Client Error" : "Server Error";
+	default: break;
 	}
+	return status < 300 ? "Success" : status < 400 ? "Redirection" : status < 500 ? "Client Error" : "Server Error";
 }
 
 static void write_response(struct buf *out, const struct exchange *exchange, int status, const char *content_type,
@@ -128,7 +129,8 @@ static void write_response(struct buf *out, const struct exchange *exchange, int
 		buf_str(out, body);
 }
 
-void http_respond(struct http_request *request, int status, const char *content_type, const char *headers, struct str body)
+void http_respond(struct http_request *request, int status, const char *content_type, const char *headers,
+		  struct str body)
 {
 	struct exchange *exchange = request->internal;
 	struct http_session *session = request->session;
@@ -166,12 +168,13 @@ static void json_safe_text(struct buf *out, const char *text)
 	struct buf clean = { 0 };
 	const unsigned char *at = (const unsigned char *)text;
 	while (*at) {
-		size_t len = *at < 0x80 ? 1 : *at >= 0xc2 && *at < 0xe0 ? 2 : *at >= 0xe0 && *at < 0xf0 ? 3 : *at >= 0xf0 && *at < 0xf5 ? 4 : 0;
+		unsigned char c = *at;
+		size_t len = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
 		bool good = len > 0;
 		for (size_t i = 1; i < len && good; i++)
 			good = (at[i] & 0xc0) == 0x80;
-		if (good && ((*at == 0xe0 && at[1] < 0xa0) || (*at == 0xed && at[1] > 0x9f) || (*at == 0xf0 && at[1] < 0x90) ||
-			     (*at == 0xf4 && at[1] > 0x8f)))
+		if (good && ((c == 0xe0 && at[1] < 0xa0) || (c == 0xed && at[1] > 0x9f) || (c == 0xf0 && at[1] < 0x90) ||
+			     (c == 0xf4 && at[1] > 0x8f)))
 			good = false;
 		if (good)
 			buf_bytes(&clean, at, len);

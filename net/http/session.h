@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /* session.h - what http.c (receiving) and response.c (answering) share; private to net/http.
  *
- * A session keeps its exchanges, a request with its answer each, in a queue in the order of the requests.  The answer of the
- * first is written straight to session->out; that of a later one waits in its exchange until those before it have left.
+ * A session keeps its exchanges, a request with its answer each, in a queue in the order of the requests.  The answer
+ * of the first is written straight to session->out; that of a later one waits in its exchange until those before it
+ * have left.
  *
- * Invariants: `outstanding` counts the queue's exchanges that are not answered; the first of the queue is never answered;
- * `current`, the request being received, is not in the queue; once `ended`, no input is taken and there is no `current`.
+ * Invariants: `outstanding` counts the queue's exchanges that are not answered; the first of the queue is never
+ * answered; `current`, the request being received, is not in the queue; once `ended`, no input is taken.
  */
 #ifndef NET_HTTP_SESSION_H
 #define NET_HTTP_SESSION_H
@@ -48,10 +49,23 @@ struct http_session {
 	bool ended;                    /* no more input is taken */
 	bool refused;                  /* ended by an error */
 	bool shutdown;                 /* end after the request being received */
+	bool eof;                      /* the peer sends no more */
 	bool detached;
 };
 
-/* Takes an answered exchange's place in the queue away and gives the memory back to the pool. */
+/* What head.c makes of a complete head. */
+struct head_verdict {
+	int status;                    /* 0: it is in order; otherwise the refusal */
+	const char *code, *detail;
+	uint64_t length;               /* of Content-Length, 0 where there is none */
+	bool wants_continue;
+};
+
+/* Sets the request's method, path and query too.  `old` is HTTP/1.0. */
+void head_check(struct http_request *request, llhttp_method_t method, struct str target, bool old, uint64_t body_max,
+		struct head_verdict *verdict);
+
+/* Gives the memory of an exchange that has left the queue back to the pool. */
 void exchange_release(struct http_session *session, struct exchange *exchange);
 void session_destroy(struct http_session *session);
 

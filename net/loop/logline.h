@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* logline.h - the operator's log: one line per event on standard error.
  *
- * A JSON object per line where standard error is not a terminal, readable text where it is.  Each line is one write(2), so
- * lines of several threads do not mix.  `event` is a stable word to search for; the text is for people.
+ * A JSON object per line where standard error is not a terminal, readable text where it is.  Each line is one write(2),
+ * so lines of several threads do not mix.  `event` is a stable word to search for; the text is for people.
  */
 #ifndef NET_LOOP_LOGLINE_H
 #define NET_LOOP_LOGLINE_H
@@ -21,6 +21,7 @@ bool log_level_parse(const char *name, enum log_level *level);     /* "debug", "
 void log_force_json(bool force);                           /* JSON on a terminal too */
 
 /* The line without writing it: for tests. */
-void log_format(struct buf *out, bool json, int64_t unix_ms, enum log_level level, const char *event, const char *message);
+void log_format(struct buf *out, bool json, int64_t unix_ms, enum log_level level, const char *event,
+		const char *message);
 
 #endif

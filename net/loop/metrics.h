@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* metrics.h - what the process counts, declared in one table (metrics.c) and written in the OpenMetrics text format.
  *
- * Updates are relaxed atomics: cheap, lock-free, from any thread.  A reader may see one metric ahead of another, never a
- * torn value; a histogram's _count is the sum of the buckets that were read.
+ * Updates are relaxed atomics: cheap, lock-free, from any thread.  A reader may see one metric ahead of another, never
+ * a torn value; a histogram's _count is the sum of the buckets that were read.
  */
 #ifndef NET_LOOP_METRICS_H
 #define NET_LOOP_METRICS_H

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* server.h - TCP listeners and connections on a libuv loop, with an HTTP session on each connection.
  *
- * The owner gets complete requests through options.http.on_request and answers them with http_respond, at once or later, on
- * the loop's thread.  What one turn of the loop answers leaves in one write per connection: a session with output is put on
- * a list, and server_flush (called by the owner, and by the server before and after each poll) writes the list out.
+ * The owner gets complete requests through options.http.on_request and answers them with http_respond, at once or
+ * later, on the loop's thread.  What one turn of the loop answers leaves in one write per connection: a session with
+ * output is put on a list, and server_flush (called by the owner, and by the server before and after each poll) writes
+ * the list out.
  *
  * Bounds: connections_max connections (further ones get 503 and are closed, counted); a connection with more than
  * SERVER_UNSENT_MAX unsent bytes is not read; server_pause_reading stops reading all of them.
@@ -23,7 +24,7 @@ enum { SERVER_UNSENT_MAX = 1024 * 1024, SERVER_LISTENERS_MAX = 8 };
 struct server;
 
 struct server_options {
-	struct http_options http;      /* on_ready and on_answered may be set too; they are called after the server's own work */
+	struct http_options http;      /* on_ready and on_answered too; called after the server's own work */
 	size_t connections_max;        /* 0: 10,000 */
 	uint64_t idle_ms;              /* a connection without a request is closed after this; 0: 75 s */
 	uint64_t stall_ms;             /* headers must be complete, and a body or a write go on, within this; 0: 30 s */
@@ -31,19 +32,20 @@ struct server_options {
 
 struct server *server_new(uv_loop_t *loop, const struct server_options *options);
 
-/* Listens on "127.0.0.1:8000", "[::1]:8000", "localhost:8000" or ":8000" (every address); port 0 takes a free one.  Returns
- * the port, or -1 with a text for the operator in `error`, in which `flag` names the option to change (such as "--http"). */
+/* Listens on "127.0.0.1:8000", "[::1]:8000", "localhost:8000" or ":8000" (every address); port 0 takes a free one.
+ * Returns the port, or -1 with a text for the operator in `error`, in which `flag` names the option to change (such as
+ * "--http").  May be called several times. */
 int server_listen(struct server *server, const char *address, const char *flag, char *error, size_t error_size);
 
 void server_pause_reading(struct server *server, bool pause);
-void server_flush(struct server *server);                  /* writes what has become ready; not from within a callback */
+void server_flush(struct server *server);                  /* writes what is ready; not within on_request */
 size_t server_connections(const struct server *server);
 size_t server_outstanding(const struct server *server);    /* requests of open connections that wait for their answer */
 
-/* Stops listening, lets outstanding requests finish, closes.  `on_closed` is called once, from the loop, when every handle of
- * the server is closed; the server may be freed then.  Callable at any time, also from within on_request. */
+/* Stops listening, lets outstanding requests finish, closes.  `on_closed` is called once, from the loop, when every
+ * handle of the server is closed; the server may be freed then.  Callable at any time, also from within on_request. */
 void server_drain(struct server *server, void (*on_closed)(void *context), void *context);
-void server_abort(struct server *server);                  /* after server_drain: closes what is still open, answered or not */
+void server_abort(struct server *server);                  /* after server_drain: closes at once */
 void server_free(struct server *server);                   /* only after on_closed */
 
 #endif

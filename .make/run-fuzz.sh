@@ -1,0 +1,30 @@
+#!/bin/bash
+# Runs each fuzz target for some seconds, from the inputs of tests/fuzz/corpus/NAME and what earlier runs found.
+#
+# usage: run-fuzz.sh BUILD SECONDS [ONLY]
+set -eu
+build=${1:?usage: run-fuzz.sh BUILD SECONDS [ONLY]}
+seconds=${2:?usage: run-fuzz.sh BUILD SECONDS [ONLY]}
+only=${3:-}
+count=0
+for source in tests/fuzz/fuzz_*.c; do
+	[[ -e $source ]] || continue
+	name=$(basename "$source" .c)
+	name=${name#fuzz_}
+	[[ -z $only || $name == *"$only"* ]] || continue
+	found=$build/fuzz/corpus/$name
+	mkdir -p "$found"
+	seeds=()
+	[[ ! -d tests/fuzz/corpus/$name ]] || seeds=("tests/fuzz/corpus/$name")
+	echo "fuzz $name: $seconds s"
+	log=$build/fuzz/$name.log
+	if ! "$build/fuzz/${source%.c}" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
+		-artifact_prefix="$build/fuzz/$name-" "$found" "${seeds[@]}" >"$log" 2>&1; then
+		tail -n 60 "$log"
+		echo "fuzz $name: FAILED; the input lies in $build/fuzz/$name-*" >&2
+		exit 1
+	fi
+	tail -n 1 "$log"
+	count=$((count + 1))
+done
+echo "$count fuzz targets, no finding"

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+/* `tally check` and `tally log`: reading a log without a server.  Neither writes anything. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine/base/mem.h"
+#include "engine/base/time.h"
+#include "engine/catalog/catalog.h"
+#include "engine/event/record.h"
+#include "engine/shard/state.h"
+#include "net/cli/commands.h"
+#include "net/main/replay.h"
+#include "wal/wal.h"
+
+/* ---- check ------------------------------------------------------------------------------------------------------------ */
+
+struct check {
+	struct replay *replay;
+	uint64_t frames, bytes;
+};
+
+static bool check_frame(void *context, const struct wal_frame *frame)
+{
+	struct check *check = context;
+	check->frames++;
+	check->bytes = frame->lsn + frame->size;
+	return replay_frame(check->replay, frame);
+}
+
+static void text_i128(struct buf *out, __int128 value)
+{
+	char digits[48];
+	size_t n = sizeof digits;
+	bool negative = value < 0;
+	unsigned __int128 rest = negative ? -(unsigned __int128)value : (unsigned __int128)value;
+	do {
+		digits[--n] = (char)('0' + (int)(rest % 10));
+		rest /= 10;
+	} while (rest);
+	if (negative)
+		digits[--n] = '-';
+	buf_bytes(out, digits + n, sizeof digits - n);
+}
+
+/* Law L3, per tenant; prints a line for each. */
+static bool books_balance(const struct state *state)
+{
+	bool good = true;
+	for (unsigned b = 0; b < TENANT_BUCKETS; b++)
+		for (const struct tenant *tenant = state->tenants[b]; tenant; tenant = tenant->next) {
+			__int128 members, liability, redeemed;
+			struct buf line = { 0 };
+			state_sums(state, tenant, &members, &liability, &redeemed);
+			buf_lit(&line, "tenant ");
+			buf_json_text(&line, tenant->name);
+			buf_lit(&line, ": members ");
+			text_i128(&line, members);
+			buf_lit(&line, ", liability ");
+			text_i128(&line, liability);
+			buf_lit(&line, ", redeemed ");
+			text_i128(&line, redeemed);
+			bool balanced = members + liability + redeemed == 0;
+			buf_str(&line, balanced ? STR(": balanced\n") : STR(": NOT BALANCED\n"));
+			fwrite(line.ptr, 1, line.len, stdout);
+			buf_free(&line);
+			good &= balanced;
+		}
+	return good;
+}
+
+static bool log_dir_of(const char *command, const char *data, char *path, size_t size)
+{
+	struct stat status;
+	snprintf(path, size, "%s/log", data);
+	if (!stat(path, &status) && S_ISDIR(status.st_mode))
+		return true;
+	snprintf(path, size, "%s", data);
+	if (!stat(path, &status) && S_ISDIR(status.st_mode))
+		return true;
+	fprintf(stderr, "tally %s: %s is not a data directory\n", command, data);
+	return false;
+}
+
+int cmd_check(int argc, char **argv)
+{
+	struct state *state = mem_alloc(sizeof *state);
+	struct catalog catalog = { 0 };
+	struct check check = { 0 };
+	struct buf error = { 0 }, torn = { 0 };
+	char path[4096];
+	uint64_t broken, records;
+	int status = 0;
+	if (argc != 1) {
+		mem_free(state);
+		return command_misuse("check", "expected one argument: the data directory");
+	}
+	if (!log_dir_of("check", argv[0], path, sizeof path)) {
+		mem_free(state);
+		return 2;
+	}
+	state_init(state, 0, 1);
+	check.replay = replay_new(&state, 1, &catalog);
+	bool whole = wal_verify(path, 0, check_frame, &check, &error, &torn);
+	bool readable = replay_end(check.replay, &broken, &records);
+	if (torn.len)
+		printf("torn tail (not acknowledged): %.*s\n", (int)torn.len, torn.ptr);
+	if (!whole) {
+		printf("DAMAGED: %.*s\n", (int)error.len, error.ptr);
+		status = 1;
+	} else if (!readable) {
+		printf("DAMAGED: the record at LSN %llu cannot be read\n", (unsigned long long)broken);
+		status = 1;
+	} else {
+		printf("log whole: %llu frames, %llu records, end LSN %llu\n", (unsigned long long)check.frames,
+		       (unsigned long long)records, (unsigned long long)check.bytes);
+		printf("%llu members, %llu events, %llu ids, %zu documents\n", (unsigned long long)state->member_total,
+		       (unsigned long long)state->event_total, (unsigned long long)state->id_total, catalog.documents);
+		status = books_balance(state) ? 0 : 1;
+		puts(status ? "the books do not balance" : "the books balance");
+	}
+	state_deinit(state);
+	mem_free(state);
+	catalog_free(&catalog);
+	buf_free(&error);
+	buf_free(&torn);
+	return status;
+}
+
+/* ---- log -------------------------------------------------------------------------------------------------------------- */
+
+struct show {
+	uint64_t from, next;
+	bool json, found;
+};
+
+static void show_event(struct buf *out, const struct event_view *event)
+{
+	const unsigned char *at = event->executions;
+	buf_lit(out, ",\"type\":\"event\",\"tenant\":");
+	buf_json_text(out, event->tenant);
+	buf_lit(out, ",\"profile\":");
+	buf_json_text(out, event->profile);
+	buf_lit(out, ",\"event_type\":");
+	buf_json_text(out, event->type);
+	buf_lit(out, ",\"event_id\":");
+	buf_json_text(out, event->id);
+	buf_printf(out, ",\"points\":%lld,\"prev_member\":%llu,\"executions\":[", (long long)event->head.points,
+		   (unsigned long long)event->head.prev_member);
+	for (unsigned i = 0; i < event->execution_count; i++) {
+		struct execution_view execution;
+		execution_next(&at, &execution);
+		buf_printf(out, "%s{\"rule\":%llu,\"result\":%u,\"effects\":%u}", i ? "," : "",
+			   (unsigned long long)execution.head.rule_id, execution.head.result, execution.head.effect_count);
+	}
+	buf_lit(out, "],\"payload\":");
+	buf_str(out, event->payload);
+}
+
+static void show_record(struct buf *out, const unsigned char *record, const struct record_head *head, uint64_t lsn)
+{
+	struct event_view event;
+	struct customer_view customer;
+	buf_printf(out, "{\"lsn\":%llu,\"size\":%u,\"partition\":%u", (unsigned long long)lsn, head->size, head->partition);
+	if (event_view_read(record, head->size, &event)) {
+		show_event(out, &event);
+	} else if (customer_view_read(record, head->size, &customer)) {
+		buf_lit(out, ",\"type\":\"customer\",\"tenant\":");
+		buf_json_text(out, customer.tenant);
+		buf_lit(out, ",\"profile\":");
+		buf_json_text(out, customer.profile);
+		buf_lit(out, ",\"status\":");
+		buf_json_text(out, customer.status);
+		buf_lit(out, ",\"attributes\":");
+		buf_str(out, customer.attributes);
+	} else if (head->type == RECORD_CATALOG && head->size >= 16) {
+		struct catalog_change change = { 0 };
+		uint64_t len;
+		memcpy(&len, record + sizeof *head, sizeof len);
+		buf_lit(out, ",\"type\":\"catalog\"");
+		if (len <= head->size - 16u && catalog_change_decode(record + 16, len, &change)) {
+			buf_printf(out, ",\"op\":%d,\"kind\":%u,\"id\":%llu,\"version\":%llu,\"tenant\":", (int)change.op,
+				   change.kind, (unsigned long long)change.id, (unsigned long long)change.version);
+			buf_json_text(out, change.tenant);
+			if (change.json.len) {
+				buf_lit(out, ",\"document\":");
+				buf_str(out, change.json);
+			}
+		}
+	} else {
+		buf_printf(out, ",\"type\":\"%u\"", head->type);
+	}
+	buf_lit(out, "}\n");
+}
+
+static bool show_frame(void *context, const struct wal_frame *frame)
+{
+	static const char *const kinds_text[] = { "filler", "records", "open", "mark" };
+	struct show *show = context;
+	struct buf out = { 0 };
+	if (frame->lsn + frame->size <= show->from)
+		return true;
+	show->next = frame->lsn + frame->size;
+	if (frame->kind != WAL_FRAME_FILLER) {
+		struct buf when = { 0 };
+		time_write(&when, frame->time_ms);
+		if (show->json)
+			buf_printf(&out, "{\"frame\":%llu,\"size\":%u,\"epoch\":%u,\"kind\":\"%s\",\"time\":\"%.*s\"}\n",
+				   (unsigned long long)frame->lsn, frame->size, frame->epoch,
+				   frame->kind < 4 ? kinds_text[frame->kind] : "?", (int)when.len, when.ptr);
+		else
+			buf_printf(&out, "%016llx  epoch %u  %-7s  %u bytes  %.*s\n", (unsigned long long)frame->lsn,
+				   frame->epoch, frame->kind < 4 ? kinds_text[frame->kind] : "?", frame->size, (int)when.len,
+				   when.ptr);
+		buf_free(&when);
+	}
+	for (size_t at = 0; frame->kind == WAL_FRAME_RECORDS && at < frame->body_size;) {
+		struct record_head head;
+		if (!record_head_read(frame->body + at, frame->body_size - at, &head))
+			break;
+		if (!show->json)
+			buf_lit(&out, "    ");
+		show_record(&out, frame->body + at, &head, frame->lsn + WAL_FRAME_HEADER + at);
+		at += head.size;
+	}
+	fwrite(out.ptr, 1, out.len, stdout);
+	buf_free(&out);
+	return !ferror(stdout);
+}
+
+int cmd_log(int argc, char **argv)
+{
+	struct show show = { 0 };
+	const char *data = NULL;
+	bool follow = false;
+	char path[4096];
+	for (int i = 0; i < argc; i++) {
+		if (!strcmp(argv[i], "--json")) {
+			show.json = true;
+		} else if (!strcmp(argv[i], "--follow")) {
+			follow = true;
+		} else if (!strcmp(argv[i], "--from") && i + 1 < argc) {
+			char *end;
+			show.from = strtoull(argv[++i], &end, 0);
+			if (*end || end == argv[i])
+				return command_misuse("log", "--from %s: an LSN was expected (decimal, or 0x…)", argv[i]);
+		} else if (argv[i][0] != '-' && !data) {
+			data = argv[i];
+		} else {
+			return command_misuse("log", "%s is not understood", argv[i]);
+		}
+	}
+	if (!data)
+		return command_misuse("log", "expected the data directory");
+	if (!log_dir_of("log", data, path, sizeof path))
+		return 2;
+	for (;;) {
+		struct buf error = { 0 }, torn = { 0 };
+		bool whole = wal_verify(path, show.from, show_frame, &show, &error, &torn);
+		fflush(stdout);
+		if (!whole && !follow)
+			fprintf(stderr, "tally log: %.*s\n", (int)error.len, error.ptr);
+		buf_free(&error);
+		buf_free(&torn);
+		if (!follow || ferror(stdout))
+			return whole ? 0 : 1;
+		show.from = show.next > show.from ? show.next : show.from;
+		nanosleep(&(struct timespec){ .tv_nsec = 200000000 }, NULL);
+	}
+}

@@ -1,0 +1,468 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/main/node.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/mem.h"
+#include "engine/catalog/view.h"
+#include "net/loop/logline.h"
+#include "net/loop/metrics.h"
+#include "net/main/replay.h"
+
+enum { STEP_BUDGET = 256, IDLE_MARK_MS = 50 };
+
+/* A thread that sleeps when its step has nothing to do. */
+struct host {
+	struct node *node;
+	pthread_t thread;
+	pthread_mutex_t mutex;
+	pthread_cond_t cond;
+	atomic_bool sleeping;
+	unsigned index;
+};
+
+struct node {
+	struct env env;
+	struct wal *wal;
+	struct catalog catalog;
+	struct shard *shards;
+	unsigned shard_count;
+	enum node_placement placement;
+	struct host hosts[SHARDS_MAX], log_host;
+	atomic_bool stopping;
+	_Atomic(struct message *) done;        /* newest first; from the shards */
+	struct message *waiting, **waiting_end;        /* oldest first; loop's own */
+	atomic_llong last_time;
+	void (*wake)(void *context);
+	void *context;
+	int lock_fd;
+	uint64_t writes_seen;
+};
+
+/* ---- the world of the shards ------------------------------------------------------------------------------------------ */
+
+static int64_t env_now_ms(void *context)
+{
+	struct node *node = context;
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	long long wall = (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	long long last = atomic_load_explicit(&node->last_time, memory_order_relaxed);
+	while (wall > last)
+		if (atomic_compare_exchange_weak(&node->last_time, &last, wall))
+			return wall;
+	if (last - wall > 10000)
+		metric_set_ns(METRIC_CLOCK_BEHIND_SECONDS, (last - wall) * 1000000);
+	return last;
+}
+
+static enum env_room env_credit(void *context, unsigned shard, uint32_t bound)
+{
+	struct node *node = context;
+	static_assert((int)ENV_ROOM == (int)WAL_ROOM && (int)ENV_WAIT == (int)WAL_RING_FULL &&
+			      (int)ENV_DISK_FULL == (int)WAL_DISK_FULL, "the same answers");
+	return (enum env_room)wal_credit(wal_producer_at(node->wal, shard), bound);
+}
+
+static void env_credit_drop(void *context, unsigned shard)
+{
+	struct node *node = context;
+	wal_credit_drop(wal_producer_at(node->wal, shard));
+}
+
+static uint64_t env_begin(void *context, unsigned shard, uint32_t size, unsigned char **body)
+{
+	struct node *node = context;
+	return wal_append_begin(wal_producer_at(node->wal, shard), size, body);
+}
+
+static void host_wake(struct host *host)
+{
+	if (!atomic_load(&host->sleeping))
+		return;
+	pthread_mutex_lock(&host->mutex);
+	atomic_store(&host->sleeping, false);
+	pthread_cond_signal(&host->cond);
+	pthread_mutex_unlock(&host->mutex);
+}
+
+static uint64_t env_publish(void *context, unsigned shard, int64_t time_ms, uint64_t body_hash)
+{
+	struct node *node = context;
+	uint64_t end = wal_append_publish(wal_producer_at(node->wal, shard), time_ms, body_hash);
+	if (node->placement == NODE_APART)
+		host_wake(&node->log_host);
+	return end;
+}
+
+void node_post(struct node *node, unsigned shard, struct message *message)
+{
+	ASSERT(shard < node->shard_count);
+	shard_post(&node->shards[shard], message);
+	if (node->placement == NODE_APART)
+		host_wake(&node->hosts[shard]);
+}
+
+static void env_post(void *context, unsigned shard, struct message *message)
+{
+	node_post(context, shard, message);
+}
+
+static void env_done(void *context, struct message *message)
+{
+	struct node *node = context;
+	struct message *head = atomic_load_explicit(&node->done, memory_order_relaxed);
+	uint64_t wait_lsn = message->wait_lsn;
+	do
+		message->next = head;
+	while (!atomic_compare_exchange_weak_explicit(&node->done, &head, message, memory_order_acq_rel,
+						      memory_order_relaxed));
+	/* Not durable yet: the log's thread will wake the loop. */
+	if (node->placement == NODE_APART && wait_lsn <= wal_durable(node->wal))
+		node->wake(node->context);
+}
+
+/* ---- steps on their threads ------------------------------------------------------------------------------------------- */
+
+static void wal_observe(struct node *node)
+{
+	struct wal_stats stats;
+	wal_stats(node->wal, &stats);
+	if (stats.writes == node->writes_seen)
+		return;
+	node->writes_seen = stats.writes;
+	metric_observe_ns(METRIC_WAL_WRITE_SECONDS, stats.last_write_ns);
+	metric_observe(METRIC_WAL_COMMIT_BYTES, stats.last_write_bytes);
+	metric_add(METRIC_WAL_BYTES, (int64_t)stats.last_write_bytes);
+	metric_set(METRIC_WAL_DURABLE_LSN, (int64_t)wal_durable(node->wal));
+}
+
+/* Sleeps up to `ms` unless `busy` says there is work after all; whoever makes work calls host_wake afterwards. */
+static void host_sleep(struct host *host, bool (*busy)(struct host *host), long ms)
+{
+	struct timespec until;
+	atomic_store(&host->sleeping, true);
+	pthread_mutex_lock(&host->mutex);
+	if (!busy(host)) {
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += ms * 1000000;
+		until.tv_sec += until.tv_nsec / 1000000000;
+		until.tv_nsec %= 1000000000;
+		while (atomic_load(&host->sleeping))
+			if (pthread_cond_timedwait(&host->cond, &host->mutex, &until))
+				break;
+	}
+	atomic_store(&host->sleeping, false);
+	pthread_mutex_unlock(&host->mutex);
+}
+
+static bool shard_busy(struct host *host)
+{
+	return atomic_load(&host->node->shards[host->index].mailbox) || atomic_load(&host->node->stopping);
+}
+
+static bool log_busy(struct host *host)
+{
+	struct node *node = host->node;
+	return wal_appended(node->wal) != wal_durable(node->wal) || atomic_load(&node->stopping);
+}
+
+static void *shard_main(void *context)
+{
+	struct host *host = context;
+	struct node *node = host->node;
+	struct shard *shard = &node->shards[host->index];
+	while (!atomic_load(&node->stopping)) {
+		bool stalled;
+		metric_observe(METRIC_SHARD_MAILBOX_DEPTH, atomic_load_explicit(&shard->depth, memory_order_relaxed));
+		bool more = shard_step(shard, STEP_BUDGET, &stalled);
+		if (stalled)
+			nanosleep(&(struct timespec){ .tv_nsec = 50000 }, NULL);
+		else if (!more)
+			host_sleep(host, shard_busy, 1000);
+	}
+	return NULL;
+}
+
+static void *log_main(void *context)
+{
+	struct host *host = context;
+	struct node *node = host->node;
+	bool idle = false;
+	while (!atomic_load(&node->stopping)) {
+		if (wal_step(node->wal, idle)) {
+			wal_observe(node);
+			node->wake(node->context);
+			idle = false;
+			continue;
+		}
+		uint64_t before = wal_appended(node->wal);
+		host_sleep(host, log_busy, IDLE_MARK_MS);
+		idle = wal_appended(node->wal) == before;
+	}
+	return NULL;
+}
+
+bool node_turn(struct node *node, bool idle)
+{
+	bool more = false, stalled = false;
+	ASSERT(node->placement == NODE_TOGETHER);
+	for (unsigned s = 0; s < node->shard_count; s++) {
+		struct shard *shard = &node->shards[s];
+		unsigned depth = atomic_load_explicit(&shard->depth, memory_order_relaxed);
+		if (depth)
+			metric_observe(METRIC_SHARD_MAILBOX_DEPTH, depth);
+		more |= shard_step(shard, STEP_BUDGET, &stalled);
+	}
+	if (wal_step(node->wal, idle && !more))
+		wal_observe(node);
+	return more || wal_appended(node->wal) != wal_durable(node->wal);
+}
+
+static void done_collect(struct node *node)
+{
+	struct message *newest = atomic_exchange_explicit(&node->done, NULL, memory_order_acq_rel), *oldest = NULL;
+	struct message *last = newest;
+	while (newest) {
+		struct message *next = newest->next;
+		newest->next = oldest;
+		oldest = newest;
+		newest = next;
+	}
+	if (!oldest)
+		return;
+	*node->waiting_end = oldest;
+	node->waiting_end = &last->next;
+}
+
+struct message *node_take(struct node *node)
+{
+	uint64_t durable = wal_durable(node->wal);
+	done_collect(node);
+	for (struct message **at = &node->waiting; *at; at = &(*at)->next) {
+		struct message *message = *at;
+		if (message->wait_lsn > durable)
+			continue;
+		*at = message->next;
+		if (node->waiting_end == &message->next)
+			node->waiting_end = at;
+		return message;
+	}
+	return NULL;
+}
+
+/* ---- opening and closing ---------------------------------------------------------------------------------------------- */
+
+static void on_wal_log(void *context, const char *level, const char *message)
+{
+	enum log_level parsed = LOG_LEVEL_INFO;
+	(void)context;
+	log_level_parse(level, &parsed);
+	log_line(parsed, "log", "%s", message);
+}
+
+static void on_wal_fatal(void *context, const char *message)
+{
+	(void)context;
+	/* The kernel may have dropped what it could not write (law L7): nothing can be promised any more. */
+	log_line(LOG_LEVEL_ERROR, "log_failed", "%s; stopping, nothing acknowledged is lost", message);
+	_exit(74);
+}
+
+int node_lock(const char *data, struct buf *error)
+{
+	char path[4096], owner[32] = "";
+	int fd;
+	if (mkdir(data, 0700) && errno != EEXIST) {
+		buf_printf(error, "cannot make the data directory %s: %s", data, strerror(errno));
+		return -1;
+	}
+	snprintf(path, sizeof path, "%s/lock", data);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		buf_printf(error, "cannot open %s: %s", path, strerror(errno));
+		return -1;
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB)) {
+		ssize_t len = pread(fd, owner, sizeof owner - 1, 0);
+		buf_printf(error, "the data directory %s is in use by process %.*s", data,
+			   len > 0 ? (int)strcspn(owner, "\n") : 1, len > 0 ? owner : "?");
+		close(fd);
+		return -1;
+	}
+	int len = snprintf(owner, sizeof owner, "%ld\n", (long)getpid());
+	if (ftruncate(fd, 0) || pwrite(fd, owner, (size_t)len, 0) != len) {
+		buf_printf(error, "cannot write %s: %s", path, strerror(errno));
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static void directory_sync(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0) {
+		if (fsync(fd))
+			log_line(LOG_LEVEL_WARN, "fsync", "fsync of directory %s: %s", path, strerror(errno));
+		close(fd);
+	}
+}
+
+static void views_build(struct node *node)
+{
+	for (size_t t = 0; t < node->catalog.tenant_count; t++) {
+		struct str name = node->catalog.tenants[t]->name;
+		struct catalog_view *view = catalog_view_build(&node->catalog, name);
+		for (unsigned s = 0; s < node->shard_count; s++)
+			state_tenant(&node->shards[s].state, name)->view = view_ref(view);
+		view_unref(view);
+	}
+}
+
+static void host_start(struct host *host, struct node *node, unsigned index, void *(*main)(void *))
+{
+	host->node = node;
+	host->index = index;
+	pthread_mutex_init(&host->mutex, NULL);
+	pthread_cond_init(&host->cond, NULL);
+	int error = pthread_create(&host->thread, NULL, main, host);
+	ASSERT(!error);
+}
+
+static void host_join(struct host *host)
+{
+	pthread_mutex_lock(&host->mutex);
+	atomic_store(&host->sleeping, false);
+	pthread_cond_signal(&host->cond);
+	pthread_mutex_unlock(&host->mutex);
+	pthread_join(host->thread, NULL);
+	pthread_mutex_destroy(&host->mutex);
+	pthread_cond_destroy(&host->cond);
+}
+
+struct node *node_open(const struct node_options *options, struct buf *error)
+{
+	struct node *node = mem_zalloc(sizeof *node);
+	struct state *states[SHARDS_MAX];
+	char log_dir[4096];
+	uint64_t broken, records = 0;
+	node->shard_count = options->shards;
+	node->placement = options->placement;
+	node->wake = options->wake;
+	node->context = options->context;
+	node->waiting_end = &node->waiting;
+	node->env = (struct env){ .context = node, .now_ms = env_now_ms, .log_credit = env_credit,
+				  .log_credit_drop = env_credit_drop, .log_begin = env_begin, .log_publish = env_publish,
+				  .post = env_post, .done = env_done };
+	node->lock_fd = node_lock(options->data, error);
+	if (node->lock_fd < 0) {
+		mem_free(node);
+		return NULL;
+	}
+	snprintf(log_dir, sizeof log_dir, "%s/log", options->data);
+	if (mkdir(log_dir, 0700) && errno != EEXIST) {
+		buf_printf(error, "cannot make %s: %s", log_dir, strerror(errno));
+		close(node->lock_fd);
+		mem_free(node);
+		return NULL;
+	}
+	directory_sync(options->data);
+	node->shards = mem_zalloc(node->shard_count * sizeof *node->shards);
+	for (unsigned s = 0; s < node->shard_count; s++) {
+		shard_init(&node->shards[s], s, node->shard_count, &node->env, &node->catalog);
+		node->shards[s].memory_limit = options->memory / node->shard_count;
+		states[s] = &node->shards[s].state;
+	}
+	struct replay *replay = replay_new(states, node->shard_count, &node->catalog);
+	struct wal_options wal = { .dir = log_dir, .segment_size = options->segment_size, .ring_size = options->ring_size,
+				   .producers = node->shard_count, .direct = options->direct, .log = on_wal_log,
+				   .fatal = on_wal_fatal };
+	node->wal = wal_open(&wal, 0, replay_frame, replay, error);
+	bool good = replay_end(replay, &broken, &records);
+	if (node->wal && !good) {
+		buf_printf(error, "the record at LSN %llu cannot be read although its checksum holds: written by a newer version?",
+			   (unsigned long long)broken);
+		wal_close(node->wal);
+		node->wal = NULL;
+	}
+	if (!node->wal) {
+		for (unsigned s = 0; s < node->shard_count; s++)
+			shard_deinit(&node->shards[s]);
+		mem_free(node->shards);
+		catalog_free(&node->catalog);
+		close(node->lock_fd);
+		mem_free(node);
+		return NULL;
+	}
+	atomic_store(&node->last_time, wal_last_time(node->wal));
+	node->env.log_frame_max = wal_frame_max(node->wal);
+	for (unsigned s = 0; s < node->shard_count; s++)
+		node->shards[s].appended_lsn = wal_durable(node->wal);
+	views_build(node);
+	log_line(LOG_LEVEL_INFO, "recovered", "%llu records replayed, epoch %u, durable LSN %llu, %u shards",
+		 (unsigned long long)records, wal_epoch(node->wal), (unsigned long long)wal_durable(node->wal),
+		 node->shard_count);
+	if (node->placement == NODE_APART) {
+		host_start(&node->log_host, node, 0, log_main);
+		for (unsigned s = 0; s < node->shard_count; s++)
+			host_start(&node->hosts[s], node, s, shard_main);
+	}
+	return node;
+}
+
+void node_close(struct node *node)
+{
+	atomic_store(&node->stopping, true);
+	if (node->placement == NODE_APART) {
+		for (unsigned s = 0; s < node->shard_count; s++)
+			host_join(&node->hosts[s]);
+		host_join(&node->log_host);
+	}
+	wal_close(node->wal);
+	for (unsigned s = 0; s < node->shard_count; s++)
+		shard_deinit(&node->shards[s]);
+	mem_free(node->shards);
+	catalog_free(&node->catalog);
+	close(node->lock_fd);
+	mem_free(node);
+}
+
+const struct env *node_env(struct node *node)
+{
+	return &node->env;
+}
+
+struct wal *node_wal(struct node *node)
+{
+	return node->wal;
+}
+
+unsigned node_shards(const struct node *node)
+{
+	return node->shard_count;
+}
+
+bool node_together(const struct node *node)
+{
+	return node->placement == NODE_TOGETHER;
+}
+
+uint64_t node_mailbox_depth(const struct node *node)
+{
+	uint64_t sum = 0;
+	for (unsigned s = 0; s < node->shard_count; s++)
+		sum += atomic_load_explicit(&node->shards[s].depth, memory_order_relaxed);
+	return sum;
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+/* node.h - the engine in this process: shards, log and catalog, and which thread runs which step.
+ *
+ * Loop, shard and log are steps; threads only host them.  With one shard all three run on the loop's thread, which beats
+ * handing over on few cores; with more, each shard and the log get a thread of their own.  Nothing else knows.
+ *
+ *     node_open    recovers everything from the log (the shards replay in parallel), takes the next epoch
+ *     node_turn    (placement: together) runs the steps once
+ *     node_take    gives back messages that are done and durable, in the order in which that happened
+ */
+#ifndef NET_MAIN_NODE_H
+#define NET_MAIN_NODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/base/buf.h"
+#include "engine/env/env.h"
+#include "engine/shard/batch.h"
+#include "engine/shard/shard.h"
+#include "wal/wal.h"
+
+enum node_placement { NODE_TOGETHER, NODE_APART };
+
+struct node_options {
+	const char *data;              /* directory; made 0700 where it is missing */
+	unsigned shards;
+	uint64_t segment_size, ring_size;
+	bool direct;
+	uint64_t memory;               /* bytes for members and ids together; 0: no bound */
+	enum node_placement placement;
+	/* Called from any thread when node_take has something; NODE_APART only. */
+	void (*wake)(void *context);
+	void *context;
+};
+
+struct node;
+
+/* NULL with a line in `error`: locked by another process (with its pid), damaged, unreadable. */
+struct node *node_open(const struct node_options *options, struct buf *error);
+/* Makes everything durable, ends the threads, releases the lock.  No message may be under way. */
+void node_close(struct node *node);
+
+const struct env *node_env(struct node *node);
+struct wal *node_wal(struct node *node);
+unsigned node_shards(const struct node *node);
+void node_post(struct node *node, unsigned shard, struct message *message);
+
+/* NODE_TOGETHER: one turn.  Returns true while there is more to do at once. */
+bool node_turn(struct node *node, bool idle);
+/* The next message whose answer may leave; NULL: none now. */
+struct message *node_take(struct node *node);
+uint64_t node_mailbox_depth(const struct node *node);
+bool node_together(const struct node *node);
+
+/* Locks a data directory for a process that writes; -1 with a line in `error`.  The lock ends with the process. */
+int node_lock(const char *data, struct buf *error);
+
+#endif

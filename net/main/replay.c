@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/main/replay.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/mem.h"
+
+enum { REPLAY_CHUNK = 2 * 1024 * 1024 };
+
+/* Frames in a chunk: u64 LSN of the body, u64 size, body. */
+struct replay {
+	struct state **states;
+	unsigned count;
+	struct catalog *catalog;
+	struct buf chunks[2];
+	unsigned filling;              /* index of the chunk that the reader fills */
+	uint64_t generation;           /* chunks handed out */
+	unsigned busy;                 /* workers still in the last one */
+	bool ending;
+	uint64_t broken_lsn;           /* UINT64_MAX: none */
+	uint64_t records;
+	pthread_mutex_t mutex;
+	pthread_cond_t changed;
+	struct worker { struct replay *replay; unsigned index; pthread_t thread; } workers[SHARDS_MAX];
+};
+
+static bool catalog_record(struct catalog *catalog, const unsigned char *record, const struct record_head *head, uint64_t lsn)
+{
+	struct catalog_change change = { 0 };
+	uint64_t len;
+	if (head->size < sizeof *head + sizeof len)
+		return false;
+	memcpy(&len, record + sizeof *head, sizeof len);
+	if (len > head->size - sizeof *head - sizeof len ||
+	    !catalog_change_decode(record + sizeof *head + sizeof len, len, &change))
+		return false;
+	catalog_apply(catalog, &change, lsn);
+	return true;
+}
+
+/* Applies one frame's records to one shard.  Returns the LSN of a record that cannot be read, or UINT64_MAX. */
+static uint64_t frame_apply(struct replay *replay, unsigned index, const unsigned char *body, size_t size, uint64_t lsn,
+			    uint64_t *records)
+{
+	size_t at = 0;
+	while (at < size) {
+		struct record_head head;
+		bool broken = false;
+		if (!record_head_read(body + at, size - at, &head))
+			return lsn + at;
+		if (head.type == RECORD_CATALOG) {
+			if (index == 0 && !catalog_record(replay->catalog, body + at, &head, lsn + at))
+				return lsn + at;
+		} else {
+			state_apply(replay->states[index], body + at, head.size, lsn + at, false, &broken);
+		}
+		if (broken)
+			return lsn + at;
+		at += head.size;
+		(*records)++;
+	}
+	return UINT64_MAX;
+}
+
+static uint64_t chunk_apply(struct replay *replay, unsigned index, const struct buf *chunk, uint64_t *records)
+{
+	for (size_t at = 0; at < chunk->len;) {
+		uint64_t head[2];
+		memcpy(head, chunk->ptr + at, sizeof head);
+		uint64_t broken = frame_apply(replay, index, (unsigned char *)chunk->ptr + at + sizeof head, head[1], head[0],
+					      records);
+		if (broken != UINT64_MAX)
+			return broken;
+		at += sizeof head + head[1];
+	}
+	return UINT64_MAX;
+}
+
+static void *worker_run(void *context)
+{
+	struct worker *worker = context;
+	struct replay *replay = worker->replay;
+	uint64_t seen = 0, records = 0, broken = UINT64_MAX;
+	pthread_mutex_lock(&replay->mutex);
+	for (;;) {
+		while (replay->generation == seen && !replay->ending)
+			pthread_cond_wait(&replay->changed, &replay->mutex);
+		if (replay->generation == seen)
+			break;
+		seen = replay->generation;
+		const struct buf *chunk = &replay->chunks[!replay->filling];
+		pthread_mutex_unlock(&replay->mutex);
+		if (broken == UINT64_MAX)
+			broken = chunk_apply(replay, worker->index, chunk, &records);
+		pthread_mutex_lock(&replay->mutex);
+		if (broken < replay->broken_lsn)
+			replay->broken_lsn = broken;
+		if (--replay->busy == 0)
+			pthread_cond_broadcast(&replay->changed);
+	}
+	if (worker->index == 0)
+		replay->records = records;
+	pthread_mutex_unlock(&replay->mutex);
+	return NULL;
+}
+
+struct replay *replay_new(struct state **states, unsigned count, struct catalog *catalog)
+{
+	struct replay *replay = mem_zalloc(sizeof *replay);
+	replay->states = states;
+	replay->count = count;
+	replay->catalog = catalog;
+	replay->broken_lsn = UINT64_MAX;
+	pthread_mutex_init(&replay->mutex, NULL);
+	pthread_cond_init(&replay->changed, NULL);
+	for (unsigned i = 0; i < count; i++) {
+		replay->workers[i] = (struct worker){ .replay = replay, .index = i };
+		int error = pthread_create(&replay->workers[i].thread, NULL, worker_run, &replay->workers[i]);
+		ASSERT(!error);
+	}
+	return replay;
+}
+
+/* Hands the full chunk to the workers, once they are through with the one before. */
+static void chunk_hand_out(struct replay *replay)
+{
+	pthread_mutex_lock(&replay->mutex);
+	while (replay->busy)
+		pthread_cond_wait(&replay->changed, &replay->mutex);
+	replay->filling = !replay->filling;
+	replay->chunks[replay->filling].len = 0;
+	replay->busy = replay->count;
+	replay->generation++;
+	pthread_cond_broadcast(&replay->changed);
+	pthread_mutex_unlock(&replay->mutex);
+}
+
+bool replay_frame(void *context, const struct wal_frame *frame)
+{
+	struct replay *replay = context;
+	struct buf *chunk = &replay->chunks[replay->filling];
+	uint64_t head[2] = { frame->lsn + WAL_FRAME_HEADER, frame->body_size };
+	if (frame->kind != WAL_FRAME_RECORDS)
+		return true;
+	buf_bytes(chunk, head, sizeof head);
+	buf_bytes(chunk, frame->body, frame->body_size);
+	if (chunk->len >= REPLAY_CHUNK)
+		chunk_hand_out(replay);
+	return true;
+}
+
+bool replay_end(struct replay *replay, uint64_t *broken_lsn, uint64_t *records)
+{
+	if (replay->chunks[replay->filling].len)
+		chunk_hand_out(replay);
+	pthread_mutex_lock(&replay->mutex);
+	while (replay->busy)
+		pthread_cond_wait(&replay->changed, &replay->mutex);
+	replay->ending = true;
+	pthread_cond_broadcast(&replay->changed);
+	pthread_mutex_unlock(&replay->mutex);
+	for (unsigned i = 0; i < replay->count; i++)
+		pthread_join(replay->workers[i].thread, NULL);
+	bool good = replay->broken_lsn == UINT64_MAX;
+	*broken_lsn = replay->broken_lsn;
+	*records = replay->records;
+	pthread_mutex_destroy(&replay->mutex);
+	pthread_cond_destroy(&replay->changed);
+	buf_free(&replay->chunks[0]);
+	buf_free(&replay->chunks[1]);
+	mem_free(replay);
+	return good;
+}

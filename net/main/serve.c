@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+/* `tally serve`: the composition root.  Opens the engine, listens, runs the loop until a signal, drains, closes. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine/base/mem.h"
+#include "net/cli/commands.h"
+#include "net/cli/version.h"
+#include "net/loop/logline.h"
+#include "net/loop/metrics.h"
+#include "net/loop/server.h"
+#include "net/main/node.h"
+#include "net/surface/app.h"
+
+enum { IDLE_AFTER_MS = 20, FILES_RESERVED = 64 };
+
+struct serve {
+	struct app app;
+	uv_loop_t loop;
+	uv_check_t turn;               /* after each poll: the steps, then the answers */
+	uv_idle_t again;               /* keeps the loop from sleeping while there is work */
+	uv_async_t wake;               /* shards or log have something for node_take */
+	uv_timer_t idle, second;
+	uv_signal_t term, interrupt;
+	bool idle_due, closed;
+};
+
+static void messages_take(struct serve *serve)
+{
+	struct message *message;
+	while ((message = node_take(serve->app.node)))
+		app_message(&serve->app, message);
+}
+
+static void on_nothing(uv_idle_t *idle)
+{
+	(void)idle;
+}
+
+static void on_idle_timer(uv_timer_t *timer)
+{
+	struct serve *serve = timer->data;
+	serve->idle_due = true;
+}
+
+/* One turn: everything that came in since the last one shares one durable write. */
+static void serve_turn(struct serve *serve)
+{
+	if (node_together(serve->app.node)) {
+		bool more = node_turn(serve->app.node, serve->idle_due);
+		serve->idle_due = false;
+		messages_take(serve);
+		/* An answer may have started something new. */
+		more |= node_mailbox_depth(serve->app.node) > 0;
+		if (more) {
+			uv_idle_start(&serve->again, on_nothing);
+			uv_timer_start(&serve->idle, on_idle_timer, IDLE_AFTER_MS, 0);
+		} else {
+			uv_idle_stop(&serve->again);
+		}
+		if (serve->app.tasks)
+			uv_timer_start(&serve->idle, on_idle_timer, IDLE_AFTER_MS, 0);
+	} else {
+		messages_take(serve);
+	}
+	server_flush(serve->app.server);
+}
+
+static void on_turn(uv_check_t *check)
+{
+	serve_turn(check->data);
+}
+
+static void on_wake(uv_async_t *async)
+{
+	(void)async;                   /* the turn behind this poll takes the messages */
+}
+
+static void node_wake(void *context)
+{
+	struct serve *serve = context;
+	uv_async_send(&serve->wake);
+}
+
+static void on_second(uv_timer_t *timer)
+{
+	(void)timer;
+	http_set_date((int64_t)time(NULL));
+}
+
+static void on_answered(void *context, const struct http_request *request, int status)
+{
+	(void)context;
+	metric_add_label(METRIC_HTTP_REQUESTS, status < 300   ? METRIC_2XX
+					       : status < 400 ? METRIC_3XX
+					       : status < 500 ? METRIC_4XX
+							      : METRIC_5XX, 1);
+	if (request && request->started_ns)
+		metric_observe_ns(METRIC_HTTP_REQUEST_SECONDS, uv_hrtime() - request->started_ns);
+}
+
+static void on_drained(void *context)
+{
+	struct serve *serve = context;
+	serve->closed = true;
+	uv_stop(&serve->loop);
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+	struct serve *serve = signal->data;
+	if (serve->app.draining) {
+		log_line(LOG_LEVEL_WARN, "abort", "second signal: closing what is still open");
+		server_abort(serve->app.server);
+		return;
+	}
+	log_line(LOG_LEVEL_INFO, "draining", "%s: no new connections, finishing %zu requests",
+		 number == SIGTERM ? "SIGTERM" : "SIGINT", serve->app.tasks);
+	serve->app.draining = true;
+	server_drain(serve->app.server, on_drained, serve);
+}
+
+/* Raises the limit of open files, or says how many connections fit. */
+static size_t connections_bound(size_t wanted)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return wanted;
+	if (limit.rlim_cur < wanted + FILES_RESERVED) {
+		limit.rlim_cur = limit.rlim_max < wanted + FILES_RESERVED ? limit.rlim_max : wanted + FILES_RESERVED;
+		if (setrlimit(RLIMIT_NOFILE, &limit))
+			getrlimit(RLIMIT_NOFILE, &limit);
+	}
+	if (limit.rlim_cur >= wanted + FILES_RESERVED)
+		return wanted;
+	size_t fit = limit.rlim_cur > FILES_RESERVED * 2 ? (size_t)limit.rlim_cur - FILES_RESERVED : FILES_RESERVED;
+	log_line(LOG_LEVEL_WARN, "connections", "only %zu connections: the limit of open files is %llu", fit,
+		 (unsigned long long)limit.rlim_cur);
+	return fit;
+}
+
+static bool ready_file_write(const char *path, const struct buf *lines)
+{
+	char temporary[4096];
+	snprintf(temporary, sizeof temporary, "%s.tmp", path);
+	FILE *file = fopen(temporary, "w");
+	if (!file)
+		return false;
+	bool good = fwrite(lines->ptr, 1, lines->len, file) == lines->len;
+	good &= fclose(file) == 0;
+	return good && rename(temporary, path) == 0;
+}
+
+static bool listen_all(struct serve *serve, const struct options *options)
+{
+	struct buf lines = { 0 };
+	bool good = true;
+	for (size_t i = 0; good && i < options->http.count; i++) {
+		const struct listen_address *listen = &options->http.list[i];
+		char address[300], error[400];
+		bool v6 = strchr(listen->host, ':');
+		snprintf(address, sizeof address, v6 ? "[%s]:%u" : "%s:%u", listen->host, listen->port);
+		int port = server_listen(serve->app.server, address, "--http", error, sizeof error);
+		if (port < 0) {
+			fprintf(stderr, "tally serve: %s\n", error);
+			good = false;
+			break;
+		}
+		log_line(LOG_LEVEL_INFO, "listening", v6 ? "http://[%s]:%d" : "http://%s:%d", listen->host, port);
+		buf_printf(&lines, v6 ? "http [%s]:%d\n" : "http %s:%d\n", listen->host, port);
+	}
+	if (good && options->ready_file && !ready_file_write(options->ready_file, &lines)) {
+		fprintf(stderr, "tally serve: cannot write %s: %s\n", options->ready_file, strerror(errno));
+		good = false;
+	}
+	buf_free(&lines);
+	return good;
+}
+
+static void loop_init(struct serve *serve)
+{
+	uv_loop_t *loop = &serve->loop;
+	uv_loop_init(loop);
+	uv_check_init(loop, &serve->turn);
+	uv_idle_init(loop, &serve->again);
+	uv_async_init(loop, &serve->wake, on_wake);
+	uv_timer_init(loop, &serve->idle);
+	uv_timer_init(loop, &serve->second);
+	uv_signal_init(loop, &serve->term);
+	uv_signal_init(loop, &serve->interrupt);
+	serve->turn.data = serve->idle.data = serve->term.data = serve->interrupt.data = serve;
+}
+
+static void on_walk(uv_handle_t *handle, void *argument)
+{
+	(void)argument;
+	if (!uv_is_closing(handle))
+		uv_close(handle, NULL);
+}
+
+static uint64_t memory_default(void)
+{
+	return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 4 * 3;
+}
+
+int cmd_serve(const struct options *options)
+{
+	struct serve *serve = mem_zalloc(sizeof *serve);
+	struct buf error = { 0 };
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	/* One or two cores: everything on one thread.  More: half of them decide, the rest is for the loop and the log. */
+	unsigned shards = options->shards ? (unsigned)options->shards : cores <= 2 ? 1 : (unsigned)cores / 2;
+	signal(SIGPIPE, SIG_IGN);
+	log_set_level(options->log_level);
+	log_force_json(options->log_format == LOG_FORMAT_JSON);
+	metrics_set_version(VERSION);
+	app_routes_check();
+	if (options->database_url_unused)
+		log_line(LOG_LEVEL_INFO, "database_url", "DATABASE_URL is set and not used: the data is in %s", options->data);
+	loop_init(serve);
+	struct node_options node = { .data = options->data, .shards = shards > SHARDS_MAX ? SHARDS_MAX : shards,
+				     .segment_size = (uint64_t)options->log_segment, .ring_size = (uint64_t)options->log_ring,
+				     .direct = options->log_direct,
+				     .memory = options->memory ? (uint64_t)options->memory : memory_default(),
+				     .placement = shards == 1 ? NODE_TOGETHER : NODE_APART, .wake = node_wake,
+				     .context = serve };
+	serve->app.loop = &serve->loop;
+	serve->app.options = options;
+	serve->app.started_ns = uv_hrtime();
+	serve->app.node = node_open(&node, &error);
+	if (!serve->app.node) {
+		fprintf(stderr, "tally serve: %.*s\n", (int)error.len, error.ptr);
+		buf_free(&error);
+		return 2;
+	}
+	struct server_options server = {
+		.http = { .body_max = (uint64_t)options->body_max, .on_request = app_request, .context = &serve->app,
+			  .on_answered = on_answered },
+		.connections_max = connections_bound((size_t)options->connections),
+		.idle_ms = (uint64_t)options->idle_timeout * 1000,
+	};
+	serve->app.server = server_new(&serve->loop, &server);
+	http_set_date((int64_t)time(NULL));
+	uv_timer_start(&serve->second, on_second, 1000, 1000);
+	uv_check_start(&serve->turn, on_turn);
+	uv_signal_start(&serve->term, on_signal, SIGTERM);
+	uv_signal_start(&serve->interrupt, on_signal, SIGINT);
+	uv_timer_start(&serve->idle, on_idle_timer, IDLE_AFTER_MS, 0);
+	serve->app.ready = true;
+	bool good = listen_all(serve, options);
+	if (!good) {
+		serve->app.draining = true;
+		server_drain(serve->app.server, on_drained, serve);
+	}
+	while (!serve->closed || serve->app.tasks)
+		uv_run(&serve->loop, UV_RUN_ONCE);
+	uv_walk(&serve->loop, on_walk, NULL);
+	uv_run(&serve->loop, UV_RUN_DEFAULT);
+	server_free(serve->app.server);
+	node_close(serve->app.node);
+	uv_loop_close(&serve->loop);
+	if (good)
+		log_line(LOG_LEVEL_INFO, "stopped", "everything is durable");
+	mem_free(serve);
+	return good ? 0 : 2;
+}

@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/surface/app.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/mem.h"
+#include "net/loop/logline.h"
+#include "net/loop/metrics.h"
+#include "net/loop/server.h"
+
+static const struct route *const surfaces[] = { brand_routes, system_routes };
+
+static void task_free(struct task *task)
+{
+	struct app *app = task->app;
+	for (size_t i = 0; i < task->part_count; i++)
+		buf_free(&task->parts[i]);
+	switch (task->shape) {
+	case TASK_PLAIN: break;
+	case TASK_QUERY: query_free(&task->query); break;
+	case TASK_CATALOG:
+		problem_free(&task->catalog.problem);
+		buf_free(&task->catalog.json);
+		break;
+	case TASK_BATCH:
+		batch_free(&task->batch);
+		mem_free(task->batch.rows);
+		break;
+	case TASK_GATHER: break;
+	}
+	if (task->gather) {
+		for (unsigned s = 0; s < node_shards(app->node); s++)
+			query_free(&task->gather->queries[s]);
+		mem_free(task->gather->queries);
+		mem_free(task->gather);
+	}
+	if (task->free_context)
+		task->free_context(task->context);
+	if (task->doc)
+		yyjson_doc_free(task->doc);
+	buf_free(&task->text);
+	buf_free(&task->out);
+	buf_free(&task->headers);
+	app->tasks--;
+	app->task_bytes -= task->bytes;
+	if (app->tasks < TASKS_MAX / 2 && app->task_bytes < TASK_BYTES_MAX / 2)
+		server_pause_reading(app->server, false);
+	mem_free(task);
+}
+
+static const char *header_lines(struct task *task)
+{
+	if (!task->headers.len)
+		return NULL;
+	buf_char(&task->headers, '\0');
+	return task->headers.ptr;
+}
+
+void task_text(struct task *task, int status, const char *content_type)
+{
+	http_respond(task->request, status, content_type, header_lines(task), buf_view(&task->out));
+	task_free(task);
+}
+
+void task_json(struct task *task, int status)
+{
+	task_text(task, status, "application/json");
+}
+
+void task_problem(struct task *task, int status, const char *code, const char *format, ...)
+{
+	char detail[512];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(detail, sizeof detail, format, args);
+	va_end(args);
+	http_problem(task->request, status, code, NULL, header_lines(task), "%s", detail);
+	task_free(task);
+}
+
+void task_faults(struct task *task, const struct problem *problem)
+{
+	ASSERT(problem->status);
+	http_problem(task->request, problem->status, problem->code, &problem->faults, header_lines(task), "%s",
+		     problem->detail);
+	task_free(task);
+}
+
+/* ---- messages --------------------------------------------------------------------------------------------------------- */
+
+void task_query(struct task *task, unsigned shard, void (*after)(struct task *))
+{
+	task->shape = TASK_QUERY;
+	task->after = after;
+	task->query.context = task;
+	task->query.message = (struct message){ .kind = MESSAGE_QUERY, .shard = shard, .owner = &task->query };
+	node_post(task->app->node, shard, &task->query.message);
+}
+
+void task_gather(struct task *task, enum query_kind kind, void (*after)(struct task *))
+{
+	unsigned count = node_shards(task->app->node);
+	task->shape = TASK_GATHER;
+	task->after = after;
+	task->gather = mem_zalloc(sizeof *task->gather);
+	task->gather->queries = mem_zalloc(count * sizeof *task->gather->queries);
+	task->gather->waiting = count;
+	for (unsigned s = 0; s < count; s++) {
+		struct query *query = &task->gather->queries[s];
+		query->kind = kind;
+		query->tenant = task->tenant;
+		query->context = task;
+		query->message = (struct message){ .kind = MESSAGE_QUERY, .shard = s, .owner = query };
+		node_post(task->app->node, s, &query->message);
+	}
+}
+
+void task_catalog(struct task *task, void (*after)(struct task *))
+{
+	task->shape = TASK_CATALOG;
+	task->after = after;
+	task->catalog.context = task;
+	task->catalog.message = (struct message){ .kind = MESSAGE_CATALOG, .shard = CATALOG_SHARD, .owner = &task->catalog };
+	node_post(task->app->node, CATALOG_SHARD, &task->catalog.message);
+}
+
+void task_batch(struct task *task, void (*after)(struct task *))
+{
+	ASSERT(task->shape == TASK_BATCH);
+	task->after = after;
+	task->batch.context = task;
+	batch_start(&task->batch, node_env(task->app->node));
+}
+
+void app_message(struct app *app, struct message *message)
+{
+	struct task *task;
+	(void)app;
+	switch (message->kind) {
+	case MESSAGE_QUERY:
+		task = ((struct query *)message->owner)->context;
+		if (task->gather && --task->gather->waiting)
+			return;
+		break;
+	case MESSAGE_CATALOG: task = ((struct catalog_request *)message->owner)->context; break;
+	default: task = ((struct batch *)message->owner)->context; break;
+	}
+	task->after(task);
+}
+
+static void work_run(uv_work_t *work)
+{
+	struct task *task = work->data;
+	task->read(task);
+}
+
+static void work_after(uv_work_t *work, int status)
+{
+	struct task *task = work->data;
+	ASSERT(status == 0);
+	task->read_after(task);
+}
+
+void task_read(struct task *task, void (*read)(struct task *), void (*after)(struct task *))
+{
+	task->read = read;
+	task->read_after = after;
+	task->work.data = task;
+	int error = uv_queue_work(task->app->loop, &task->work, work_run, work_after);
+	ASSERT(!error);
+}
+
+/* ---- what requests have in common ------------------------------------------------------------------------------------- */
+
+bool task_name_ok(struct str name)
+{
+	return name.len >= 1 && name.len <= NAME_MAX_BYTES;
+}
+
+bool task_brand(struct task *task)
+{
+	struct str brand = http_request_header(task->request, "x-brand");
+	if (!brand.len) {
+		task_problem(task, 400, "brand_missing", "the header X-Brand is missing; it names the brand to work in");
+		return false;
+	}
+	if (!task_name_ok(brand)) {
+		task_problem(task, 400, "brand_invalid", "X-Brand must have 1 to %d bytes", NAME_MAX_BYTES);
+		return false;
+	}
+	task->tenant = brand;
+	return true;
+}
+
+bool task_brand_path(struct task *task, size_t part)
+{
+	struct str brand = http_request_header(task->request, "x-brand"), path = buf_view(&task->parts[part]);
+	if (!task_brand(task))
+		return false;
+	if (!str_eq(brand, path)) {
+		task_problem(task, 400, "brand_mismatch", "the path names brand %.*s, but X-Brand says %.*s", (int)path.len,
+			     path.ptr, (int)brand.len, brand.ptr);
+		return false;
+	}
+	return true;
+}
+
+bool task_body_json(struct task *task)
+{
+	struct json_error error;
+	struct str type = http_request_header(task->request, "content-type");
+	size_t len = 0;
+	while (len < type.len && type.ptr[len] != ';' && type.ptr[len] != ' ')
+		len++;
+	if (type.len && !(len == 16 && !strncasecmp(type.ptr, "application/json", 16)) &&
+	    !(len == 28 && !strncasecmp(type.ptr, "application/merge-patch+json", 28))) {
+		task_problem(task, 415, "media_type", "Content-Type %.*s is not understood here; application/json was expected",
+			     (int)(len < 100 ? len : 100), type.ptr);
+		return false;
+	}
+	task->doc = json_read(task->request->body, &error);
+	if (!task->doc) {
+		task_problem(task, 400, "json_invalid", "the body is not valid JSON: %s", error.detail);
+		return false;
+	}
+	return true;
+}
+
+bool task_parameter(struct task *task, const char *name, struct buf *out, bool *found)
+{
+	bool bad = false;
+	*found = http_query_get(task->request->query, name, out, &bad);
+	if (bad) {
+		task_problem(task, 400, "query_invalid", "the query parameter %s is not properly percent-encoded", name);
+		return false;
+	}
+	return true;
+}
+
+static bool number_parameter(struct task *task, const char *name, size_t max, size_t *out)
+{
+	struct buf text = { 0 };
+	bool found;
+	size_t value = 0;
+	if (!task_parameter(task, name, &text, &found))
+		return false;
+	for (size_t i = 0; found && i < text.len; i++) {
+		if (text.ptr[i] < '0' || text.ptr[i] > '9' || i > 9) {
+			value = SIZE_MAX;
+			break;
+		}
+		value = value * 10 + (size_t)(text.ptr[i] - '0');
+	}
+	if (found && (!text.len || value > max)) {
+		buf_free(&text);
+		task_problem(task, 400, "query_invalid", "the query parameter %s must be a whole number from 0 to %zu", name,
+			     max);
+		return false;
+	}
+	if (found)
+		*out = value;
+	buf_free(&text);
+	return true;
+}
+
+bool task_page(struct task *task, size_t *limit, size_t *offset, size_t limit_default, size_t limit_max)
+{
+	*limit = limit_default;
+	*offset = 0;
+	if (!number_parameter(task, "limit", limit_max, limit) || !number_parameter(task, "offset", 1000000, offset))
+		return false;
+	if (*limit == 0) {
+		task_problem(task, 400, "query_invalid", "the query parameter limit must be from 1 to %zu", limit_max);
+		return false;
+	}
+	return true;
+}
+
+bool task_bool_parameter(struct task *task, const char *name, bool *out)
+{
+	struct buf text = { 0 };
+	bool found;
+	if (!task_parameter(task, name, &text, &found))
+		return false;
+	struct str value = buf_view(&text);
+	bool yes = str_eq(value, STR("true")) || str_eq(value, STR("1"));
+	bool good = !found || yes || str_eq(value, STR("false")) || str_eq(value, STR("0"));
+	buf_free(&text);
+	if (!good) {
+		task_problem(task, 400, "query_invalid", "the query parameter %s must be true or false", name);
+		return false;
+	}
+	*out = found && yes;
+	return true;
+}
+
+/* ---- routing ---------------------------------------------------------------------------------------------------------- */
+
+/* Compares a path with a pattern, part by part; values of {…} are decoded into the task.  *malformed on a bad escape. */
+static bool path_matches(const char *pattern, struct str path, struct task *task, bool *malformed)
+{
+	size_t at = 0;
+	struct str parts[PATH_PARTS_MAX];
+	size_t count = 0;
+	for (const char *p = pattern; *p;) {
+		if (*p == '{') {
+			size_t begin = at;
+			while (at < path.len && path.ptr[at] != '/')
+				at++;
+			if (at == begin || count == PATH_PARTS_MAX)
+				return false;
+			parts[count++] = (struct str){ path.ptr + begin, at - begin };
+			while (*p && *p != '}')
+				p++;
+			p += *p == '}';
+		} else {
+			if (at >= path.len || path.ptr[at] != *p)
+				return false;
+			at++;
+			p++;
+		}
+	}
+	if (at != path.len)
+		return false;
+	for (size_t i = 0; task && i < count; i++) {
+		if (!http_percent_decode(parts[i], false, &task->parts[i]))
+			*malformed = true;
+		task->part_count = i + 1;
+	}
+	return true;
+}
+
+static bool method_fits(const struct route *route, struct str method)
+{
+	return str_eq(str_of(route->method), method) || (str_eq(method, STR("HEAD")) && str_eq(str_of(route->method), STR("GET")));
+}
+
+static void allow_add(struct buf *allow, const char *method)
+{
+	if (allow->len)
+		buf_lit(allow, ", ");
+	buf_str(allow, str_of(method));
+	if (str_eq(str_of(method), STR("GET")))
+		buf_lit(allow, ", HEAD");
+}
+
+void app_routes_check(void)
+{
+	for (size_t s = 0; s < sizeof surfaces / sizeof *surfaces; s++)
+		for (const struct route *a = surfaces[s]; a->method; a++)
+			for (size_t t = 0; t <= s; t++)
+				for (const struct route *b = surfaces[t]; b->method && b != a; b++)
+					if (!strcmp(a->method, b->method) && !strcmp(a->path, b->path)) {
+						fprintf(stderr, "tally: double route %s %s\n", a->method, a->path);
+						abort();
+					}
+}
+
+void app_request(void *context, struct http_request *request)
+{
+	struct app *app = context;
+	struct task *task = mem_zalloc(sizeof *task);
+	struct buf allow = { 0 };
+	struct str path = request->path;
+	bool malformed = false;
+	task->app = app;
+	task->request = request;
+	task->bytes = request->body.len;
+	app->tasks++;
+	app->task_bytes += task->bytes;
+	if (app->tasks >= TASKS_MAX || app->task_bytes >= TASK_BYTES_MAX)
+		server_pause_reading(app->server, true);
+	if (path.len > 1 && path.ptr[path.len - 1] == '/')
+		path.len--;            /* with and without a slash at the end; never a redirect */
+	for (size_t s = 0; s < sizeof surfaces / sizeof *surfaces; s++)
+		for (const struct route *route = surfaces[s]; route->method; route++) {
+			if (!path_matches(route->path, path, NULL, &malformed))
+				continue;
+			if (!method_fits(route, request->method_text)) {
+				allow_add(&allow, route->method);
+				continue;
+			}
+			buf_free(&allow);
+			task->route = route;
+			path_matches(route->path, path, task, &malformed);
+			if (malformed)
+				task_problem(task, 400, "path_invalid", "the path is not properly percent-encoded");
+			else
+				route->handle(task);
+			return;
+		}
+	if (allow.len) {
+		buf_lit(&task->headers, "Allow: ");
+		buf_str(&task->headers, buf_view(&allow));
+		buf_lit(&task->headers, ", OPTIONS\r\n");
+		buf_free(&allow);
+		if (request->method == HTTP_OPTIONS_)
+			task_text(task, 204, NULL);
+		else
+			task_problem(task, 405, "method_not_allowed", "%.*s is not allowed here",
+				     (int)request->method_text.len, request->method_text.ptr);
+		return;
+	}
+	if (request->method == HTTP_OPTIONS_ && str_eq(path, STR("*"))) {
+		task_text(task, 204, NULL);
+		return;
+	}
+	task_problem(task, 404, "route_unknown", "there is nothing at %.*s", (int)(path.len < 200 ? path.len : 200), path.ptr);
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/surface/transaction.h"
+
+#include "engine/base/hash.h"
+#include "engine/base/time.h"
+#include "engine/catalog/action.h"
+
+static uint64_t id_check(struct str tenant, uint64_t lsn)
+{
+	return hash_name(HASH_TRANSACTION, tenant, (struct str){ (const char *)&lsn, sizeof lsn });
+}
+
+static void hex64(struct buf *out, uint64_t value)
+{
+	unsigned char bytes[8];
+	for (int i = 0; i < 8; i++)
+		bytes[i] = (unsigned char)(value >> (56 - 8 * i));
+	buf_hex(out, bytes, sizeof bytes);
+}
+
+void transaction_id(struct buf *out, struct str tenant, uint64_t lsn)
+{
+	hex64(out, id_check(tenant, lsn));
+	hex64(out, lsn);
+}
+
+bool transaction_id_parse(struct str text, struct str tenant, uint64_t *lsn)
+{
+	uint64_t halves[2] = { 0, 0 };
+	if (text.len != TRANSACTION_ID_TEXT)
+		return false;
+	for (size_t i = 0; i < text.len; i++) {
+		char c = text.ptr[i];
+		int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+		if (digit < 0)
+			return false;
+		halves[i / 16] = halves[i / 16] << 4 | (unsigned)digit;
+	}
+	*lsn = halves[1];
+	return halves[0] == id_check(tenant, halves[1]);
+}
+
+static const char *const result_names[] = { "SUCCESS", "SKIPPED", "FAILED" };
+
+static void effect_json(struct buf *out, const struct effect_view *effect)
+{
+	static const char *const effect_names[] = { "", "EARN", "BURN", "STATUS", "TAG", "RESET_STATUS_POINTS", "NONE" };
+	const struct effect_head *head = &effect->head;
+	buf_lit(out, "{\"type\":");
+	buf_json_text(out, str_of(head->action < ACTION_TYPES ? action_kinds[head->action].name : "unknown"));
+	buf_lit(out, ",\"effect\":");
+	buf_json_text(out, str_of(head->type < sizeof effect_names / sizeof *effect_names ? effect_names[head->type] : ""));
+	if (head->type == EFFECT_EARN || head->type == EFFECT_BURN || head->type == EFFECT_STATUS_POINTS_RESET) {
+		buf_lit(out, ",\"points\":");
+		buf_i64(out, head->points);
+	}
+	if (head->type == EFFECT_EARN || head->type == EFFECT_BURN) {
+		buf_lit(out, ",\"balance\":");
+		buf_i64(out, head->balance);
+	}
+	if (effect->text.len) {
+		if (head->type == EFFECT_STATUS)
+			buf_lit(out, ",\"status\":");
+		else if (head->type == EFFECT_TAG)
+			buf_lit(out, ",\"tag\":");
+		else
+			buf_lit(out, ",\"note\":");
+		buf_json_text(out, effect->text);
+	}
+	buf_char(out, '}');
+}
+
+void executions_json(struct buf *out, const struct event_view *event)
+{
+	const unsigned char *at = event->executions;
+	buf_char(out, '[');
+	for (unsigned i = 0; i < event->execution_count; i++) {
+		struct execution_view execution;
+		execution_next(&at, &execution);
+		const unsigned char *effects = execution.effects;
+		bool matched = execution.head.result != EXECUTION_SKIPPED;
+		if (i)
+			buf_char(out, ',');
+		buf_lit(out, "{\"rule_id\":\"");
+		buf_u64(out, execution.head.rule_id);
+		buf_lit(out, "\",\"result\":\"");
+		buf_str(out, str_of(result_names[execution.head.result <= EXECUTION_FAILED ? execution.head.result : 2]));
+		buf_lit(out, "\",\"details\":{\"matched\":");
+		buf_str(out, matched ? STR("true") : STR("false"));
+		buf_lit(out, ",\"actions\":[");
+		for (unsigned e = 0; e < execution.head.effect_count; e++) {
+			struct effect_view effect;
+			effect_next(&effects, &effect);
+			if (e)
+				buf_char(out, ',');
+			effect_json(out, &effect);
+		}
+		buf_char(out, ']');
+		if (execution.error.len) {
+			buf_lit(out, ",\"error\":");
+			buf_json_text(out, execution.error);
+		}
+		buf_lit(out, "}}");
+	}
+	buf_char(out, ']');
+}
+
+void transaction_json(struct buf *out, const struct event_view *event, uint64_t lsn, bool idempotent, bool full)
+{
+	buf_lit(out, "{\"id\":\"");
+	transaction_id(out, event->tenant, lsn);
+	buf_lit(out, "\",\"brand\":");
+	buf_json_text(out, event->tenant);
+	buf_lit(out, ",\"eventId\":");
+	buf_json_text(out, event->id);
+	buf_lit(out, ",\"profileId\":");
+	buf_json_text(out, event->profile);
+	buf_lit(out, ",\"eventType\":");
+	buf_json_text(out, event->type);
+	if (full) {
+		buf_lit(out, ",\"source\":");
+		if (event->source.len)
+			buf_json_text(out, event->source);
+		else
+			buf_lit(out, "null");
+		buf_lit(out, ",\"payload\":");
+		buf_str(out, event->payload);
+		buf_lit(out, ",\"created_at\":\"");
+		time_write(out, event->head.time_ms);
+		buf_char(out, '"');
+	}
+	if (event->head.flags & EVENT_WITH_ERRORS)
+		buf_lit(out, ",\"status\":\"PROCESSED_WITH_ERRORS\"");
+	else
+		buf_lit(out, ",\"status\":\"PROCESSED\"");
+	if (idempotent)
+		buf_lit(out, ",\"idempotent\":true");
+	else
+		buf_lit(out, ",\"idempotent\":false");
+	if (event->head.flags & EVENT_NO_RULES)
+		buf_lit(out, ",\"error_code\":\"NO_RULES\"");
+	else if (event->head.flags & EVENT_WITH_ERRORS)
+		buf_lit(out, ",\"error_code\":\"RULE_FAILED\"");
+	else
+		buf_lit(out, ",\"error_code\":null");
+	buf_lit(out, ",\"executions\":");
+	executions_json(out, event);
+	buf_lit(out, ",\"points\":");
+	buf_i64(out, event->head.points);
+	buf_lit(out, ",\"lsn\":");
+	buf_u64(out, lsn);
+	buf_char(out, '}');
+}
+
+size_t movements_json(struct buf *out, const struct event_view *event, uint64_t lsn, size_t already)
+{
+	struct movement { struct effect_view effect; uint64_t rule_id; unsigned number; };
+	struct buf found = { 0 };
+	const unsigned char *at = event->executions;
+	size_t given = 0;
+	unsigned number = 0;
+	for (unsigned i = 0; i < event->execution_count; i++) {
+		struct execution_view execution;
+		execution_next(&at, &execution);
+		const unsigned char *effects = execution.effects;
+		for (unsigned e = 0; e < execution.head.effect_count; e++) {
+			struct effect_view effect;
+			effect_next(&effects, &effect);
+			if (effect.head.type != EFFECT_EARN && effect.head.type != EFFECT_BURN)
+				continue;
+			struct movement movement = { effect, execution.head.rule_id, number++ };
+			buf_bytes(&found, &movement, sizeof movement);
+		}
+	}
+	while (number--) {
+		struct movement movement;
+		memcpy(&movement, found.ptr + number * sizeof movement, sizeof movement);
+		const struct effect_head *head = &movement.effect.head;
+		bool earn = head->type == EFFECT_EARN;
+		if (already + given++)
+			buf_char(out, ',');
+		buf_lit(out, "{\"id\":\"");
+		transaction_id(out, event->tenant, lsn);
+		buf_char(out, '-');
+		buf_u64(out, movement.number);
+		buf_lit(out, "\",\"type\":");
+		buf_str(out, earn ? STR("\"EARN\"") : STR("\"BURN\""));
+		buf_lit(out, ",\"points\":");
+		buf_i64(out, earn ? head->points : -head->points);
+		buf_lit(out, ",\"balance\":");
+		buf_i64(out, head->balance);
+		buf_lit(out, ",\"transaction_id\":\"");
+		transaction_id(out, event->tenant, lsn);
+		buf_lit(out, "\",\"eventId\":");
+		buf_json_text(out, event->id);
+		buf_lit(out, ",\"rule_id\":\"");
+		buf_u64(out, movement.rule_id);
+		buf_lit(out, "\",\"created_at\":\"");
+		time_write(out, event->head.time_ms);
+		buf_lit(out, "\"}");
+	}
+	buf_free(&found);
+	return given;
+}
+
+bool record_read(const struct wal *wal, uint64_t lsn, struct buf *out)
+{
+	struct record_head head;
+	if (lsn % 8 || lsn < wal_first(wal) || lsn + sizeof head > wal_durable(wal) || !wal_read(wal, lsn, &head, sizeof head))
+		return false;
+	if (head.size < sizeof head || head.size % 8 || head.size > wal_frame_max(wal) || lsn + head.size > wal_durable(wal) ||
+	    (head.type != RECORD_EVENT && head.type != RECORD_CUSTOMER))
+		return false;
+	out->len = 0;
+	buf_room(out, head.size);
+	if (!wal_read(wal, lsn, out->ptr, head.size))
+		return false;
+	out->len = head.size;
+	return true;
+}

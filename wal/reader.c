@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+/* reader.c - reading what is durable, and verifying a log that is not ours.
+ *
+ * Reads come from the segment files, so no reader ever holds up the ring.  A few
+ * descriptors are kept; one in use is never closed under its reader.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/mem.h"
+#include "wal/scan.h"
+#include "wal/wal_int.h"
+
+/* The lock is held.  The kept descriptor of the segment, or a slot to keep it in; NULL: all are in use. */
+static struct reader_file *file_slot(struct wal *wal, uint64_t base)
+{
+	struct reader_file *oldest = NULL;
+	for (int i = 0; i < READER_FILES; i++) {
+		struct reader_file *file = &wal->files[i];
+		if (file->fd >= 0 && file->base == base)
+			return file;
+		if (!file->users && (!oldest || (oldest->fd >= 0 && (file->fd < 0 || file->used < oldest->used))))
+			oldest = file;
+	}
+	return oldest;
+}
+
+static int file_open(struct wal *wal, uint64_t base)
+{
+	char name[SEGMENT_NAME];
+	segment_name(name, base, "log");
+	int fd = openat(wal->dir, name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		wal_say(wal, "error", "the log's file %s cannot be opened: %s", name, strerror(errno));
+	return fd;
+}
+
+/* The part of a read that lies in one segment. */
+static size_t read_part(struct wal *wal, uint64_t lsn, void *out, size_t size)
+{
+	pthread_mutex_lock(&wal->lock);
+	size_t at = segments_find(&wal->segments, lsn);
+	if (at == wal->segments.count) {
+		pthread_mutex_unlock(&wal->lock);
+		return 0;
+	}
+	struct segment segment = wal->segments.at[at];
+	struct reader_file *file = file_slot(wal, segment.base);
+	int fd = -1;
+	if (file && (file->fd < 0 || file->base != segment.base)) {
+		if (file->fd >= 0)
+			close(file->fd);
+		*file = (struct reader_file){ segment.base, file_open(wal, segment.base), 0, 0 };
+	}
+	if (file) {
+		fd = file->fd;
+		file->users++;
+		file->used = ++wal->tick;
+	}
+	pthread_mutex_unlock(&wal->lock);
+
+	if (!file)
+		fd = file_open(wal, segment.base);
+	uint64_t left = segment.base + segment.size - lsn;
+	size_t part = size < left ? size : (size_t)left;
+	int failed = fd < 0 ? EBADF : read_fully(fd, out, part, lsn - segment.base);
+	if (failed && fd >= 0)
+		wal_say(wal, "error", "the log cannot be read at LSN %" PRIu64 ", file %016" PRIx64 ".log, %zu bytes from byte %"
+			PRIu64 ": %s", lsn, segment.base, part, lsn - segment.base, strerror(failed));
+	if (!file && fd >= 0)
+		close(fd);
+	if (file) {
+		pthread_mutex_lock(&wal->lock);
+		file->users--;
+		pthread_mutex_unlock(&wal->lock);
+	}
+	return failed ? 0 : part;
+}
+
+bool wal_read(const struct wal *wal, uint64_t lsn, void *out, size_t size)
+{
+	struct wal *self = (struct wal *)(uintptr_t)wal;       /* only what the lock guards changes */
+	uint64_t durable = wal_durable(wal);
+	if (lsn > durable || size > durable - lsn)
+		return false;
+	for (size_t done = 0; done < size;) {
+		size_t part = read_part(self, lsn + done, (char *)out + done, size - done);
+		if (!part)
+			return false;
+		done += part;
+	}
+	return true;
+}
+
+bool wal_verify(const char *dir, uint64_t from, wal_replay_fn *each, void *context, struct buf *error, struct buf *torn)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0) {
+		buf_printf(error, "folder %s: %s", dir, strerror(errno));
+		return false;
+	}
+	struct segments segments;
+	bool good = segments_list(&segments, fd, error);
+	if (good && !segments.count && from) {
+		buf_printf(error, "folder %s has no log, which is known to reach LSN %" PRIu64, dir, from);
+		good = false;
+	} else if (good && segments.count && from && from < segments.at[0].base) {
+		buf_printf(error, "folder %s: the log begins at LSN %" PRIu64 ", %" PRIu64 " is no longer there", dir,
+			   segments.at[0].base, from);
+		good = false;
+	} else if (good && segments.count) {
+		struct scan scan = { .segments = &segments, .from = from, .every_kind = true, .each = each, .context = context };
+		enum scan_end end = scan_run(&scan);
+		good = end == SCAN_CLEAN || end == SCAN_TORN;
+		if (end != SCAN_CLEAN)
+			buf_str(good ? torn : error, buf_view(&scan.text));
+		buf_free(&scan.text);
+	}
+	segments_free(&segments);
+	close(fd);
+	return good;
+}
