@@ -101,6 +101,8 @@ static void head_append(struct exchange *exchange, const char *bytes, size_t len
 {
 	struct buf *head = &exchange->head;
 	struct http_request *request = &exchange->request;
+	if (!len)
+		return;
 	if (head->cap - head->len < len) {
 		struct buf grown = { 0 };
 		buf_room(&grown, head->len + len < 512 ? 512 : (head->len + len) * 2);

@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: Apache-2.0
+/* test_server.c - the TCP server over real sockets on the loopback address.
+ *
+ * A client thread talks with blocking sockets while the loop runs in the test's own thread; when the client has finished,
+ * the server is drained, and the loop must come to its end by itself.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "engine/base/mem.h"
+#include "net/loop/logline.h"
+#include "net/loop/metrics.h"
+#include "net/loop/server.h"
+
+#define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
+#define CHECK(expression) ((expression) ? (void)0 : (void)(fprintf(stderr, "line %d: %s\n", __LINE__, #expression), abort()))
+
+struct world {
+	uv_loop_t loop;
+	struct server *server;
+	int port;
+	void (*client)(struct world *world);
+	pthread_t thread;
+	uv_async_t finished, command;
+	uv_timer_t later;
+	void (*commanded)(struct world *world);
+	struct http_request *waiting[64];
+	size_t count;
+	bool closed;
+	size_t big;                    /* bytes of the answer to /big */
+};
+
+static void answer_later(uv_timer_t *timer)
+{
+	struct world *world = timer->data;
+	for (size_t i = world->count; i-- > 0;)
+		http_respond(world->waiting[i], 200, "text/plain", NULL, world->waiting[i]->path);
+	world->count = 0;
+}
+
+static void on_request(void *context, struct http_request *request)
+{
+	struct world *world = context;
+	if (str_eq(request->path, STR("/big"))) {
+		char *big = mem_zalloc(world->big);
+		memset(big, 'b', world->big);
+		http_respond(request, 200, "text/plain", NULL, (struct str){ big, world->big });
+		mem_free(big);
+	} else if (str_eq(request->path, STR("/later"))) {
+		world->waiting[world->count++] = request;
+		uv_timer_start(&world->later, answer_later, 20, 0);
+	} else {
+		http_respond(request, 200, "text/plain", NULL, request->path);
+	}
+}
+
+static void on_closed(void *context)
+{
+	struct world *world = context;
+	world->closed = true;
+	uv_close((uv_handle_t *)&world->finished, NULL);
+	uv_close((uv_handle_t *)&world->command, NULL);
+	uv_close((uv_handle_t *)&world->later, NULL);
+}
+
+static void on_finished(uv_async_t *async)
+{
+	struct world *world = async->data;
+	server_drain(world->server, on_closed, world);
+}
+
+static void on_command(uv_async_t *async)
+{
+	struct world *world = async->data;
+	world->commanded(world);
+}
+
+static void *client_main(void *context)
+{
+	struct world *world = context;
+	world->client(world);
+	uv_async_send(&world->finished);
+	return NULL;
+}
+
+static void run(struct server_options options, void (*client)(struct world *), void (*commanded)(struct world *))
+{
+	char error[200] = "";
+	struct world *world = mem_zalloc(sizeof *world);
+	world->client = client;
+	world->commanded = commanded;
+	world->big = 32 * 1024 * 1024;
+	uv_loop_init(&world->loop);
+	uv_async_init(&world->loop, &world->finished, on_finished);
+	uv_async_init(&world->loop, &world->command, on_command);
+	uv_timer_init(&world->loop, &world->later);
+	world->finished.data = world->command.data = world->later.data = world;
+	options.http.on_request = on_request;
+	options.http.context = world;
+	world->server = server_new(&world->loop, &options);
+	world->port = server_listen(world->server, "127.0.0.1:0", "--http", error, sizeof error);
+	assert_string_equal(error, "");
+	assert_true(world->port > 0);
+	assert_int_equal(pthread_create(&world->thread, NULL, client_main, world), 0);
+	uv_run(&world->loop, UV_RUN_DEFAULT);
+	pthread_join(world->thread, NULL);
+	assert_true(world->closed);
+	server_free(world->server);
+	assert_int_equal(uv_loop_close(&world->loop), 0);
+	assert_int_equal(metric_value(METRIC_HTTP_CONNECTIONS, 0), 0);
+	mem_free(world);
+}
+
+static int dial(struct world *world)
+{
+	struct sockaddr_in name = { .sin_family = AF_INET, .sin_port = htons((uint16_t)world->port) };
+	struct timeval patience = { .tv_sec = 20 };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	CHECK(fd >= 0 && connect(fd, (struct sockaddr *)&name, sizeof name) == 0);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+	return fd;
+}
+
+static void say(int fd, const char *text)
+{
+	CHECK(send(fd, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text));
+}
+
+/* Reads until `end` comes (or the peer closes, where NULL), into a static buffer. */
+static const char *hear(int fd, const char *end)
+{
+	static _Thread_local char text[65536];
+	size_t len = 0;
+	for (;;) {
+		text[len] = '\0';
+		if (end && strstr(text, end))
+			return text;
+		CHECK(len < sizeof text - 1);
+		ssize_t got = recv(fd, text + len, sizeof text - 1 - len, 0);
+		CHECK(got >= 0 && (got > 0 || !end));
+		if (!got)
+			return text;
+		len += (size_t)got;
+	}
+}
+
+static void client_basic(struct world *world)
+{
+	int fd = dial(world);
+	say(fd, GET("/one"));
+	CHECK(strstr(hear(fd, "/one"), "Date: "));
+	say(fd, GET("/later") GET("/two") GET("/later") GET("/three"));
+	const char *text = hear(fd, "/three");
+	const char *first = strstr(text, "/later"), *two = strstr(text, "/two");
+	CHECK(first && two && first < two && strstr(two, "/later"));
+	say(fd, "BAD\r\n\r\n and more that nobody reads");
+	CHECK(strstr(hear(fd, NULL), "HTTP/1.1 501 "));
+	close(fd);
+	fd = dial(world);
+	say(fd, "GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+	CHECK(strstr(hear(fd, NULL), "Connection: close\r\n"));
+	close(fd);
+	/* Half closed: what was asked is answered still. */
+	fd = dial(world);
+	say(fd, GET("/later") GET("/half"));
+	shutdown(fd, SHUT_WR);
+	CHECK(strstr(hear(fd, NULL), "/half"));
+	close(fd);
+	/* Gone before the answer. */
+	fd = dial(world);
+	say(fd, GET("/later") GET("/later"));
+	usleep(5000);
+	close(fd);
+	usleep(60000);
+}
+
+static void test_basic(void **state)
+{
+	(void)state;
+	run((struct server_options){ 0 }, client_basic, NULL);
+}
+
+/* Reads slowly what is bigger than every buffer; meanwhile nobody else waits. */
+static void client_big(struct world *world)
+{
+	static char sink[256 * 1024];
+	int fd = dial(world), other = dial(world);
+	size_t total = 0;
+	say(fd, GET("/big") GET("/big") GET("/end"));
+	usleep(50000);
+	say(other, GET("/other"));
+	hear(other, "/other");
+	close(other);
+	for (bool end = false; !end;) {
+		ssize_t got = recv(fd, sink, sizeof sink, 0);
+		CHECK(got > 0);
+		total += (size_t)got;
+		end = got >= 4 && memcmp(sink + got - 4, "/end", 4) == 0;
+	}
+	CHECK(total > 2 * world->big && total < 2 * world->big + 2000);
+	/* A peer that never reads and goes away. */
+	say(fd, GET("/big") GET("/big"));
+	usleep(20000);
+	close(fd);
+}
+
+static void test_backpressure(void **state)
+{
+	(void)state;
+	run((struct server_options){ 0 }, client_big, NULL);
+}
+
+static void client_many(struct world *world)
+{
+	int fds[4];
+	for (int i = 0; i < 3; i++) {
+		fds[i] = dial(world);
+		say(fds[i], GET("/in"));
+		hear(fds[i], "/in");
+	}
+	int64_t before = metric_value(METRIC_HTTP_CONNECTIONS_REFUSED, 0);
+	fds[3] = dial(world);
+	const char *text = hear(fds[3], NULL);
+	CHECK(strncmp(text, "HTTP/1.1 503 ", 13) == 0);
+	const char *body = strstr(text, "\r\n\r\n") + 4;
+	CHECK((size_t)atoi(strstr(text, "Content-Length: ") + 16) == strlen(body));
+	CHECK(metric_value(METRIC_HTTP_CONNECTIONS_REFUSED, 0) == before + 1);
+	close(fds[3]);
+	close(fds[0]);
+	usleep(50000);
+	fds[0] = dial(world);
+	say(fds[0], GET("/again"));
+	hear(fds[0], "/again");
+	for (int i = 0; i < 3; i++)
+		close(fds[i]);
+}
+
+static void test_bound(void **state)
+{
+	(void)state;
+	run((struct server_options){ .connections_max = 3 }, client_many, NULL);
+}
+
+static void client_slow(struct world *world)
+{
+	int idle = dial(world), head = dial(world), body = dial(world), drip = dial(world), busy = dial(world);
+	say(head, "GET / HTTP/1.1\r\nHost: a\r\n");
+	say(body, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nx");
+	say(drip, "GET / HTTP/1.1\r\nHost: a\r\nX: ");
+	for (int i = 0; i < 15; i++) {
+		usleep(20000);
+		if (send(drip, "y", 1, MSG_NOSIGNAL) < 0)
+			break;
+		say(busy, GET("/busy") "GET /bu");
+		hear(busy, "/busy");
+		say(busy, "sy HTTP/1.1\r\nHost: a\r\n\r\n");
+		hear(busy, "/busy");
+	}
+	CHECK(strstr(hear(head, NULL), "HTTP/1.1 408 "));
+	CHECK(strstr(hear(body, NULL), "HTTP/1.1 408 "));
+	CHECK(strstr(hear(drip, NULL), "HTTP/1.1 408 "));
+	CHECK(strcmp(hear(idle, NULL), "") == 0);
+	close(idle);
+	close(head);
+	close(body);
+	close(drip);
+	close(busy);
+}
+
+static void test_timeouts(void **state)
+{
+	(void)state;
+	run((struct server_options){ .idle_ms = 400, .stall_ms = 120 }, client_slow, NULL);
+}
+
+static void pause_for_a_while(uv_timer_t *timer)
+{
+	struct world *world = timer->data;
+	server_pause_reading(world->server, false);
+}
+
+static void command_pause(struct world *world)
+{
+	server_pause_reading(world->server, true);
+	uv_timer_start(&world->later, pause_for_a_while, 200, 0);
+}
+
+static void client_pause(struct world *world)
+{
+	int fd = dial(world);
+	say(fd, GET("/before"));
+	hear(fd, "/before");
+	uv_async_send(&world->command);
+	usleep(50000);
+	uint64_t start = uv_hrtime();
+	say(fd, GET("/after"));
+	hear(fd, "/after");
+	CHECK(uv_hrtime() - start > 100000000);
+	close(fd);
+}
+
+static void test_pause(void **state)
+{
+	(void)state;
+	run((struct server_options){ 0 }, client_pause, command_pause);
+}
+
+/* Drained while a request waits: it is answered; idle connections are closed. */
+static void client_drain(struct world *world)
+{
+	int busy = dial(world), idle = dial(world);
+	say(idle, GET("/idle"));
+	hear(idle, "/idle");
+	say(busy, GET("/later"));
+	usleep(5000);
+	uv_async_send(&world->finished);
+	CHECK(strstr(hear(busy, NULL), "/later"));
+	CHECK(strcmp(hear(idle, NULL), "") == 0);
+	close(busy);
+	close(idle);
+}
+
+static void *client_drain_main(void *context)
+{
+	client_drain(context);
+	return NULL;
+}
+
+static void client_start_drain(struct world *world)
+{
+	client_drain_main(world);
+}
+
+static void test_drain(void **state)
+{
+	(void)state;
+	run((struct server_options){ 0 }, client_start_drain, NULL);
+}
+
+static void nothing(void *context)
+{
+	(void)context;
+}
+
+static void test_listen_errors(void **state)
+{
+	(void)state;
+	uv_loop_t loop;
+	char error[200], wanted[200], address[40];
+	struct server_options options = { .http.on_request = on_request };
+	uv_loop_init(&loop);
+	struct server *server = server_new(&loop, &options);
+	int port = server_listen(server, "localhost:0", "--http", error, sizeof error);
+	assert_true(port > 0);
+	snprintf(address, sizeof address, "127.0.0.1:%d", port);
+	snprintf(wanted, sizeof wanted, "address %s is already in use: stop the other program or choose another with --http",
+		 address);
+	assert_int_equal(server_listen(server, address, "--http", error, sizeof error), -1);
+	assert_string_equal(error, wanted);
+	static const char *const bad[] = { "", "8000", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:80000", "a.b:1",
+					   "[::1:80", "127.0.0.1:-1" };
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_int_equal(server_listen(server, bad[i], "--http", error, sizeof error), -1);
+	assert_int_equal(server_listen(server, "192.0.2.1:0", "--http", error, sizeof error), -1);
+	assert_non_null(strstr(error, "none of this machine"));
+	server_drain(server, nothing, NULL);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	server_free(server);
+	assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_basic),
+		cmocka_unit_test(test_backpressure),
+		cmocka_unit_test(test_bound),
+		cmocka_unit_test(test_timeouts),
+		cmocka_unit_test(test_pause),
+		cmocka_unit_test(test_drain),
+		cmocka_unit_test(test_listen_errors),
+	};
+	log_set_level(LOG_LEVEL_ERROR);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
