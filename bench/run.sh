@@ -26,14 +26,15 @@ port_free() { python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",
 
 nginx_port=$(port_free)
 cat >"$work/nginx.conf" <<CONF
-worker_processes 1; daemon off; pid $PWD/${work#./}/nginx.pid; error_log /dev/null;
+worker_processes 1; daemon off; pid $PWD/${work#./}/nginx.pid; error_log $PWD/${work#./}/nginx.err;
 events { worker_connections 1024; }
 http { access_log off; keepalive_requests 1000000000; client_body_buffer_size 1m;
   server { listen 127.0.0.1:$nginx_port; location / { default_type application/json; return 200 '{"message":"constant"}'; } } }
 CONF
 nginx=$(command -v nginx || echo /usr/sbin/nginx)
-"$nginx" -c "$PWD/${work#./}/nginx.conf" -e /dev/null &
+"$nginx" -c "$PWD/${work#./}/nginx.conf" -e "$PWD/${work#./}/nginx.err" &
 pids+=($!)
+for _ in $(seq 100); do curl -fsS -o /dev/null "http://127.0.0.1:$nginx_port/" 2>/dev/null && break; sleep 0.05; done
 
 tally_start() {
 	rm -rf "$work/data" "$work/ready"

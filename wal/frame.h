@@ -30,7 +30,8 @@ struct frame_open {                    /* body of an opening frame */
 	int64_t wall_ms;               /* the wall clock as it was; time_ms may be later */
 };
 
-enum frame_state { FRAME_GOOD, FRAME_BAD, FRAME_FOREIGN };  /* foreign: whole, but of a kind this version does not know */
+/* Foreign: whole, but of a kind that this version does not know. */
+enum frame_state { FRAME_GOOD, FRAME_BAD, FRAME_FOREIGN };
 
 static inline uint32_t frame_size(uint32_t body_size)
 {
@@ -68,8 +69,8 @@ static inline void put_u64(unsigned char *p, uint64_t v)
 /* Writes the 48 bytes of the header; `frame->body` is not looked at. */
 void frame_stamp(unsigned char *header, const struct wal_frame *frame, uint64_t body_hash);
 
-/* Checks the header at `bytes` (WAL_FRAME_HEADER of them are there), found at `lsn`, `room` bytes before the segment's end.
- * Fills *frame (body: NULL) and *body_hash if the header is whole; else *why says what is wrong. */
+/* Checks the header at `bytes` (WAL_FRAME_HEADER of them are there), found at `lsn`, `room` bytes before the segment's
+ * end. Fills *frame (body: NULL) and *body_hash if the header is whole; else *why says what is wrong. */
 enum frame_state frame_header(const unsigned char *bytes, uint64_t lsn, uint64_t room, struct wal_frame *frame,
 			      uint64_t *body_hash, const char **why);
 

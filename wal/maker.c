@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* maker.c - the thread that keeps one whole zero-written segment ahead of the durable position.
  *
- * The only writer of `segments` and `zeroed` while the log is open.  A full disk is remembered, said once, and tried again
- * every second; any other failure ends the process.
+ * The only writer of `segments` and `zeroed` while the log is open.  A full disk is remembered, said once, and tried
+ * again every second; any other failure ends the process.
  */
 #include <errno.h>
 #include <inttypes.h>

@@ -3,17 +3,18 @@
  *
  * The ring is one memory file mapped twice in a row: position = LSN modulo ring_size, and a frame never wraps.
  *
- * Room.  A credit is added to `credited` first and looked at afterwards; an append moves `head` first and gives its credit
- * back afterwards.  So head + credited never misses anybody, and what was granted fits however others come in between.  The
- * worst case of a frame is twice its size: less than one more of its size may go to the rest of a segment.
+ * Room.  A credit is added to `credited` first and looked at afterwards; an append moves `head` first and gives its
+ * credit back afterwards.  So head + credited never misses anybody, and what was granted fits however others come in
+ * between. The worst case of a frame is twice its size: less than one more of its size may go to the rest of a segment.
  *
  * Completeness.  Before taking room a producer stores a lower bound of the position it will get, after publishing
- * "none".  The step reads head, then all bounds (all sequentially consistent): whoever took room below that head had stored
- * its bound before, so everything below the smallest is complete.  Bounds are values of head, so it is a frame's boundary.
+ * "none".  The step reads head, then all bounds (all sequentially consistent): whoever took room below that head had
+ * stored its bound before, so everything below the smallest is complete.  Bounds are values of head, so it is a frame's
+ * boundary.
  *
- * Writing.  Always whole blocks, always from the block where the last write ended; what is complete of the last block is
- * copied to a private page, as producers write behind it.  One write ends at the latest where the segment does, and at a
- * frame's boundary at most write_max behind its start; recovery's judgement rests on both.
+ * Writing.  Always whole blocks, always from the block where the last write ended; what is complete of the last block
+ * is copied to a private page, as producers write behind it.  One write ends at the latest where the segment does, and
+ * at a frame's boundary at most write_max behind its start; recovery's judgement rests on both.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /* scan.c - walking the frames and judging the end.
  *
- * What proves that the bad position p had been durable (all rest on: one durable write at a time, each within one segment,
- * starting in the block where the one before ended, covering at most write_max bytes):
+ * What proves that the bad position p had been durable (all rest on: one durable write at a time, each within one
+ * segment, starting in the block where the one before ended, covering at most write_max bytes):
  *   - p lies below `from`: someone kept a state that includes it
  *   - a mark whose durable LSN is greater than p
  *   - a header of a later epoch: its opening frame was made durable only after the cut
  *   - a header in a later segment, or write_max and more behind p: its write began after p's had ended
- * A header counts with its checksum, its LSN equal to its place and an epoch not below the current one; older ones are stale.
- * Where p's own header is whole, looking goes on behind that frame, so that bytes in a body are not taken for a frame.
+ * A header counts with its checksum, its LSN equal to its place and an epoch not below the current one; older ones are
+ * stale. Where p's own header is whole, looking goes on behind that frame, so that bytes in a body are not taken for a
+ * frame.
  */
 #include "wal/scan.h"
 
@@ -79,7 +80,8 @@ static const unsigned char *scan_bytes(struct scan *scan, size_t at, uint64_t ls
 }
 
 /* The frame at `lsn`.  When its header is whole but its body is not, frame->size is set, else 0. */
-static enum frame_state scan_frame(struct scan *scan, size_t at, uint64_t lsn, struct wal_frame *frame, const char **why)
+static enum frame_state scan_frame(struct scan *scan, size_t at, uint64_t lsn, struct wal_frame *frame,
+				   const char **why)
 {
 	uint64_t room = segment_end(&scan->segments->at[at]) - lsn, hash;
 	*frame = (struct wal_frame){ 0 };
@@ -106,7 +108,8 @@ static void say_place(struct scan *scan, size_t at, uint64_t lsn, uint64_t bytes
 	char name[SEGMENT_NAME];
 	uint64_t base = scan->segments->at[at].base;
 	segment_name(name, base, "log");
-	buf_printf(&scan->text, "LSN %" PRIu64 ", file %s, %" PRIu64 " bytes from byte %" PRIu64, lsn, name, bytes, lsn - base);
+	buf_printf(&scan->text, "LSN %" PRIu64 ", file %s, %" PRIu64 " bytes from byte %" PRIu64, lsn, name, bytes,
+		   lsn - base);
 }
 
 static enum scan_end say_damage(struct scan *scan, size_t at, uint64_t lsn, uint64_t bytes, const char *why,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* scan.h - reading the log from the files, frame by frame, and judging how it ends.
  *
- * Used by recovery, by verifying and by the fuzzer.  Reads only; memory is one window.  The judgement at the first position
- * that is no good frame: damage, if anything behind proves that it had been durable; else a torn tail, or the clean end.
+ * Used by recovery, by verifying and by the fuzzer.  Reads only; memory is one window.  The judgement at the first
+ * position that is no good frame: damage, if anything behind proves that it had been durable; else a torn tail, or the
+ * clean end.
  */
 #ifndef WAL_SCAN_H
 #define WAL_SCAN_H

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* segment.c - files of the log.
  *
- * Making a file reserves its room first (a full disk is found out cheaply and leaves nothing behind), then writes real zeros:
- * into space that is only reserved, durable writes take twice as long.
+ * Making a file reserves its room first (a full disk is found out cheaply and leaves nothing behind), then writes real
+ * zeros: into space that is only reserved, durable writes take twice as long.
  */
 #include "wal/segment.h"
 

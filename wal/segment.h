@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* segment.h - the files of the log: names, listing, making, cutting.
  *
- * A file is named by the 16 hex digits of its first LSN and ".log", holds [base, base + size) and nothing else, and gets its
- * name only after all of it was written with zeros and made durable.  The list has no gaps.
+ * A file is named by the 16 hex digits of its first LSN and ".log", holds [base, base + size) and nothing else, and
+ * gets its name only after all of it was written with zeros and made durable.  The list has no gaps.
  */
 #ifndef WAL_SEGMENT_H
 #define WAL_SEGMENT_H

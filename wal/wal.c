@@ -3,8 +3,8 @@
  *
  * Opening, in this order, so that a crash in between changes no later judgement:
  *   1. read all frames; refuse on damage
- *   2. remove segments behind the one with the cut, last first; zero the rest of that one; write the last bytes before the
- *      cut once more (after a failed write they may stand in the page cache only)
+ *   2. remove segments behind the one with the cut, last first; zero the rest of that one; write the last bytes before
+ *      the cut once more (after a failed write they may stand in the page cache only)
  *   3. the opening frame of the next epoch, durable
  *   4. only then are producers let in and segments made ahead
  */
@@ -229,9 +229,9 @@ static bool memory_make(struct wal *wal, struct buf *error)
 		wal->producers[i].wal = wal;
 		atomic_init(&wal->producers[i].inflight, UINT64_MAX);
 	}
-	if (posix_memalign((void **)&wal->page, WAL_BLOCK, WAL_BLOCK) != 0)
-		wal->page = NULL;
-	if (!wal->page || !wal_ring_make(wal)) {
+	wal->page_memory = mem_zalloc(2 * WAL_BLOCK);
+	wal->page = (unsigned char *)(((uintptr_t)wal->page_memory + WAL_BLOCK - 1) & ~(uintptr_t)(WAL_BLOCK - 1));
+	if (!wal_ring_make(wal)) {
 		buf_printf(error, "the log's ring of %" PRIu64 " bytes cannot be mapped: %s", wal->options.ring_size,
 			   strerror(errno));
 		return false;
@@ -258,7 +258,7 @@ static void wal_free(struct wal *wal)
 	if (wal->dir >= 0)
 		close(wal->dir);
 	wal_ring_free(wal);
-	free(wal->page);
+	mem_free(wal->page_memory);
 	mem_free(wal->producers_memory);
 	pthread_cond_destroy(&wal->wake);
 	pthread_mutex_destroy(&wal->lock);

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 /* wal.h - the log: an endless sequence of bytes, cut into frames, kept in segment files.
  *
- * A log sequence number (LSN) is a byte position in that sequence.  Shards take room, fill a frame and publish it; the log
- * step writes everything complete with one durable write (group commit happens by itself) and publishes the durable LSN.
- * The log knows bytes, no record kinds.
+ * A log sequence number (LSN) is a byte position in that sequence.  Shards take room, fill a frame and publish it; the
+ * log step writes everything complete with one durable write (group commit happens by itself) and publishes the durable
+ * LSN. The log knows bytes, no record kinds.
  *
  *     shard:  wal_credit(bound)  ->  [decide: at most `bound` body bytes]  ->  wal_append(body)  ->  LSN
  *     log:    wal_step()         ->  durable LSN moves
  *
  * Invariants
  *   - released <= durable <= appended; a frame never crosses a segment's end (the rest is a filler frame)
- *   - an append within its credit never fails and never waits: room in the ring and in zero-written segments was set aside
+ *   - an append within its credit never fails and never waits: room in the ring and in zero-written segments was set
+ *     aside
  *   - every start of a writer takes the next epoch and makes an opening frame durable at the cut before anything else
  *   - a failed durable write ends the process (on_fatal); a full disk only makes wal_credit answer WAL_DISK_FULL
  *
- * Threads: wal_credit/wal_append from any shard thread, each with its own wal_producer; wal_step from one thread at a time;
- * wal_durable, wal_read_* from any thread.
+ * Threads: wal_credit/wal_append from any shard thread, each with its own wal_producer; wal_step from one thread at a
+ * time; wal_durable, wal_read_* from any thread.
  */
 #ifndef WAL_WAL_H
 #define WAL_WAL_H
@@ -60,12 +61,14 @@ struct wal_options {
 struct wal;                            /* opaque */
 struct wal_producer;                   /* opaque; one a shard */
 
-/* Reads one frame, in LSN order: wal_open gives frames of kind RECORDS only, wal_verify every kind.  `context` as given.  Return false to stop (a bug: the log is refused). */
+/* Reads one frame, in LSN order: wal_open gives frames of kind RECORDS only, wal_verify every kind.  `context` as
+ * given. Return false to stop (a bug: the log is refused). */
 typedef bool wal_replay_fn(void *context, const struct wal_frame *frame);
 
 /* Opens the log for writing: finds the newest segment, replays every frame from `from` (0: from the beginning) through
- * `replay`, cuts a torn tail (saying what), takes the next epoch and makes its opening frame durable.  On damage to anything
- * acknowledged (a later valid frame or durable mark stands behind it) returns NULL with *error naming file, LSN and bytes. */
+ * `replay`, cuts a torn tail (saying what), takes the next epoch and makes its opening frame durable.  On damage to
+ * anything acknowledged (a later valid frame or durable mark stands behind it) returns NULL with *error naming file,
+ * LSN and bytes. */
 struct wal *wal_open(const struct wal_options *options, uint64_t from, wal_replay_fn *replay, void *context,
 		     struct buf *error);
 void wal_close(struct wal *wal);       /* appends the mark, makes all durable, closes */
@@ -75,21 +78,23 @@ uint32_t wal_frame_max(const struct wal *wal);     /* the greatest `bound` that 
 
 enum wal_room { WAL_ROOM, WAL_RING_FULL, WAL_DISK_FULL };
 
-/* Sets aside room for one frame of at most `bound` body bytes.  WAL_RING_FULL: try again after a step (also said while the
- * next segment is still being made, and now and then when two ask at once: never count it as an error); WAL_DISK_FULL: refuse
- * the write.  A producer holds at most one credit; it ends with wal_append or wal_credit_drop. */
+/* Sets aside room for one frame of at most `bound` body bytes.  WAL_RING_FULL: try again after a step (also said while
+ * the next segment is still being made, and now and then when two ask at once: never count it as an error);
+ * WAL_DISK_FULL: refuse the write.  A producer holds at most one credit; it ends with wal_append or wal_credit_drop. */
 enum wal_room wal_credit(struct wal_producer *producer, uint32_t bound);
 void wal_credit_drop(struct wal_producer *producer);
 
-/* Takes the position for a frame of `body_size` bytes (<= the credit).  Between begin and publish there must be only the
- * stamping and copy.  Returns the LSN of the body's first byte; *body points at room for body_size bytes in the ring. */
+/* Takes the position for a frame of `body_size` bytes (<= the credit).  Between begin and publish there must be only
+ * the stamping and copy.  Returns the LSN of the body's first byte; *body points at room for body_size bytes in the
+ * ring. */
 uint64_t wal_append_begin(struct wal_producer *producer, uint32_t body_size, unsigned char **body);
-/* Ends the append: checksums, publishes.  `body_hash` is XXH3-64 of the body as now in the ring.  Returns the frame's end LSN:
- * the frame is durable when wal_durable() >= that. */
+/* Ends the append: checksums, publishes.  `body_hash` is XXH3-64 of the body as now in the ring.  Returns the frame's
+ * end LSN: the frame is durable when wal_durable() >= that. */
 uint64_t wal_append_publish(struct wal_producer *producer, int64_t time_ms, uint64_t body_hash);
 
-/* Writes what is complete, durably, and publishes.  Returns true if it wrote something.  Also takes freshly zeroed segments
- * over from the background and marks an idle log (call it once more when nothing was written and `idle` is true). */
+/* Writes what is complete, durably, and publishes.  Returns true if it wrote something.  Also takes freshly zeroed
+ * segments over from the background and marks an idle log (call it once more when nothing was written and `idle` is
+ * true). */
 bool wal_step(struct wal *wal, bool idle);
 uint64_t wal_durable(const struct wal *wal);       /* all bytes below it are on stable storage */
 uint64_t wal_appended(const struct wal *wal);      /* all bytes taken */
@@ -108,8 +113,9 @@ struct wal_stats {
 };
 void wal_stats(const struct wal *wal, struct wal_stats *stats);
 
-/* Off-line and read-only: walks every frame of a stopped (or running) log and verifies it.  Returns false with *error naming
- * file, LSN and bytes on damage; a torn tail is not damage and is told in *torn (empty: none). */
-bool wal_verify(const char *dir, uint64_t from, wal_replay_fn *each, void *context, struct buf *error, struct buf *torn);
+/* Off-line and read-only: walks every frame of a stopped (or running) log and verifies it.  Returns false with *error
+ * naming file, LSN and bytes on damage; a torn tail is not damage and is told in *torn (empty: none). */
+bool wal_verify(const char *dir, uint64_t from, wal_replay_fn *each, void *context, struct buf *error,
+		struct buf *torn);
 
 #endif

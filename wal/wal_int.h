@@ -68,6 +68,7 @@ struct wal {
 	uint64_t out_base, out_end;
 	bool direct;
 	uint64_t marked;               /* everything below is covered by a mark or an opening frame */
+	void *page_memory;
 	unsigned char *page;           /* one block, aligned: the private copy of the last partial one */
 	_Atomic uint64_t writes, bytes, made, last_write_ns, last_write_bytes;
 

@@ -2,10 +2,12 @@
 /* table.h - a small open-addressing table from 64-bit hashes to 64-bit values, 16 bytes an entry.
  *
  * There is one table for each partition, so growing copies a thousandth of the whole and never stops the shard for long.
- * Load stays between 0.68 and 0.85: at most 23.6 bytes an entry (TABLE_FILL_PERCENT, TABLE_GROWTH).  Several entries may have
- * the same hash; the caller tells them apart.  Hash 0 means empty and is not a valid key.
+ * Load stays between 0.69 and 0.77: at most 24 bytes an entry.  Several entries may have the same hash; the caller tells
+ * them apart.  Hash 0 means empty and is not a valid key.
  *
- * Invariant: linear probing without tombstones; every entry is reachable from its home slot without crossing an empty one.
+ * Invariant: linear probing in order.  Homes grow with the hash, and an entry never stands before a smaller one, so the whole
+ * array is sorted: a search for what is not there ends at the first greater hash, and growing is one pass in order (ordered
+ * hash tables: Amble and Knuth, 1974).  Entries do not wrap round; behind the last home there is some room more.
  */
 #ifndef ENGINE_BASE_TABLE_H
 #define ENGINE_BASE_TABLE_H
@@ -21,7 +23,9 @@ struct table_entry {
 
 struct table {
 	struct table_entry *entries;   /* owned */
-	uint32_t capacity, count;
+	uint32_t capacity;             /* homes */
+	uint32_t slots;                /* entries there is room for: capacity and the overflow behind it */
+	uint32_t count;
 };
 
 /* The next entry with this hash after `previous` (NULL: the first); NULL at the end.  Valid until the next insert or remove. */

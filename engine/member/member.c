@@ -6,11 +6,11 @@
 
 struct member *member_new(struct tenant *tenant, uint64_t hash, struct str profile, int64_t now_ms)
 {
-	struct member *member = mem_zalloc(sizeof *member);
+	struct member *member = mem_zalloc(sizeof *member + profile.len);
 	ASSERT(profile.len <= UINT16_MAX && hash);
 	member->hash = hash;
 	member->tenant = tenant;
-	member->profile = mem_dup(profile.ptr, profile.len);
+	memcpy(member->profile, profile.ptr, profile.len);
 	member->profile_len = (uint16_t)profile.len;
 	member->created_ms = now_ms;
 	member_set_status(member, STR("ACTIVE"));
@@ -20,7 +20,6 @@ struct member *member_new(struct tenant *tenant, uint64_t hash, struct str profi
 void member_free(struct member *member)
 {
 	member_clear_tags(member);
-	mem_free(member->profile);
 	mem_free(member->status);
 	mem_free(member->attributes);
 	mem_free(member);

@@ -28,11 +28,11 @@ struct member {
 	int64_t created_ms, active_ms; /* first seen; last event */
 	uint32_t event_count;
 	uint16_t profile_len, status_len, tag_count;
-	char *profile;                 /* owned; not terminated */
 	char *status;                  /* owned */
 	char *attributes;              /* owned; JSON object text, NULL: {} */
 	uint32_t attributes_len;
 	struct str *tags;              /* owned, texts too */
+	char profile[];                /* not terminated; in the same piece of memory, so that a look-up misses the cache once */
 };
 
 static inline struct str member_profile(const struct member *member)

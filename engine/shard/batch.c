@@ -43,4 +43,5 @@ void query_free(struct query *query)
 	buf_free(&query->attributes);
 	buf_free(&query->tags_json);
 	buf_free(&query->tags);
+	mem_free(query->slices);
 }

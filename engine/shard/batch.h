@@ -118,7 +118,7 @@ struct query {
 	uint32_t event_count;
 	struct buf status, attributes, tags_json;      /* owned by the query: query_free */
 	/* TENANT, of one shard: heads of the chains of events, tags (JSON texts, one a line), sums */
-	struct query_slice slices[GROUP_COUNT];
+	struct query_slice *slices;    /* GROUP_COUNT; owned; NULL for an unknown tenant */
 	struct buf tags;                               /* u16 length, text, … */
 	__int128 sum_members, sum_liability, sum_redeemed;
 	/* STATS */
@@ -148,7 +148,7 @@ struct catalog_request {
 	size_t total;                  /* LIST */
 	uint64_t lsn;
 	/* handing the new view to every shard */
-	struct message views[SHARDS_MAX];
+	struct message *views;         /* one a shard; from the change until the last shard took it */
 	struct catalog_view *view;
 	atomic_uint waiting;
 };

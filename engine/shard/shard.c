@@ -10,7 +10,7 @@
 #include "engine/event/ingest.h"
 
 /* A frame of several rows ends at about this size, so that a big batch shares the log with others. */
-enum { CHUNK_BYTES = 256 * 1024, ROUNDS_SPIN = 64 };
+enum { CHUNK_BYTES = 256 * 1024, PREFETCH_AHEAD = 12 };
 
 /* While a chunk is decided its LSN is not known: actors hold this bit and the offset in the chunk instead. */
 #define PROVISIONAL (UINT64_C(1) << 63)
@@ -207,6 +207,11 @@ static void run_claim(struct part *part, struct shard *shard)
 	struct state *state = &shard->state;
 	for (uint32_t r = 0; r < batch->row_count; r++) {
 		struct row *row = &batch->rows[r];
+		if (r + PREFETCH_AHEAD < batch->row_count) {
+			const struct row *ahead = &batch->rows[r + PREFETCH_AHEAD];
+			table_prefetch(&state->ids[ahead->id_partition], ahead->id_hash);
+			table_prefetch(&state->members[ahead->member_partition], ahead->member_hash);
+		}
 		if (!state_owns(state, row->id_partition) || row->kind != ROW_EVENT || row->result != ROW_OPEN ||
 		    (row->flags & ROW_CLAIMED))
 			continue;
@@ -255,6 +260,19 @@ static bool row_to_decide(const struct shard *shard, const struct row *row)
 	return state_owns(&shard->state, row->member_partition) && row->result == ROW_OPEN && !(row->flags & ROW_RETRY);
 }
 
+/* The member's first cache lines, a few rows before they are needed. */
+static void member_prefetch(const struct shard *shard, const struct row *row)
+{
+	const struct table_entry *entry;
+	if (!row->member_hash || !state_owns(&shard->state, row->member_partition))
+		return;
+	entry = table_find(&shard->state.members[row->member_partition], row->member_hash, NULL);
+	if (entry) {
+		__builtin_prefetch((const void *)(uintptr_t)entry->value);
+		__builtin_prefetch((const char *)(uintptr_t)entry->value + 64);
+	}
+}
+
 static void touch(struct shard *shard, struct member *member, struct slice *slice)
 {
 	if (shard->touched_count == shard->touched_cap) {
@@ -286,7 +304,7 @@ static void decide_row(struct shard *shard, struct part *part, struct row *row, 
 		return;
 	bool broken;
 	member = state_apply(state, (unsigned char *)part->frames.ptr + offset, part->frames.len - offset,
-			     PROVISIONAL | (offset - chunk_start), true, &broken);
+			     PROVISIONAL | (offset - chunk_start), true, member, &broken);
 	ASSERT(member && !broken);
 	touch(shard, member, member->tenant->slices[group_of(row->member_partition)]);
 }
@@ -381,9 +399,14 @@ static bool run_decide(struct part *part, struct shard *shard)
 		int64_t now_ms = env->now_ms(env->context);
 		size_t chunk_start = part->frames.len;
 		shard->touched_count = 0;
-		for (uint32_t r = first; rows && r < behind; r++)
+		for (uint32_t r = first; rows && r < behind && r < first + PREFETCH_AHEAD; r++)
+			member_prefetch(shard, &batch->rows[r]);
+		for (uint32_t r = first; rows && r < behind; r++) {
+			if (r + PREFETCH_AHEAD < behind)
+				member_prefetch(shard, &batch->rows[r + PREFETCH_AHEAD]);
 			if (row_to_decide(shard, &batch->rows[r]))
 				decide_row(shard, part, &batch->rows[r], now_ms, chunk_start);
+		}
 		if (rows && !batch->dry_run) {
 			ASSERT(part->frames.len - chunk_start <= bound);
 			if (part->frames.len > chunk_start)
@@ -435,6 +458,7 @@ static void query_tenant(const struct state *state, struct query *query)
 	query->found = tenant != NULL;
 	if (!tenant)
 		return;
+	query->slices = mem_zalloc(GROUP_COUNT * sizeof *query->slices);
 	for (unsigned g = 0; g < GROUP_COUNT; g++)
 		if (tenant->slices[g])
 			query->slices[g] = (struct query_slice){ tenant->slices[g]->last_lsn, tenant->slices[g]->event_count };
@@ -501,14 +525,16 @@ static void view_hand_out(struct shard *shard, struct catalog_request *request)
 	unsigned count = shard->state.shard_count;
 	const struct env *env = shard->env;
 	request->view = catalog_view_build(shard->catalog, request->tenant);
+	request->views = mem_zalloc(count * sizeof *request->views);
 	atomic_store(&request->waiting, count);
 	for (unsigned s = 0; s < count; s++) {
 		request->views[s] = (struct message){ .kind = MESSAGE_VIEW, .shard = s, .owner = request };
 		view_ref(request->view);
 	}
 	view_unref(request->view);
+	struct message *views = request->views;        /* the request may be gone after the last post */
 	for (unsigned s = 0; s < count; s++)
-		env->post(env->context, s, &request->views[s]);
+		env->post(env->context, s, &views[s]);
 }
 
 static void run_view(struct shard *shard, struct catalog_request *request)
@@ -517,8 +543,10 @@ static void run_view(struct shard *shard, struct catalog_request *request)
 	struct catalog_view *old = (struct catalog_view *)(uintptr_t)tenant->view;
 	tenant->view = request->view;
 	view_unref(old);
-	if (atomic_fetch_sub(&request->waiting, 1) == 1)
+	if (atomic_fetch_sub(&request->waiting, 1) == 1) {
+		mem_free(request->views);
 		shard->env->done(shard->env->context, &request->message);
+	}
 }
 
 static void catalog_read(struct shard *shard, struct catalog_request *request)

@@ -13,7 +13,7 @@ void state_init(struct state *state, unsigned shard, unsigned shard_count)
 void state_deinit(struct state *state)
 {
 	for (unsigned p = 0; p < PARTITION_COUNT; p++) {
-		for (uint32_t i = 0; i < state->members[p].capacity; i++)
+		for (uint32_t i = 0; i < state->members[p].slots; i++)
 			if (state->members[p].entries[i].hash)
 				member_free((struct member *)(uintptr_t)state->members[p].entries[i].value);
 		table_free(&state->members[p]);
@@ -178,10 +178,10 @@ static void effect_apply(struct state *state, struct member *member, struct slic
 	}
 }
 
-static struct member *event_apply(struct state *state, const struct event_view *event, uint64_t lsn)
+static struct member *event_apply(struct state *state, const struct event_view *event, uint64_t lsn, struct member *member)
 {
-	struct member *member = member_of(state, event->head.head.partition, event->tenant, event->profile,
-					  event->head.time_ms);
+	if (!member)
+		member = member_of(state, event->head.head.partition, event->tenant, event->profile, event->head.time_ms);
 	struct slice *slice = slice_of(member->tenant, event->head.head.partition);
 	const unsigned char *at = event->executions;
 	for (unsigned i = 0; i < event->execution_count; i++) {
@@ -204,10 +204,12 @@ static struct member *event_apply(struct state *state, const struct event_view *
 	return member;
 }
 
-static struct member *customer_apply(struct state *state, const struct customer_view *customer, uint64_t lsn)
+static struct member *customer_apply(struct state *state, const struct customer_view *customer, uint64_t lsn,
+				     struct member *member)
 {
-	struct member *member = member_of(state, customer->head.head.partition, customer->tenant, customer->profile,
-					  customer->head.time_ms);
+	if (!member)
+		member = member_of(state, customer->head.head.partition, customer->tenant, customer->profile,
+				   customer->head.time_ms);
 	const unsigned char *at = customer->tags;
 	for (size_t i = 0; i < member->tag_count; i++)
 		tag_counted(member->tenant, member->tags[i], -1);
@@ -225,7 +227,7 @@ static struct member *customer_apply(struct state *state, const struct customer_
 }
 
 struct member *state_apply(struct state *state, const unsigned char *record, size_t len, uint64_t lsn, bool live,
-			   bool *broken)
+			   struct member *member, bool *broken)
 {
 	struct record_head head;
 	*broken = false;
@@ -242,7 +244,7 @@ struct member *state_apply(struct state *state, const unsigned char *record, siz
 		unsigned id_partition = partition_of(event.head.id_hash);
 		if (!live && state_owns(state, id_partition))
 			state_id_insert(state, event.head.id_hash, lsn);
-		return state_owns(state, head.partition) ? event_apply(state, &event, lsn) : NULL;
+		return state_owns(state, head.partition) ? event_apply(state, &event, lsn, member) : NULL;
 	}
 	if (head.type == RECORD_CUSTOMER) {
 		struct customer_view customer;
@@ -250,7 +252,7 @@ struct member *state_apply(struct state *state, const unsigned char *record, siz
 			*broken = true;
 			return NULL;
 		}
-		return state_owns(state, head.partition) ? customer_apply(state, &customer, lsn) : NULL;
+		return state_owns(state, head.partition) ? customer_apply(state, &customer, lsn, member) : NULL;
 	}
 	return NULL;                   /* the catalog's records belong to the catalog */
 }
@@ -265,7 +267,7 @@ void state_sums(const struct state *state, const struct tenant *tenant, __int128
 			*redeemed += tenant->slices[g]->redeemed;
 		}
 	for (unsigned p = 0; p < PARTITION_COUNT; p++)
-		for (uint32_t i = 0; i < state->members[p].capacity; i++) {
+		for (uint32_t i = 0; i < state->members[p].slots; i++) {
 			const struct member *member = (const struct member *)(uintptr_t)state->members[p].entries[i].value;
 			if (state->members[p].entries[i].hash && member->tenant == tenant)
 				*members += member->points;
@@ -275,7 +277,7 @@ void state_sums(const struct state *state, const struct tenant *tenant, __int128
 void state_dump(const struct state *state, struct buf *out)
 {
 	for (unsigned p = 0; p < PARTITION_COUNT; p++)
-		for (uint32_t i = 0; i < state->members[p].capacity; i++) {
+		for (uint32_t i = 0; i < state->members[p].slots; i++) {
 			const struct member *member = (const struct member *)(uintptr_t)state->members[p].entries[i].value;
 			if (!state->members[p].entries[i].hash)
 				continue;

@@ -75,10 +75,11 @@ void state_id_insert(struct state *state, uint64_t id_hash, uint64_t lsn);
 uint64_t state_memory(const struct state *state);          /* bytes, estimate */
 
 /* Applies one record at its LSN.  At replay (`live` false) a shard is shown every record and takes what it owns: the member's
- * part, the id's part, or neither.  Live, ids are marked by the claim instead.  Returns the member it changed, or NULL.
+ * part, the id's part, or neither.  Live, ids are marked by the claim instead.  `member` is the record's member where the
+ * caller knows it, else NULL.  Returns the member it changed, or NULL.
  * A record that cannot be read is a bug or damage that the checksum did not catch: *broken is set and nothing changes. */
 struct member *state_apply(struct state *state, const unsigned char *record, size_t len, uint64_t lsn, bool live,
-			   bool *broken);
+			   struct member *member, bool *broken);
 
 /* Sums of one tenant over this shard: members' points and both accounts; for L3. */
 void state_sums(const struct state *state, const struct tenant *tenant, __int128 *members, __int128 *liability,

@@ -2,8 +2,8 @@
 /* http.h - HTTP/1.1 sessions without I/O: bytes in, requests out; responses in, bytes out.
  *
  * A session owns one connection's protocol state.  Requests may be pipelined; responses leave in the order of the
- * requests, whenever each of them is given.  Everything that could be used for request smuggling is refused and ends the
- * connection: both length headers, two Hosts, bare LF, obs-fold, bad chunk sizes, giant lengths, CONNECT, TRACE,
+ * requests, whenever each of them is given.  Everything that could be used for request smuggling is refused and ends
+ * the connection: both length headers, two Hosts, bare LF, obs-fold, bad chunk sizes, giant lengths, CONNECT, TRACE,
  * HTTP/2.0.
  *
  * Bounds: HTTP_HEADERS_MAX bytes of request line and headers (431), options->body_max (413), HTTP_PIPELINE_MAX requests
@@ -72,7 +72,7 @@ void http_session_set_user(struct http_session *session, void *user);
 void http_set_date(int64_t unix_seconds);
 
 /* Feeds received bytes.  Returns false when no more input is taken: the connection must close when http_session_done
- * holds and the output has been sent.  On an error the response (problem document) is queued behind the earlier ones. */
+ * holds and the output has been sent.  On an error the response (problem document) is queued behind earlier ones. */
 bool http_session_feed(struct http_session *session, const char *bytes, size_t len);
 bool http_session_wants_read(const struct http_session *session);
 size_t http_session_outstanding(const struct http_session *session);       /* requests not yet answered */

@@ -54,7 +54,7 @@ static uint64_t frame_apply(struct replay *replay, unsigned index, const unsigne
 			if (index == 0 && !catalog_record(replay->catalog, body + at, &head, lsn + at))
 				return lsn + at;
 		} else {
-			state_apply(replay->states[index], body + at, head.size, lsn + at, false, &broken);
+			state_apply(replay->states[index], body + at, head.size, lsn + at, false, NULL, &broken);
 		}
 		if (broken)
 			return lsn + at;

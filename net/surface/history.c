@@ -169,7 +169,7 @@ static void walk_tenant(struct task *task)
 	struct walk *walk = task->context;
 	for (unsigned s = 0; s < node_shards(task->app->node); s++)
 		for (unsigned g = 0; g < GROUP_COUNT; g++)
-			if (task->gather->queries[s].slices[g].last_lsn) {
+			if (task->gather->queries[s].slices && task->gather->queries[s].slices[g].last_lsn) {
 				walk->heads[g] = task->gather->queries[s].slices[g].last_lsn;
 				walk->total += task->gather->queries[s].slices[g].event_count;
 			}

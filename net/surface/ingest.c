@@ -68,6 +68,10 @@ static bool text_field(struct row *row, yyjson_val *object, const char *name, bo
 {
 	char pointer[64];
 	yyjson_val *value = json_get(object, str_of(name));
+	if (yyjson_is_str(value) && yyjson_get_len(value) - 1 < max) {
+		*out = json_text(value);       /* the usual case, fast */
+		return true;
+	}
 	snprintf(pointer, sizeof pointer, "/%s", name);
 	*out = (struct str){ "", 0 };
 	if (!value || (!required && yyjson_is_null(value))) {

@@ -2,8 +2,8 @@
 /* fuzz_http.c - libFuzzer target: any bytes, in any pieces, answered in any order.
  *
  * The first byte picks the piece size, the second how answers are given; the rest is fed.  Checked: the bounds of the
- * session, that each answer comes out, and, in a second run over the same bytes whole, that pieces make no difference to
- * the requests.
+ * session, that each answer comes out, and, in a second run over the same bytes whole, that pieces make no difference
+ * to the requests.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* fuzz_wal.c - arbitrary bytes as segment files, read by the scanner.
  *
- * The first byte says how many files (1..3), from where, and whether checksums and LSNs are put right first, so that the
- * rules behind them are reached too.  Expected of every input: an end, in bounded time, with nothing read outside.
+ * The first byte says how many files (1..3), from where, and whether checksums and LSNs are put right first, so that
+ * the rules behind them are reached too.  Expected of every input: an end, in bounded time, with nothing read outside.
  */
 #include <string.h>
 #include <sys/mman.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* test_server.c - the TCP server over real sockets on the loopback address.
  *
- * A client thread talks with blocking sockets while the loop runs in the test's own thread; when the client has finished,
- * the server is drained, and the loop must come to its end by itself.
+ * A client thread talks with blocking sockets while the loop runs in the test's own thread; when the client has
+ * finished, the server is drained, and the loop must come to its end by itself.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,7 +23,14 @@
 #include "net/loop/server.h"
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
-#define CHECK(expression) ((expression) ? (void)0 : (void)(fprintf(stderr, "line %d: %s\n", __LINE__, #expression), abort()))
+#define CHECK(expression) ((expression) ? (void)0 : check_failed(#expression, __LINE__))
+
+/* cmocka's own assertions only work in the test's thread. */
+static _Noreturn void check_failed(const char *expression, int line)
+{
+	fprintf(stderr, "line %d: %s\n", line, expression);
+	abort();
+}
 
 struct world {
 	uv_loop_t loop;
@@ -331,21 +338,10 @@ static void client_drain(struct world *world)
 	close(idle);
 }
 
-static void *client_drain_main(void *context)
-{
-	client_drain(context);
-	return NULL;
-}
-
-static void client_start_drain(struct world *world)
-{
-	client_drain_main(world);
-}
-
 static void test_drain(void **state)
 {
 	(void)state;
-	run((struct server_options){ 0 }, client_start_drain, NULL);
+	run((struct server_options){ 0 }, client_drain, NULL);
 }
 
 static void nothing(void *context)
