@@ -192,17 +192,24 @@ static int fill_with_zeros(int fd, uint64_t size, const atomic_bool *stop)
 {
 	if (wal_io.allocate(fd, (off_t)size) != 0 && errno != EOPNOTSUPP && errno != ENOSYS && errno != EINTR)
 		return errno;
-	unsigned char *zeros = mem_zalloc(CHUNK);
-	int failed = 0;
+	/* Past the page cache where the file system allows it: a copy of zeros there would only push out what is of use. */
+	static _Alignas(WAL_BLOCK) unsigned char zeros[CHUNK];
+	int failed = 0, flags = fcntl(fd, F_GETFL);
 	unsigned chunks = 0;
+	bool direct = flags >= 0 && fcntl(fd, F_SETFL, flags | O_DIRECT) == 0;
 	for (uint64_t at = 0; at < size && !failed;) {
 		size_t n = size - at < CHUNK ? (size_t)(size - at) : CHUNK;
 		failed = stop && atomic_load(stop) ? ECANCELED : write_fully(fd, zeros, n, at);
+		if (failed == EINVAL && direct) {
+			direct = false;
+			if (fcntl(fd, F_SETFL, flags) != 0)
+				return errno;
+			continue;
+		}
 		at += n;
 		if (!failed && (++chunks % CHUNKS_A_SYNC == 0 || at == size))
 			failed = sync_file(fd);        /* in portions: the log's own writes go on meanwhile */
 	}
-	mem_free(zeros);
 	return failed;
 }
 

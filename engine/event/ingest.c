@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/event/ingest.h"
 
+#include <stdlib.h>
+
 #include "engine/base/assert.h"
 #include "engine/base/json.h"
 #include "engine/base/mem.h"
@@ -492,12 +494,38 @@ static void tag_write(struct buf *out, struct str tag)
 	buf_str(out, tag);
 }
 
+static int tag_order(const void *a, const void *b)
+{
+	return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
+
+/* The tags of a body, ascending and each once, as the member will keep them.  Returns how many. */
+static uint16_t tags_write(struct buf *out, yyjson_val *list)
+{
+	size_t count = yyjson_arr_size(list), i, max;
+	struct str *tags = mem_alloc(count * sizeof *tags);
+	yyjson_val *tag;
+	uint16_t written = 0;
+	yyjson_arr_foreach(list, i, max, tag)
+		tags[i] = json_text(tag);
+	if (count)
+		qsort(tags, count, sizeof *tags, tag_order);
+	for (i = 0; i < count; i++) {
+		if (i && str_eq(tags[i], tags[i - 1]))
+			continue;
+		tag_write(out, tags[i]);
+		written++;
+	}
+	mem_free(tags);
+	return written;
+}
+
 bool customer_decide(struct row *row, const struct member *member, int64_t now_ms, struct buf *out)
 {
 	struct customer_head head = { 0 };
-	yyjson_val *status = json_get(row->payload, STR("status")), *tags = json_get(row->payload, STR("tags")), *tag;
+	yyjson_val *status = json_get(row->payload, STR("status")), *tags = json_get(row->payload, STR("tags"));
 	struct str status_text = yyjson_is_str(status) ? json_text(status) : member ? member_status(member) : STR("ACTIVE");
-	size_t i, max, start = record_begin(out, RECORD_CUSTOMER, row->member_partition);
+	size_t start = record_begin(out, RECORD_CUSTOMER, row->member_partition);
 	memcpy(&head.head, out->ptr + start, sizeof head.head);
 	out->len = start;
 	head.prev_member = member ? member->last_lsn : 0;
@@ -513,11 +541,9 @@ bool customer_decide(struct row *row, const struct member *member, int64_t now_m
 	attributes_merge(out, member, row->payload);
 	head.attributes_len = (uint32_t)(out->len - before);
 	if (yyjson_is_arr(tags)) {
-		yyjson_arr_foreach(tags, i, max, tag)
-			tag_write(out, json_text(tag));
-		head.tag_count = (uint16_t)yyjson_arr_size(tags);
+		head.tag_count = tags_write(out, tags);
 	} else if (member) {
-		for (i = 0; i < member->tag_count; i++)
+		for (size_t i = 0; i < member->tag_count; i++)
 			tag_write(out, member->tags[i]);
 		head.tag_count = member->tag_count;
 	}

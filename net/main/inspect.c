@@ -57,7 +57,7 @@ static bool books_balance(const struct state *state)
 			state_sums(state, tenant, &members, &liability, &redeemed);
 			buf_lit(&line, "tenant ");
 			buf_json_text(&line, tenant->name);
-			buf_lit(&line, ": members ");
+			buf_lit(&line, ": points of members ");
 			text_i128(&line, members);
 			buf_lit(&line, ", liability ");
 			text_i128(&line, liability);

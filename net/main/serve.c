@@ -94,17 +94,6 @@ static void on_second(uv_timer_t *timer)
 	http_set_date((int64_t)time(NULL));
 }
 
-static void on_answered(void *context, const struct http_request *request, int status)
-{
-	(void)context;
-	metric_add_label(METRIC_HTTP_REQUESTS, status < 300   ? METRIC_2XX
-					       : status < 400 ? METRIC_3XX
-					       : status < 500 ? METRIC_4XX
-							      : METRIC_5XX, 1);
-	if (request && request->started_ns)
-		metric_observe_ns(METRIC_HTTP_REQUEST_SECONDS, uv_hrtime() - request->started_ns);
-}
-
 static void on_drained(void *context)
 {
 	struct serve *serve = context;
@@ -240,8 +229,7 @@ int cmd_serve(const struct options *options)
 		return 2;
 	}
 	struct server_options server = {
-		.http = { .body_max = (uint64_t)options->body_max, .on_request = app_request, .context = &serve->app,
-			  .on_answered = on_answered },
+		.http = { .body_max = (uint64_t)options->body_max, .on_request = app_request, .context = &serve->app },
 		.connections_max = connections_bound((size_t)options->connections),
 		.idle_ms = (uint64_t)options->idle_timeout * 1000,
 	};

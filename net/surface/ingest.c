@@ -378,7 +378,8 @@ static void answer_customer(struct task *task)
 	customer_json(&task->out, row->tenant, row->profile, view.status, view.attributes, buf_view(&tags));
 	buf_char(&task->out, '}');
 	buf_free(&tags);
-	task_json(task, view.head.prev_member ? 200 : 201);
+	const struct ingest_job *job = task->context;
+	task_json(task, view.head.prev_member || job->dry_run ? 200 : 201);
 }
 
 static void answer(struct task *task)

@@ -245,6 +245,11 @@ struct reply *ask(const char *what, const char *brand, const char *type, struct 
 	return &last;
 }
 
+void ask_close(void)
+{
+	client_close(&kept);
+}
+
 struct reply *last_reply(void)
 {
 	return &last;

@@ -75,6 +75,7 @@ struct reply *ask(const char *what, const char *brand, const char *type, struct 
 yyjson_val *want(int status, const char *what, const char *brand, const char *body);
 yyjson_val *want_typed(int status, const char *what, const char *brand, const char *type, const char *body);
 struct reply *last_reply(void);
+void ask_close(void);                              /* the kept connection; before the server is stopped or killed */
 /* A refusal: a problem document with this status and code, and with a fault at each of the pointers ("/a /b"). */
 void refused(int status, const char *code, const char *pointers, const char *what, const char *brand, const char *body);
 

@@ -207,7 +207,7 @@ static void a16_create_rule(void **state)
 		{ "{'event_type':'PURCHASE','actions':" EARN(1) ",'priority':-1}", "/priority" },
 		{ "{'event_type':'PURCHASE','actions':" EARN(1) ",'priority':1.5}", "/priority" },
 		{ "{'event_type':'PURCHASE','actions':" EARN(1) ",'active':'yes'}", "/active" },
-		{ "{'event_type':'PURCHASE','actions':" EARN(1) ",'conditions':{'no_such_leaf':1}}", "/conditions" },
+		{ "{'event_type':'PURCHASE','actions':" EARN(1) ",'conditions':{'no_such_leaf':1}}", "/conditions/no_such_leaf" },
 		{ "{'event_type':'PURCHASE','actions':[{'type':'earn_points'}]}", "/actions/0" },
 		{ "{'event_type':'PURCHASE','actions':[{'type':'earn_points','points':1,'from_payload':'x'}]}", "/actions/0" },
 		{ "{'event_type':'PURCHASE','actions':[{'type':'earn_points','points':0}]}", "/actions/0/points" },

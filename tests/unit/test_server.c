@@ -241,7 +241,7 @@ static void client_many(struct world *world)
 	const char *text = hear(fds[3], NULL);
 	CHECK(strncmp(text, "HTTP/1.1 503 ", 13) == 0);
 	const char *body = strstr(text, "\r\n\r\n") + 4;
-	CHECK((size_t)atoi(strstr(text, "Content-Length: ") + 16) == strlen(body));
+	CHECK(strtoul(strstr(text, "Content-Length: ") + 16, NULL, 10) == strlen(body));
 	CHECK(metric_value(METRIC_HTTP_CONNECTIONS_REFUSED, 0) == before + 1);
 	close(fds[3]);
 	close(fds[0]);
