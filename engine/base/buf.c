@@ -75,11 +75,13 @@ void buf_json_text(struct buf *buf, struct str text)
 	buf_room(buf, text.len + 2);
 	buf->ptr[buf->len++] = '"';
 	for (size_t i = 0; i < text.len; i++) {
+		size_t plain = i;
+		while (i < text.len && (unsigned char)text.ptr[i] >= 0x20 && text.ptr[i] != '"' && text.ptr[i] != '\\')
+			i++;
+		buf_bytes(buf, text.ptr + plain, i - plain);
+		if (i == text.len)
+			break;
 		unsigned char c = (unsigned char)text.ptr[i];
-		if (c >= 0x20 && c != '"' && c != '\\') {
-			buf_char(buf, (char)c);
-			continue;
-		}
 		buf_char(buf, '\\');
 		switch (c) {
 		case '"': case '\\': buf_char(buf, (char)c); break;

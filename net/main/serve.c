@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* `tally serve`: the composition root.  Opens the engine, listens, runs the loop until a signal, drains, closes. */
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -205,6 +206,9 @@ int cmd_serve(const struct options *options)
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	/* One or two cores: everything on one thread.  More: half of them decide, the rest is for the loop and the log. */
 	unsigned shards = options->shards ? (unsigned)options->shards : cores <= 2 ? 1 : (unsigned)cores / 2;
+	/* Buffers of big batches come and go with every request: keep their pages instead of asking the kernel each time. */
+	mallopt(M_MMAP_THRESHOLD, 256 * 1024 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 512 * 1024 * 1024);
 	signal(SIGPIPE, SIG_IGN);
 	log_set_level(options->log_level);
 	log_force_json(options->log_format == LOG_FORMAT_JSON);

@@ -63,11 +63,10 @@ static void shape_fault(struct row *row, const char *pointer, const char *format
 	faults_add(&problem->faults, pointer, format, what);
 }
 
-/* One text field of a document.  False after a fault. */
-static bool text_field(struct row *row, yyjson_val *object, const char *name, bool required, size_t max, struct str *out)
+/* One text of a document; `value` is NULL where it is absent.  False after a fault. */
+static bool text_value(struct row *row, yyjson_val *value, const char *name, bool required, size_t max, struct str *out)
 {
 	char pointer[64];
-	yyjson_val *value = json_get(object, str_of(name));
 	if (yyjson_is_str(value) && yyjson_get_len(value) - 1 < max) {
 		*out = json_text(value);       /* the usual case, fast */
 		return true;
@@ -92,26 +91,6 @@ static bool text_field(struct row *row, yyjson_val *object, const char *name, bo
 	return true;
 }
 
-static bool unknown_fields(struct row *row, yyjson_val *object, const struct str *known, size_t count)
-{
-	size_t i, max;
-	yyjson_val *key, *value;
-	bool any = false;
-	yyjson_obj_foreach(object, i, max, key, value) {
-		size_t k = 0;
-		while (k < count && !str_eq(known[k], json_text(key)))
-			k++;
-		if (k < count)
-			continue;
-		struct buf pointer = { 0 };
-		pointer_push(&pointer, json_text(key));
-		shape_fault(row, pointer_text(&pointer), "%s", "this field is not known here");
-		buf_free(&pointer);
-		any = true;
-	}
-	return any;
-}
-
 static void row_place(struct row *row)
 {
 	row->member_hash = hash_name(HASH_MEMBER, row->tenant, row->profile);
@@ -122,26 +101,51 @@ static void row_place(struct row *row)
 	}
 }
 
+enum event_field { EVENT_BRAND, EVENT_PROFILE, EVENT_TYPE, EVENT_ID, EVENT_SOURCE, EVENT_PAYLOAD, EVENT_FIELDS };
+
+/* The members of an EventCreate object, in one pass.  False after a fault: a name that is none of them. */
+static bool event_fields(struct row *row, yyjson_val *event, yyjson_val *fields[EVENT_FIELDS])
+{
+	static const struct str names[EVENT_FIELDS] = {
+		{ "brand", 5 }, { "profileId", 9 }, { "eventType", 9 }, { "eventId", 7 }, { "source", 6 }, { "payload", 7 } };
+	size_t i, max;
+	yyjson_val *key, *value;
+	bool good = true;
+	yyjson_obj_foreach(event, i, max, key, value) {
+		struct str name = json_text(key);
+		size_t f = i < EVENT_FIELDS && str_eq(names[i], name) ? i : 0;     /* most clients keep to the order */
+		while (f < EVENT_FIELDS && !str_eq(names[f], name))
+			f++;
+		if (f < EVENT_FIELDS) {
+			fields[f] = value;
+			continue;
+		}
+		struct buf pointer = { 0 };
+		pointer_push(&pointer, name);
+		shape_fault(row, pointer_text(&pointer), "%s", "this field is not known here");
+		buf_free(&pointer);
+		good = false;
+	}
+	return good;
+}
+
 /* An EventCreate document becomes a row.  The payload's text goes behind task->text: as an offset until all rows are made. */
 static void event_row(struct task *task, struct row *row, yyjson_val *event)
 {
-	static const struct str known[] = { { "brand", 5 }, { "profileId", 9 }, { "eventType", 9 }, { "eventId", 7 },
-					    { "source", 6 }, { "payload", 7 } };
 	struct str header = http_request_header(task->request, "x-brand");
-	yyjson_val *payload;
-	bool good = true;
+	yyjson_val *fields[EVENT_FIELDS] = { NULL }, *payload;
 	row->kind = ROW_EVENT;
 	if (!yyjson_is_obj(event)) {
 		shape_fault(row, "", "expected an object, found %s", json_type_name(event));
 		return;
 	}
-	good &= !unknown_fields(row, event, known, sizeof known / sizeof *known);
-	good &= text_field(row, event, "brand", true, NAME_MAX_BYTES, &row->tenant);
-	good &= text_field(row, event, "profileId", true, NAME_MAX_BYTES, &row->profile);
-	good &= text_field(row, event, "eventType", true, NAME_MAX_BYTES, &row->type);
-	good &= text_field(row, event, "eventId", true, NAME_MAX_BYTES, &row->id);
-	good &= text_field(row, event, "source", false, NAME_MAX_BYTES, &row->source);
-	payload = json_get(event, STR("payload"));
+	bool good = event_fields(row, event, fields);
+	good &= text_value(row, fields[EVENT_BRAND], "brand", true, NAME_MAX_BYTES, &row->tenant);
+	good &= text_value(row, fields[EVENT_PROFILE], "profileId", true, NAME_MAX_BYTES, &row->profile);
+	good &= text_value(row, fields[EVENT_TYPE], "eventType", true, NAME_MAX_BYTES, &row->type);
+	good &= text_value(row, fields[EVENT_ID], "eventId", true, NAME_MAX_BYTES, &row->id);
+	good &= text_value(row, fields[EVENT_SOURCE], "source", false, NAME_MAX_BYTES, &row->source);
+	payload = fields[EVENT_PAYLOAD];
 	size_t start = task->text.len;
 	if (!payload || yyjson_is_null(payload)) {
 		buf_lit(&task->text, "{}");
@@ -192,7 +196,7 @@ static void customer_row(struct row *row, yyjson_val *customer, struct str tenan
 	row->tenant = tenant;
 	brand = json_get(customer, STR("brand"));
 	if (brand && !yyjson_is_null(brand)) {
-		good &= text_field(row, customer, "brand", true, NAME_MAX_BYTES, &row->tenant);
+		good &= text_value(row, brand, "brand", true, NAME_MAX_BYTES, &row->tenant);
 		if (good && tenant.len && !str_eq(tenant, row->tenant)) {
 			problem_set(row_refuse(row), 400, "brand_mismatch", "the customer names brand %.*s, but X-Brand says %.*s",
 				    (int)row->tenant.len, row->tenant.ptr, (int)tenant.len, tenant.ptr);
@@ -202,8 +206,8 @@ static void customer_row(struct row *row, yyjson_val *customer, struct str tenan
 		shape_fault(row, "/brand", "%s is required", "brand");
 		good = false;
 	}
-	good &= text_field(row, customer, "profileId", true, NAME_MAX_BYTES, &row->profile);
-	good &= text_field(row, customer, "status", false, NAME_MAX_BYTES, &status);
+	good &= text_value(row, json_get(customer, STR("profileId")), "profileId", true, NAME_MAX_BYTES, &row->profile);
+	good &= text_value(row, json_get(customer, STR("status")), "status", false, NAME_MAX_BYTES, &status);
 	if (json_get(customer, STR("status")) && good && !status.len) {
 		shape_fault(row, "/status", "%s", "expected 1 to 200 bytes of text");
 		good = false;

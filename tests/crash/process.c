@@ -85,6 +85,22 @@ const char *process_program(void)
 	return access("build/asan/tally", X_OK) == 0 ? "build/asan/tally" : "build/tally";
 }
 
+/* The server takes options from TALLY_ variables; those that are set here are meant for the test. */
+static void environment_clear(void)
+{
+	for (size_t i = 0; environ[i];) {
+		char name[64];
+		const char *end = strchr(environ[i], '=');
+		size_t len = end ? (size_t)(end - environ[i]) : 0;
+		i++;
+		if (len >= sizeof name || strncmp(environ[i - 1], "TALLY_", 6) != 0)
+			continue;
+		snprintf(name, sizeof name, "%.*s", (int)len, environ[i - 1]);
+		unsetenv(name);
+		i = 0;
+	}
+}
+
 /* In the child: the streams go to `output`, and the child does not outlive the test. */
 static void child_exec(const char *output, const char *const *words, const struct process *process)
 {
@@ -93,6 +109,7 @@ static void child_exec(const char *output, const char *const *words, const struc
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (fd < 0 || null < 0 || dup2(null, 0) < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0)
 		_exit(126);
+	environment_clear();
 	if (process && process->prepare)
 		process->prepare(process->folder);
 	execv(words[0], (char *const *)(uintptr_t)words);
