@@ -202,6 +202,7 @@ static int fill_with_zeros(int fd, uint64_t size, const atomic_bool *stop)
 		failed = stop && atomic_load(stop) ? ECANCELED : write_fully(fd, zeros, n, at);
 		if (failed == EINVAL && direct) {
 			direct = false;
+			failed = 0;
 			if (fcntl(fd, F_SETFL, flags) != 0)
 				return errno;
 			continue;

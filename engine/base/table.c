@@ -6,7 +6,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 
-enum { TABLE_FILL_PERCENT = 77, TABLE_GROWTH = 8 /* by an eighth */, TABLE_FIRST = 8, TABLE_OVERFLOW_MAX = 64 };
+enum { TABLE_FILL_PERCENT = 80, TABLE_GROWTH = 8 /* by an eighth */, TABLE_FIRST = 8, TABLE_OVERFLOW_MAX = 64 };
 
 /* The partition was taken from the low bits; the slot comes from the high ones (Lemire's range reduction). */
 static uint32_t home(const struct table *table, uint64_t hash)
@@ -34,7 +34,10 @@ static void grow(struct table *table)
 	if (grown.capacity < TABLE_FIRST)
 		grown.capacity = TABLE_FIRST;
 	ASSERT(grown.capacity > table->capacity);
-	for (uint32_t overflow = grown.capacity < TABLE_OVERFLOW_MAX ? grown.capacity : TABLE_OVERFLOW_MAX;; overflow *= 2) {
+	uint32_t overflow = 2 + grown.capacity / 40;
+	if (overflow > TABLE_OVERFLOW_MAX)
+		overflow = TABLE_OVERFLOW_MAX;
+	for (;; overflow *= 2) {
 		grown.slots = grown.capacity + overflow;
 		grown.entries = mem_zalloc(grown.slots * sizeof *grown.entries);
 		at = 0;
@@ -56,6 +59,15 @@ static void grow(struct table *table)
 	*table = grown;
 }
 
+/* More room behind the last home; nothing moves. */
+static void extend(struct table *table)
+{
+	uint32_t more = 2 + (table->slots - table->capacity) / 4;
+	table->entries = mem_realloc(table->entries, (table->slots + more) * sizeof *table->entries);
+	memset(table->entries + table->slots, 0, more * sizeof *table->entries);
+	table->slots += more;
+}
+
 struct table_entry *table_insert(struct table *table, uint64_t hash, uint64_t value)
 {
 	ASSERT(hash);
@@ -73,7 +85,7 @@ struct table_entry *table_insert(struct table *table, uint64_t hash, uint64_t va
 			table->count++;
 			return &table->entries[slot];
 		}
-		grow(table);
+		extend(table);
 	}
 }
 

@@ -2,7 +2,7 @@
 /* table.h - a small open-addressing table from 64-bit hashes to 64-bit values, 16 bytes an entry.
  *
  * There is one table for each partition, so growing copies a thousandth of the whole and never stops the shard for long.
- * Load stays between 0.69 and 0.77: at most 24 bytes an entry.  Several entries may have the same hash; the caller tells
+ * Load stays between 0.71 and 0.80: at most 24 bytes an entry.  Several entries may have the same hash; the caller tells
  * them apart.  Hash 0 means empty and is not a valid key.
  *
  * Invariant: linear probing in order.  Homes grow with the hash, and an entry never stands before a smaller one, so the whole

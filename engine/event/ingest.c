@@ -8,7 +8,7 @@
 #include "engine/base/mem.h"
 #include "engine/base/time.h"
 
-enum { ERROR_TEXT_MAX = 160, TAGS_NEW_MAX = ACTIONS_MAX };
+enum { ERROR_TEXT_MAX = 160, TAGS_NEW_MAX = ACTIONS_MAX, CUSTOMER_BYTES_MAX = 60000 };
 
 /* The member as the rules of one event see it: what earlier rules of the same event did is in here. */
 struct scratch {
@@ -540,6 +540,11 @@ bool customer_decide(struct row *row, const struct member *member, int64_t now_m
 	size_t before = out->len;
 	attributes_merge(out, member, row->payload);
 	head.attributes_len = (uint32_t)(out->len - before);
+	if (head.attributes_len > CUSTOMER_BYTES_MAX) {
+		problem_set(row_refuse(row), 422, "customer_too_large", "with what it had before the customer takes %u bytes; %d are allowed",
+			    head.attributes_len, CUSTOMER_BYTES_MAX);
+		return false;
+	}
 	if (yyjson_is_arr(tags)) {
 		head.tag_count = tags_write(out, tags);
 	} else if (member) {

@@ -183,6 +183,8 @@ void batch_start(struct batch *batch, const struct env *env)
 static void stage_finish(struct part *part, struct shard *shard)
 {
 	struct batch *batch = part->batch;
+	/* A refusal or a dry run rests on state that may not be durable yet: it waits as well (law L2). */
+	part->message.wait_lsn = shard->appended_lsn;
 	if (atomic_fetch_sub(&batch->waiting, 1) == 1)
 		batch_next(batch, part->message.kind, shard, shard->env);
 }
@@ -199,6 +201,13 @@ static void run_exists(struct part *part, struct shard *shard)
 			    (int)(row->profile.len < 100 ? row->profile.len : 100), row->profile.ptr);
 		__atomic_store_n(&batch->missing, true, __ATOMIC_RELAXED);
 	}
+}
+
+#define MEMORY_FULL_TEXT "the memory for remembered ids and members is used up (--memory)"
+
+static bool memory_full(const struct shard *shard)
+{
+	return shard->memory_limit && shard->state.bytes > shard->memory_limit;
 }
 
 static void run_claim(struct part *part, struct shard *shard)
@@ -221,9 +230,8 @@ static void run_claim(struct part *part, struct shard *shard)
 		} else if (entry) {
 			row->result = ROW_KNOWN;
 			row->lsn = entry->value;
-		} else if (shard->memory_limit && state->bytes > shard->memory_limit) {
-			problem_set(row_refuse(row), 507, "memory_full",
-				    "the memory for remembered ids and members is used up (--memory)");
+		} else if (memory_full(shard)) {
+			problem_set(row_refuse(row), 507, "memory_full", MEMORY_FULL_TEXT);
 		} else if (!batch->dry_run) {
 			state_id_insert(state, row->id_hash, ID_IN_FLIGHT);
 			row->flags |= ROW_CLAIMED;
@@ -353,7 +361,6 @@ static void chunk_append(struct shard *shard, struct part *part, uint32_t first,
 			row->end_lsn = end;
 	}
 	shard->appended_lsn = end;
-	part->message.wait_lsn = end;
 }
 
 /* Decides the rows of this shard, chunk by chunk.  False: waits for room in the log; part->next_row remembers where. */
@@ -373,6 +380,10 @@ static bool run_decide(struct part *part, struct shard *shard)
 						? ingest_bound(row, tenant ? tenant->view : NULL)
 						: customer_bound(row, state_member_find(&shard->state, row->member_hash,
 											row->tenant, row->profile));
+			if (memory_full(shard) && row->kind == ROW_CUSTOMER) {
+				problem_set(row_refuse(row), 507, "memory_full", MEMORY_FULL_TEXT);
+				continue;
+			}
 			if (need > env->log_frame_max) {
 				problem_set(row_refuse(row), 413, "event_too_large",
 					    "with its rules' results this row may take %llu bytes; one record is bounded by %u",
@@ -498,7 +509,14 @@ static bool catalog_write(struct shard *shard, struct catalog_request *request, 
 	len = record.len - sizeof(struct record_head) - sizeof len;
 	memcpy(record.ptr + sizeof(struct record_head), &len, sizeof len);
 	uint32_t size = record_end(&record, start);
-	enum env_room room = size > env->log_frame_max ? ENV_DISK_FULL : env->log_credit(env->context, shard->state.shard, size);
+	if (size > env->log_frame_max) {
+		request->status = CATALOG_REFUSED;
+		problem_set(&request->problem, 413, "document_too_large", "the document takes %u bytes; one record is bounded by %u",
+			    size, env->log_frame_max);
+		buf_free(&record);
+		return true;
+	}
+	enum env_room room = env->log_credit(env->context, shard->state.shard, size);
 	if (room == ENV_WAIT) {
 		buf_free(&record);
 		return false;

@@ -119,7 +119,7 @@ static struct member *member_of(struct state *state, unsigned partition, struct 
 	counted_insert(state, &state->members[partition], hash, (uint64_t)(uintptr_t)member);
 	slice_of(tenant, partition)->member_count++;
 	state->member_total++;
-	state->bytes += sizeof *member + profile.len + 48;
+	state->bytes += sizeof *member + profile.len + 48;     /* 48: status and the allocator's part */
 	return member;
 }
 
@@ -219,7 +219,8 @@ static struct member *customer_apply(struct state *state, const struct customer_
 		if (member_add_tag(member, tag))
 			tag_counted(member->tenant, tag, 1);
 	}
-	state->bytes += customer->attributes.len;
+	state->bytes += customer->attributes.len > 2 ? customer->attributes.len : 0;
+	state->bytes -= member_attributes(member).len - (member->attributes ? 0 : 2);
 	member_set_status(member, customer->status);
 	member_set_attributes(member, customer->attributes);
 	member->last_lsn = lsn;

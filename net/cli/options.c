@@ -47,7 +47,7 @@ static const struct spec specs[] = {
 	{ "rpc", "TALLY_RPC", TYPE_LISTEN, AT(rpc), NULL, .unit = "ADDR:PORT", .commands = "serve",
 	  .doc = "listen here for other nodes; may be repeated (127.0.0.1:8100 is reserved for it)" },
 	{ "shards", "TALLY_SHARDS", TYPE_COUNT, AT(shards), "0", 1, OPTIONS_SHARDS_MAX, .zero = true, .unit = "N",
-	  .commands = "serve", .doc = "shards of members; 0: as many as there are processors" },
+	  .commands = "serve", .doc = "shards of members; 0: one on up to two processors, else half of them" },
 	{ "memory", "TALLY_MEMORY", TYPE_SIZE, AT(memory), "0", 64 * M, 1024 * 1024 * G, .zero = true, .unit = "SIZE",
 	  .commands = "serve", .doc = "memory that tables may take; 0: three quarters of the machine" },
 	{ "log-segment", "TALLY_LOG_SEGMENT", TYPE_SIZE, AT(log_segment), "64M", 1 * M, 64 * G, 4096, .unit = "SIZE",

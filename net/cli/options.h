@@ -17,7 +17,7 @@
 #include "engine/base/buf.h"
 #include "net/loop/logline.h"
 
-enum { OPTIONS_EXIT_USAGE = 64, OPTIONS_LISTEN_MAX = 16, OPTIONS_SHARDS_MAX = 64 };
+enum { OPTIONS_EXIT_USAGE = 64, OPTIONS_LISTEN_MAX = 8, OPTIONS_SHARDS_MAX = 64 };
 
 enum customers_mode { CUSTOMERS_AUTO, CUSTOMERS_STRICT };  /* ingestion creates unknown customers, or refuses them */
 enum log_format { LOG_FORMAT_AUTO, LOG_FORMAT_JSON, LOG_FORMAT_TEXT };     /* auto: text on a terminal, else JSON */

@@ -16,7 +16,7 @@
 #include "engine/base/assert.h"
 
 static _Atomic int minimum = LOG_LEVEL_INFO;
-static atomic_bool forced_json;
+static atomic_bool forced_json, forced_text;
 static const char *const level_names[] = { "debug", "info", "warn", "error" };
 
 void log_set_level(enum log_level level)
@@ -32,6 +32,11 @@ bool log_level_parse(const char *name, enum log_level *level)
 			return true;
 		}
 	return false;
+}
+
+void log_force_text(bool force)
+{
+	atomic_store_explicit(&forced_text, force, memory_order_relaxed);
 }
 
 void log_force_json(bool force)
@@ -105,7 +110,8 @@ void log_line(enum log_level level, const char *event, const char *format, ...)
 	vsnprintf(message, sizeof message, format, args);
 	va_end(args);
 	clock_gettime(CLOCK_REALTIME, &now);
-	bool json = atomic_load_explicit(&forced_json, memory_order_relaxed) || !isatty(STDERR_FILENO);
+	bool json = atomic_load_explicit(&forced_json, memory_order_relaxed) ||
+		    (!atomic_load_explicit(&forced_text, memory_order_relaxed) && !isatty(STDERR_FILENO));
 	log_format(&line, json, (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000, level, event, message);
 	for (size_t at = 0; at < line.len;) {
 		ssize_t wrote = write(STDERR_FILENO, line.ptr + at, line.len - at);

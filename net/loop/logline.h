@@ -18,6 +18,7 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERRO
 void log_line(enum log_level level, const char *event, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void log_set_level(enum log_level level);                  /* lines below it are dropped; default LOG_LEVEL_INFO */
 bool log_level_parse(const char *name, enum log_level *level);     /* "debug", "info", "warn", "error" */
+void log_force_text(bool force);                          /* text where it is none */
 void log_force_json(bool force);                           /* JSON on a terminal too */
 
 /* The line without writing it: for tests. */

@@ -73,7 +73,7 @@ static const struct metric_row table[METRIC_COUNT] = {
 	[METRIC_IDS] = { "tally_ids", GAUGE, "", NULL, NULL, { NULL },
 		"Event ids remembered to recognise repetitions." },
 	[METRIC_MEMORY_BYTES] = { "tally_memory_bytes", GAUGE, "bytes", NULL, NULL, { NULL },
-		"Resident memory of the process." },
+		"Memory of members and remembered ids, estimated." },
 	[METRIC_BUILD_INFO] = { "tally_build", INFO, "", NULL, "version", { NULL },
 		"The version that runs." },
 	[METRIC_UPTIME_SECONDS] = { "tally_uptime_seconds", GAUGE, "seconds", NULL, NULL, { NULL },

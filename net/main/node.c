@@ -268,7 +268,10 @@ static void on_wal_log(void *context, const char *level, const char *message)
 {
 	enum log_level parsed = LOG_LEVEL_INFO;
 	(void)context;
-	log_level_parse(level, &parsed);
+	if (!strcmp(level, "warning") || !strcmp(level, "notice"))
+		parsed = LOG_LEVEL_WARN;
+	else
+		log_level_parse(level, &parsed);
 	log_line(parsed, "log", "%s", message);
 }
 

@@ -209,11 +209,20 @@ int cmd_serve(const struct options *options)
 	/* Buffers of big batches come and go with every request: keep their pages instead of asking the kernel each time. */
 	mallopt(M_MMAP_THRESHOLD, 256 * 1024 * 1024);
 	mallopt(M_TRIM_THRESHOLD, 512 * 1024 * 1024);
+	if (options->rpc.count) {
+		fprintf(stderr, "tally serve: --rpc: this version has no MessagePack-RPC yet; leave the option out\n");
+		mem_free(serve);
+		return OPTIONS_EXIT_USAGE;
+	}
 	signal(SIGPIPE, SIG_IGN);
 	log_set_level(options->log_level);
 	log_force_json(options->log_format == LOG_FORMAT_JSON);
+	log_force_text(options->log_format == LOG_FORMAT_TEXT);
 	metrics_set_version(VERSION);
 	app_routes_check();
+	options_json(options, &error);
+	log_line(LOG_LEVEL_INFO, "options", "%.*s", (int)error.len, error.ptr);
+	error.len = 0;
 	if (options->database_url_unused)
 		log_line(LOG_LEVEL_INFO, "database_url", "DATABASE_URL is set and not used: the data is in %s", options->data);
 	loop_init(serve);

@@ -7,6 +7,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
+#include "engine/base/utf8.h"
 #include "net/loop/logline.h"
 #include "net/loop/metrics.h"
 #include "net/loop/server.h"
@@ -187,8 +188,8 @@ bool task_brand(struct task *task)
 		task_problem(task, 400, "brand_missing", "the header X-Brand is missing; it names the brand to work in");
 		return false;
 	}
-	if (!task_name_ok(brand)) {
-		task_problem(task, 400, "brand_invalid", "X-Brand must have 1 to %d bytes", NAME_MAX_BYTES);
+	if (!task_name_ok(brand) || !utf8_valid(brand)) {
+		task_problem(task, 400, "brand_invalid", "X-Brand must have 1 to %d bytes of UTF-8", NAME_MAX_BYTES);
 		return false;
 	}
 	task->tenant = brand;
@@ -233,9 +234,41 @@ bool task_parameter(struct task *task, const char *name, struct buf *out, bool *
 {
 	bool bad = false;
 	*found = http_query_get(task->request->query, name, out, &bad);
-	if (bad) {
+	if (bad || !utf8_valid(buf_view(out))) {
 		task_problem(task, 400, "query_invalid", "the query parameter %s is not properly percent-encoded", name);
 		return false;
+	}
+	return true;
+}
+
+static bool word_in(const char *words, struct str word)
+{
+	for (const char *at = words; *at;) {
+		size_t len = strcspn(at, " ");
+		if (str_eq((struct str){ at, len }, word))
+			return true;
+		at += len;
+		at += *at == ' ';
+	}
+	return false;
+}
+
+bool task_parameters_known(struct task *task, const char *words)
+{
+	struct str query = task->request->query;
+	for (size_t at = 0; at < query.len;) {
+		size_t end = at, name;
+		while (end < query.len && query.ptr[end] != '&')
+			end++;
+		for (name = at; name < end && query.ptr[name] != '='; name++)
+			;
+		struct str word = { query.ptr + at, name - at };
+		if (word.len && !word_in(words, word)) {
+			task_problem(task, 400, "filter_unknown", "the query parameter %.*s is not known here; known: %s",
+				     (int)(word.len < 60 ? word.len : 60), word.ptr, words);
+			return false;
+		}
+		at = end + 1;
 	}
 	return true;
 }
@@ -326,7 +359,7 @@ static bool path_matches(const char *pattern, struct str path, struct task *task
 	if (at != path.len)
 		return false;
 	for (size_t i = 0; task && i < count; i++) {
-		if (!http_percent_decode(parts[i], false, &task->parts[i]))
+		if (!http_percent_decode(parts[i], false, &task->parts[i]) || !utf8_valid(buf_view(&task->parts[i])))
 			*malformed = true;
 		task->part_count = i + 1;
 	}
@@ -387,7 +420,7 @@ void app_request(void *context, struct http_request *request)
 			task->route = route;
 			path_matches(route->path, path, task, &malformed);
 			if (malformed)
-				task_problem(task, 400, "path_invalid", "the path is not properly percent-encoded");
+				task_problem(task, 400, "path_invalid", "the path is not properly percent-encoded UTF-8");
 			else
 				route->handle(task);
 			return;

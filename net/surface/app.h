@@ -106,6 +106,8 @@ bool task_brand_path(struct task *task, size_t part);      /* {brand} in the pat
 bool task_body_json(struct task *task);            /* task->doc; 415 and 400 */
 bool task_page(struct task *task, size_t *limit, size_t *offset, size_t limit_default, size_t limit_max);
 bool task_parameter(struct task *task, const char *name, struct buf *out, bool *found);
+/* Refuses a query parameter that is none of the words: a filter that is not understood is never ignored. */
+bool task_parameters_known(struct task *task, const char *words);
 bool task_bool_parameter(struct task *task, const char *name, bool *out);
 bool task_name_ok(struct str name);                /* 1..NAME_MAX_BYTES bytes */
 

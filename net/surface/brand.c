@@ -184,6 +184,15 @@ static bool list_filters(struct task *task)
 {
 	struct catalog_request *request = &task->catalog;
 	size_t starts[8], lens[8];
+	struct buf words = { 0 };
+	buf_lit(&words, "limit offset");
+	for (const struct field *field = request->kind->fields; field->name; field++)
+		buf_printf(&words, " %s", field->name);
+	buf_char(&words, '\0');
+	bool known = task_parameters_known(task, words.ptr);
+	buf_free(&words);
+	if (!known)
+		return false;
 	for (const struct field *field = request->kind->fields; field->name; field++) {
 		bool found;
 		size_t start = task->text.len;
@@ -276,22 +285,22 @@ static void options_tags(struct task *task)
 
 const struct route brand_routes[] = {
 	{ "GET", "/", root_get, "public", "Health of the engine (A1)", NULL },
-	{ "POST", "/transactions", transactions_post, "event.write", "Ingest an event, an array of events, or NDJSON", NULL },
-	{ "GET", "/transactions", transactions_list, "event.read", "List events, newest first", NULL },
-	{ "GET", "/transactions/{id}", transaction_get, "event.read", "Read an event with its payload", NULL },
-	{ "GET", "/transactions/{id}/executions", transaction_executions, "event.read", "What each rule did", NULL },
-	{ "POST", "/customers/upsert", customer_upsert, "customer.write", "Create or update a customer", NULL },
-	{ "GET", "/customers/{brand}/{profile_id}", customer_get, "customer.read", "Read a customer", NULL },
-	{ "GET", "/customers/{brand}/{profile_id}/wallet", wallet_get, "customer.read", "Points of a customer", NULL },
-	{ "GET", "/customers/{brand}/{profile_id}/point-movements", movements_list, "customer.read",
+	{ "POST", "/transactions", transactions_post, "events.write", "Ingest an event, an array of events, or NDJSON", NULL },
+	{ "GET", "/transactions", transactions_list, "events.read", "List events, newest first", NULL },
+	{ "GET", "/transactions/{id}", transaction_get, "events.read", "Read an event with its payload", NULL },
+	{ "GET", "/transactions/{id}/executions", transaction_executions, "events.read", "What each rule did", NULL },
+	{ "POST", "/customers/upsert", customer_upsert, "customers.write", "Create or update a customer", NULL },
+	{ "GET", "/customers/{brand}/{profile_id}", customer_get, "customers.read", "Read a customer", NULL },
+	{ "GET", "/customers/{brand}/{profile_id}/wallet", wallet_get, "customers.read", "Points of a customer", NULL },
+	{ "GET", "/customers/{brand}/{profile_id}/point-movements", movements_list, "customers.read",
 	  "Every change of the balance, newest first", NULL },
-	{ "GET", "/wallet/{brand}/{profile_id}", wallet_get, "customer.read", "Points of a customer", NULL },
-	{ "POST", "/imports/customers", import_customers, "customer.write", "Import customers from CSV", NULL },
-	{ "POST", "/imports/events", import_events, "event.write", "Import events from CSV, strictly", NULL },
-	RESOURCE("/admin/event-types", KIND_EVENT_TYPE, "event_type", "event type"),
-	RESOURCE("/rules", KIND_RULE, "rule", "rule"),
-	{ "GET", "/admin/ui-options/event-types", options_event_types, "event_type.read", "Event types to choose from",
+	{ "GET", "/wallet/{brand}/{profile_id}", wallet_get, "customers.read", "Points of a customer", NULL },
+	{ "POST", "/imports/customers", import_customers, "customers.write", "Import customers from CSV", NULL },
+	{ "POST", "/imports/events", import_events, "events.write", "Import events from CSV, strictly", NULL },
+	RESOURCE("/admin/event-types", KIND_EVENT_TYPE, "event_types", "event type"),
+	RESOURCE("/rules", KIND_RULE, "rules", "rule"),
+	{ "GET", "/admin/ui-options/event-types", options_event_types, "event_types.read", "Event types to choose from",
 	  &kinds[KIND_EVENT_TYPE - 1] },
-	{ "GET", "/admin/ui-options/customer-tags", options_tags, "customer.read", "Tags in use, ascending", NULL },
+	{ "GET", "/admin/ui-options/customer-tags", options_tags, "customers.read", "Tags in use, ascending", NULL },
 	{ NULL, NULL, NULL, NULL, NULL, NULL },
 };

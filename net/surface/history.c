@@ -138,8 +138,7 @@ static void walk_answer(struct task *task)
 		return;
 	case WALK_TOO_LONG:
 		task_problem(task, 422, "query_too_broad",
-			     "more than %d records would have to be read; narrow the filter or go on with cursor=%llu", WALK_MAX,
-			     (unsigned long long)walk->at);
+			     "more than %d records would have to be read; narrow it, by profileId for instance", WALK_MAX);
 		return;
 	case WALK_MISSING:
 		task_problem(task, 404, "not_found", "there is no such transaction in this brand");
@@ -209,7 +208,8 @@ void transactions_list(struct task *task)
 {
 	bool found;
 	struct walk *walk = walk_new(task, WANT_TRANSACTIONS);
-	if (!task_brand(task) || !task_page(task, &walk->limit, &walk->offset, LIST_DEFAULT, LIST_MAX) ||
+	if (!task_brand(task) || !task_parameters_known(task, "limit offset cursor profileId eventType status") ||
+	    !task_page(task, &walk->limit, &walk->offset, LIST_DEFAULT, LIST_MAX) ||
 	    !task_parameter(task, "profileId", &walk->profile, &found) ||
 	    !task_parameter(task, "eventType", &walk->type, &found) ||
 	    !task_parameter(task, "status", &walk->status, &found) || !cursor_parameter(task, &walk->before))
@@ -229,7 +229,8 @@ void movements_list(struct task *task)
 {
 	struct walk *walk = walk_new(task, WANT_MOVEMENTS);
 	size_t offset;
-	if (!task_brand_path(task, 0) || !task_page(task, &walk->limit, &offset, 10000, 100000) ||
+	if (!task_brand_path(task, 0) || !task_parameters_known(task, "limit cursor") ||
+	    !task_page(task, &walk->limit, &offset, 10000, 100000) ||
 	    !cursor_parameter(task, &walk->before))
 		return;
 	buf_str(&walk->profile, buf_view(&task->parts[1]));

@@ -208,7 +208,7 @@ static void customer_row(struct row *row, yyjson_val *customer, struct str tenan
 	}
 	good &= text_value(row, json_get(customer, STR("profileId")), "profileId", true, NAME_MAX_BYTES, &row->profile);
 	good &= text_value(row, json_get(customer, STR("status")), "status", false, NAME_MAX_BYTES, &status);
-	if (json_get(customer, STR("status")) && good && !status.len) {
+	if (yyjson_is_str(json_get(customer, STR("status"))) && good && !status.len) {
 		shape_fault(row, "/status", "%s", "expected 1 to 200 bytes of text");
 		good = false;
 	}
@@ -635,7 +635,7 @@ static void import_row(struct task *task, const struct csv_map *map, const struc
 	} else if (events) {
 		event_row(task, row, yyjson_doc_get_root(job->docs[r]));
 	} else {
-		customer_row(row, yyjson_doc_get_root(job->docs[r]), (struct str){ "", 0 });
+		customer_row(row, yyjson_doc_get_root(job->docs[r]), http_request_header(task->request, "x-brand"));
 	}
 	if (row->result == ROW_REFUSED && row->problem->faults.count)
 		snprintf(row->problem->detail, sizeof row->problem->detail, "%.60s: %.180s",

@@ -19,7 +19,7 @@ static const char *const *group_options;
 static struct client kept = { .fd = -1 };
 static struct reply last;
 
-/* ---- groups -------------------------------------------------------------------------------------------------------------- */
+/* ---- groups ------------------------------------------------------------------------------------- */
 
 static int group_start(void **state)
 {
@@ -70,7 +70,7 @@ int harness_run(const char *name, const struct CMUnitTest *tests, size_t count, 
 	return failed;
 }
 
-/* ---- connections --------------------------------------------------------------------------------------------------------- */
+/* ---- connections -------------------------------------------------------------------------------- */
 
 void client_open(struct client *client, int port)
 {
@@ -110,8 +110,7 @@ void client_send(struct client *client, const void *bytes, size_t len)
 	}
 }
 
-/* More bytes into client->in; false at the end of the stream. */
-static bool client_fill(struct client *client)
+bool client_fill(struct client *client)
 {
 	buf_room(&client->in, 65536);
 	ssize_t got = recv(client->fd, client->in.ptr + client->in.len, 65536, 0);
@@ -217,7 +216,7 @@ void reply_free(struct reply *reply)
 	*reply = (struct reply){ 0 };
 }
 
-/* ---- requests ------------------------------------------------------------------------------------------------------------ */
+/* ---- requests ----------------------------------------------------------------------------------- */
 
 struct reply *ask(const char *what, const char *brand, const char *type, struct str body)
 {
@@ -237,7 +236,8 @@ struct reply *ask(const char *what, const char *brand, const char *type, struct 
 	client_send(&kept, out.ptr, out.len);
 	bool good = client_reply(&kept, &last, head);
 	char connection[40];
-	if (!good || (reply_header(&last, "Connection", connection, sizeof connection) && strcmp(connection, "close") == 0))
+	if (!good || (reply_header(&last, "Connection", connection, sizeof connection) && strcmp(connection,
+												 "close") == 0))
 		client_close(&kept);
 	buf_free(&out);
 	if (!good)
@@ -297,13 +297,14 @@ void refused(int status, const char *code, const char *pointers, const char *wha
 			found |= strlen(got) == len && memcmp(got, pointers, len) == 0;
 		}
 		if (!found)
-			fail_msg("%s %s: no fault at %.*s: %s", what, body ? body : "", (int)len, pointers, last.body.ptr);
+			fail_msg("%s %s: no fault at %.*s: %s", what, body ? body : "", (int)len, pointers,
+				 last.body.ptr);
 		pointers += len;
 		pointers += *pointers == ' ';
 	}
 }
 
-/* ---- JSON ---------------------------------------------------------------------------------------------------------------- */
+/* ---- JSON --------------------------------------------------------------------------------------- */
 
 yyjson_val *json_at(yyjson_val *root, const char *pointer)
 {
@@ -368,14 +369,15 @@ const char *textf(const char *format, ...)
 	return text;
 }
 
-/* ---- what many tests begin with -------------------------------------------------------------------------------------------- */
+/* ---- what many tests begin with ----------------------------------------------------------------- */
 
 void make_type(const char *brand, const char *key)
 {
 	want(201, "POST /admin/event-types", brand, textf("{'key':'%s','origin':'EXTERNAL','name':'%s'}", key, key));
 }
 
-void make_rule(char id[32], const char *brand, const char *key, int priority, const char *conditions, const char *actions)
+void make_rule(char id[32], const char *brand, const char *key, int priority, const char *conditions,
+	       const char *actions)
 {
 	yyjson_val *rule = want(201, "POST /rules", brand,
 				textf("{'event_type':'%s','priority':%d,'conditions':%s,'actions':%s}", key, priority,
@@ -384,10 +386,12 @@ void make_rule(char id[32], const char *brand, const char *key, int priority, co
 		snprintf(id, 32, "%s", text_at(rule, "/id"));
 }
 
-yyjson_val *send_event(int status, const char *brand, const char *profile, const char *key, const char *id, const char *payload)
+yyjson_val *send_event(int status, const char *brand, const char *profile, const char *key, const char *id,
+		       const char *payload)
 {
 	return want(status, "POST /transactions", NULL,
-		    textf("{'brand':'%s','profileId':'%s','eventType':'%s','eventId':'%s','source':'TEST','payload':%s}", brand,
+		    textf("{'brand':'%s','profileId':'%s','eventType':'%s','eventId':'%s','source':'TEST',"
+			  "'payload':%s}", brand,
 			  profile, key, id, payload));
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* harness.h - the real server and a small HTTP client, for the tests of the API.
  *
- * A test program is one table of tests.  harness_run runs it with 1 and with 4 shards (or with TALLY_SHARDS alone), each
- * time against a server of its own in a temporary directory; a test keeps to a brand of its own.
+ * A test program is one table of tests.  harness_run runs it with 1 and with 4 shards (or with TALLY_SHARDS alone),
+ * each time against a server of its own in a temporary directory; a test keeps to a brand of its own.
  *
  * In the bodies and expectations given to want() and json_is() a single quote stands for a double one.
  */
@@ -63,15 +63,17 @@ int server_refused(const struct server *server, const char *const *options, stru
 void client_open(struct client *client, int port);
 void client_close(struct client *client);
 void client_send(struct client *client, const void *bytes, size_t len);
+bool client_fill(struct client *client);           /* reads what is there into client->in; false: closed */
 bool client_reply(struct client *client, struct reply *reply, bool head);      /* false: closed before one was there */
 bool client_ended(struct client *client);          /* reads until the other side closes; true: it sent nothing more */
 void reply_free(struct reply *reply);
 bool reply_header(const struct reply *reply, const char *name, char *out, size_t size);
 
-/* One request to harness_server on a connection that is kept.  `what` is "METHOD /path"; brand, type and body may be NULL.
- * The reply is valid until the next call. */
+/* One request to harness_server on a connection that is kept.  `what` is "METHOD /path"; brand, type and body may be
+ * NULL. The reply is valid until the next call. */
 struct reply *ask(const char *what, const char *brand, const char *type, struct str body);
-/* The same with JSON, or without a body (NULL); fails the test unless the status is this one.  Returns the JSON's root. */
+/* The same with JSON, or without a body (NULL); fails the test unless the status is this one.  Returns the
+ * JSON's root. */
 yyjson_val *want(int status, const char *what, const char *brand, const char *body);
 yyjson_val *want_typed(int status, const char *what, const char *brand, const char *type, const char *body);
 struct reply *last_reply(void);
@@ -92,8 +94,10 @@ const char *textf(const char *format, ...) __attribute__((format(printf, 1, 2)))
 
 /* What many tests begin with. */
 void make_type(const char *brand, const char *key);
-void make_rule(char id[32], const char *brand, const char *key, int priority, const char *conditions, const char *actions);
-yyjson_val *send_event(int status, const char *brand, const char *profile, const char *key, const char *id, const char *payload);
+void make_rule(char id[32], const char *brand, const char *key, int priority, const char *conditions,
+	       const char *actions);
+yyjson_val *send_event(int status, const char *brand, const char *profile, const char *key, const char *id,
+		       const char *payload);
 int64_t wallet(const char *brand, const char *profile);
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* process.c - starting and ending the server.  Only processes that were started here are ever signalled; a server that a
- * failed test leaves behind ends with the test program. */
+/* process.c - starting and ending the server.  Only processes that were started here are ever signalled; a server that
+ * a failed test leaves behind ends with the test program. */
 #include "tests/api/harness.h"
 
 #include <errno.h>
@@ -57,7 +57,8 @@ static pid_t spawn(const struct server *server, const char *log, unsigned shards
 	snprintf(ready, sizeof ready, "%s/ready", server->folder);
 	snprintf(error, sizeof error, "%s/%s", server->folder, log);
 	snprintf(number, sizeof number, "%u", shards);
-	const char *const fixed[] = { binary, "serve", "--data", data, "--http", "127.0.0.1:0", "--ready-file", ready, "--shards",
+	const char *const fixed[] = { binary, "serve", "--data", data, "--http", "127.0.0.1:0", "--ready-file", ready,
+				      "--shards",
 				      number, "--log-segment", "1M", "--log-ring", "256K", "--log-format", "json" };
 	for (; count < COUNT_OF(fixed); count++)
 		words[count] = fixed[count];

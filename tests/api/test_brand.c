@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* test_brand.c - system A feature by feature: configuration, rules, customers, reads, imports.  A test is named by the row of
- * the features' list that it shows. */
+/* test_brand.c - system A feature by feature: configuration, rules, customers, reads, imports.  A test is named by the
+ * row of the features' list that it shows. */
 #include "tests/api/harness.h"
 
 #define EARN_AMOUNT "[{'type':'earn_points_from_amount','rate':1.0,'amount_path':'amount'}]"
@@ -16,18 +16,22 @@ static void a1_health(void **state)
 static void a2_brand_scoping(void **state)
 {
 	static const char *const routes[] = {
-		"GET /rules", "POST /rules", "GET /rules/1", "PATCH /rules/1", "DELETE /rules/1", "GET /admin/event-types",
+		"GET /rules", "POST /rules", "GET /rules/1", "PATCH /rules/1", "DELETE /rules/1",
+		"GET /admin/event-types",
 		"POST /admin/event-types", "GET /admin/event-types/1", "GET /transactions", "GET /transactions/0",
-		"GET /transactions/0/executions", "POST /customers/upsert", "GET /customers/A2/p", "GET /customers/A2/p/wallet",
+		"GET /transactions/0/executions", "POST /customers/upsert", "GET /customers/A2/p",
+		"GET /customers/A2/p/wallet",
 		"GET /customers/A2/p/point-movements", "GET /wallet/A2/p", "GET /admin/ui-options/event-types",
 		"GET /admin/ui-options/customer-tags",
 	};
 	char type[32], rule[32], transaction[64];
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(routes); i++)
-		refused(400, "brand_missing", NULL, routes[i], NULL, routes[i][0] == 'G' || routes[i][0] == 'D' ? NULL : "{}");
+		refused(400, "brand_missing", NULL, routes[i], NULL,
+			routes[i][0] == 'G' || routes[i][0] == 'D' ? NULL : "{}");
 	make_type("A2", "PURCHASE");
-	snprintf(type, sizeof type, "%s", text_at(yyjson_arr_get_first(want(200, "GET /admin/event-types", "A2", NULL)), "/id"));
+	snprintf(type, sizeof type, "%s",
+		 text_at(yyjson_arr_get_first(want(200, "GET /admin/event-types", "A2", NULL)), "/id"));
 	make_rule(rule, "A2", "PURCHASE", 0, NULL, EARN(5));
 	snprintf(transaction, sizeof transaction, "%s",
 		 text_at(send_event(201, "A2", "p", "PURCHASE", "e-1", "{}"), "/id"));
@@ -50,7 +54,8 @@ static void a3_brand_in_payload(void **state)
 {
 	(void)state;
 	make_type("A3", "PURCHASE");
-	refused(400, "brand_mismatch", NULL, "POST /rules", "A3", "{'brand':'A3_B','event_type':'PURCHASE','actions':" EARN(1) "}");
+	refused(400, "brand_mismatch", NULL, "POST /rules", "A3",
+		"{'brand':'A3_B','event_type':'PURCHASE','actions':" EARN(1) "}");
 	assert_int_equal(size_of(want(200, "GET /rules", "A3", NULL)), 0);
 	want(201, "POST /rules", "A3", "{'brand':'A3','event_type':'PURCHASE','actions':" EARN(1) "}");
 	refused(400, "brand_mismatch", NULL, "POST /admin/event-types", "A3",
@@ -85,13 +90,15 @@ static void a5_multi_brand_ingestion(void **state)
 	send_event(201, "A5_B", "p", "PURCHASE", "e-1", "{}");
 	assert_int_equal(wallet("A5_A", "p"), 10);
 	assert_int_equal(wallet("A5_B", "p"), 20);
-	assert_string_equal(text_at(yyjson_arr_get_first(want(200, "GET /transactions", "A5_A", NULL)), "/brand"), "A5_A");
+	assert_string_equal(text_at(yyjson_arr_get_first(want(200, "GET /transactions", "A5_A", NULL)), "/brand"),
+			    "A5_A");
 	assert_int_equal(size_of(want(200, "GET /transactions", "A5_B", NULL)), 1);
 }
 
 static void a12_create_event_type(void **state)
 {
-	static const char purchase[] = "{'key':'PURCHASE','origin':'EXTERNAL','name':'Purchase','description':'A purchase',"
+	static const char purchase[] = "{'key':'PURCHASE','origin':'EXTERNAL','name':'Purchase',"
+				       "'description':'A purchase',"
 				       "'active':true,'payload_schema':null}";
 	yyjson_val *type;
 	(void)state;
@@ -104,10 +111,12 @@ static void a12_create_event_type(void **state)
 	refused(409, "duplicate", NULL, "POST /admin/event-types", "A12", purchase);
 	want(201, "POST /admin/event-types", "A12_OTHER", purchase);
 	refused(422, NULL, "/origin", "POST /admin/event-types", "A12", "{'key':'X','origin':'OTHER','name':'X'}");
-	refused(422, NULL, "/key /name /active", "POST /admin/event-types", "A12", "{'key':'','origin':'EXTERNAL','active':1}");
+	refused(422, NULL, "/key /name /active", "POST /admin/event-types", "A12",
+		"{'key':'','origin':'EXTERNAL','active':1}");
 	refused(422, NULL, "/colour", "POST /admin/event-types", "A12",
 		"{'key':'X','origin':'EXTERNAL','name':'X','colour':'red'}");
-	assert_true(bool_at(want(201, "POST /admin/event-types", "A12", "{'key':'D','origin':'INTERNAL','name':'d'}"), "/active"));
+	assert_true(bool_at(want(201, "POST /admin/event-types", "A12", "{'key':'D','origin':'INTERNAL','name':'d'}"),
+			    "/active"));
 	assert_int_equal(size_of(want(200, "GET /admin/event-types", "A12", NULL)), 2);
 }
 
@@ -136,7 +145,8 @@ static void a13_list_event_types(void **state)
 	want(201, "POST /admin/event-types", "A13", "{'key':'B','origin':'EXTERNAL','name':'b'}");
 	want(201, "POST /admin/event-types", "A13", "{'key':'A','origin':'INTERNAL','name':'a'}");
 	snprintf(id, sizeof id, "%s",
-		 text_at(want(201, "POST /admin/event-types", "A13", "{'key':'C','origin':'EXTERNAL','name':'c','active':false}"),
+		 text_at(want(201, "POST /admin/event-types", "A13",
+			      "{'key':'C','origin':'EXTERNAL','name':'c','active':false}"),
 			 "/id"));
 	assert_int_equal(size_of(want(200, "GET /admin/event-types", "A13", NULL)), 3);
 	assert_int_equal(size_of(want(200, "GET /admin/event-types?active=true", "A13", NULL)), 2);
@@ -160,13 +170,15 @@ static void a14_update_event_type(void **state)
 	yyjson_val *type;
 	(void)state;
 	snprintf(id, sizeof id, "%s",
-		 text_at(want(201, "POST /admin/event-types", "A14", "{'key':'PURCHASE','origin':'EXTERNAL','name':'n'}"), "/id"));
+		 text_at(want(201, "POST /admin/event-types", "A14",
+			      "{'key':'PURCHASE','origin':'EXTERNAL','name':'n'}"), "/id"));
 	type = want(200, textf("PATCH /admin/event-types/%s", id), "A14", "{'active':false,'name':'other'}");
 	json_is(type, "/active", "false");
 	json_is(type, "/name", "'other'");
 	json_is(type, "/key", "'PURCHASE'");
 	json_is(type, "/version", "2");
-	refused(400, "event_type_inactive", NULL, "POST /rules", "A14", "{'event_type':'PURCHASE','actions':" EARN(1) "}");
+	refused(400, "event_type_inactive", NULL, "POST /rules", "A14",
+		"{'event_type':'PURCHASE','actions':" EARN(1) "}");
 	refused(400, "event_type_inactive", NULL, "POST /transactions", NULL,
 		"{'brand':'A14','profileId':'p','eventType':'PURCHASE','eventId':'e'}");
 	refused(422, NULL, "/key", textf("PATCH /admin/event-types/%s", id), "A14", "{'key':'OTHER'}");
@@ -181,7 +193,8 @@ static void a15_delete_event_type(void **state)
 	char id[32], rule[32];
 	(void)state;
 	snprintf(id, sizeof id, "%s",
-		 text_at(want(201, "POST /admin/event-types", "A15", "{'key':'PURCHASE','origin':'EXTERNAL','name':'n'}"), "/id"));
+		 text_at(want(201, "POST /admin/event-types", "A15",
+			      "{'key':'PURCHASE','origin':'EXTERNAL','name':'n'}"), "/id"));
 	make_rule(rule, "A15", "PURCHASE", 0, NULL, EARN(1));
 	refused(409, "in_use", NULL, textf("DELETE /admin/event-types/%s", id), "A15", NULL);
 	json_is(want(200, textf("DELETE /rules/%s", rule), "A15", NULL), "", "{'deleted':true}");
@@ -207,11 +220,14 @@ static void a16_create_rule(void **state)
 		{ "{'event_type':'PURCHASE','actions':" EARN(1) ",'priority':-1}", "/priority" },
 		{ "{'event_type':'PURCHASE','actions':" EARN(1) ",'priority':1.5}", "/priority" },
 		{ "{'event_type':'PURCHASE','actions':" EARN(1) ",'active':'yes'}", "/active" },
-		{ "{'event_type':'PURCHASE','actions':" EARN(1) ",'conditions':{'no_such_leaf':1}}", "/conditions/no_such_leaf" },
+		{ "{'event_type':'PURCHASE','actions':" EARN(1) ",'conditions':{'no_such_leaf':1}}",
+		  "/conditions/no_such_leaf" },
 		{ "{'event_type':'PURCHASE','actions':[{'type':'earn_points'}]}", "/actions/0" },
-		{ "{'event_type':'PURCHASE','actions':[{'type':'earn_points','points':1,'from_payload':'x'}]}", "/actions/0" },
+		{ "{'event_type':'PURCHASE','actions':[{'type':'earn_points','points':1,'from_payload':'x'}]}",
+		  "/actions/0" },
 		{ "{'event_type':'PURCHASE','actions':[{'type':'earn_points','points':0}]}", "/actions/0/points" },
-		{ "{'event_type':'PURCHASE','actions':[{'type':'earn_points_from_amount','rate':-1}]}", "/actions/0/rate" },
+		{ "{'event_type':'PURCHASE','actions':[{'type':'earn_points_from_amount','rate':-1}]}",
+		  "/actions/0/rate" },
 		{ "{'event_type':'PURCHASE','actions':[{'type':'earn_points_from_amount'}]}", "/actions/0/rate" },
 		{ "{'event_type':'PURCHASE','actions':[{'type':'set_customer_status'},{'type':'add_customer_tag'}]}",
 		  "/actions/0/status /actions/1/tag" },
@@ -280,7 +296,8 @@ static void a19_delete_rule(void **state)
 	yyjson_val *event = send_event(201, "A19", "p", "PURCHASE", "e-2", "{}");
 	json_is(event, "/executions", "[]");
 	json_is(event, "/points", "4");
-	json_is(want(200, textf("GET /transactions/%s/executions", transaction), "A19", NULL), "/0/rule_id", textf("'%s'", id));
+	json_is(want(200, textf("GET /transactions/%s/executions", transaction), "A19", NULL), "/0/rule_id",
+		textf("'%s'", id));
 }
 
 static void a20_points_from_amount(void **state)
@@ -324,8 +341,10 @@ static void a20_points_from_amount(void **state)
 
 static void a21_actions(void **state)
 {
-	static const char *const later[] = { "{'type':'issue_reward','reward_id':'1'}", "{'type':'redeem_reward','reward_id':'1'}",
-					     "{'type':'record_bonus_award','bonusKey':'B'}", "{'type':'downgrade_one_tier'}" };
+	static const char *const later[] = { "{'type':'issue_reward','reward_id':'1'}",
+					     "{'type':'redeem_reward','reward_id':'1'}",
+					     "{'type':'record_bonus_award','bonusKey':'B'}",
+					     "{'type':'downgrade_one_tier'}" };
 	static const struct { const char *key, *actions; } rows[] = {
 		{ "EARN", "[{'type':'earn_points','points':100}]" },
 		{ "EARN_N", "[{'type':'earn_points','from_payload':'n.points'}]" },
@@ -347,7 +366,8 @@ static void a21_actions(void **state)
 	send_event(201, "A21", "p", "EARN", "e-1", "{}");
 	send_event(201, "A21", "p", "EARN_N", "e-2", "{'n':{'points':11}}");
 	assert_int_equal(wallet("A21", "p"), 111);
-	json_is(send_event(201, "A21", "p", "EARN_N", "e-3", "{'n':{'points':-11}}"), "/executions/0/result", "'FAILED'");
+	json_is(send_event(201, "A21", "p", "EARN_N", "e-3", "{'n':{'points':-11}}"), "/executions/0/result",
+		"'FAILED'");
 	event = send_event(201, "A21", "p", "BURN", "e-4", "{}");
 	json_is(event, "/points", "81");
 	json_is(event, "/executions/0/details/actions/0/type", "'burn_points'");
@@ -378,9 +398,12 @@ static void a22_conditions(void **state)
 		{ "null", "{}", "SUCCESS" },
 		{ "{'all':[{'amount_gte':100}]}", "{'amount':99}", "SKIPPED" },
 		{ "{'all':[{'amount_gte':100}]}", "{'amount':100}", "SUCCESS" },
-		{ "{'all':[{'amount_gte':100},{'payload':{'channel':'web'}}]}", "{'amount':100,'channel':'web'}", "SUCCESS" },
-		{ "{'all':[{'amount_gte':100},{'payload':{'channel':'web'}}]}", "{'amount':100,'channel':'shop'}", "SKIPPED" },
-		{ "{'any':[{'amount_gte':100},{'payload':{'channel':'web'}}]}", "{'amount':1,'channel':'web'}", "SUCCESS" },
+		{ "{'all':[{'amount_gte':100},{'payload':{'channel':'web'}}]}", "{'amount':100,'channel':'web'}",
+		  "SUCCESS" },
+		{ "{'all':[{'amount_gte':100},{'payload':{'channel':'web'}}]}", "{'amount':100,'channel':'shop'}",
+		  "SKIPPED" },
+		{ "{'any':[{'amount_gte':100},{'payload':{'channel':'web'}}]}", "{'amount':1,'channel':'web'}",
+		  "SUCCESS" },
 		{ "{'any':[{'amount_gte':100},{'payload':{'channel':'web'}}]}", "{'amount':1}", "SKIPPED" },
 		{ "{'not':{'amount_gte':100}}", "{'amount':1}", "SUCCESS" },
 		{ "{'amount_gte':0}", "{}", "SKIPPED" },
@@ -402,15 +425,18 @@ static void a22_conditions(void **state)
 		{ "{'weekday_in':[0,1,2,3,4,5,6]}", "{}", "SUCCESS" },
 		{ "{'weekday_in':[]}", "{}", "SKIPPED" },
 		{ "{'first_purchase':true}", "{}", "SUCCESS" },
-		{ "{'and':[{'field':'payload.n','operator':'gte','value':3},{'field':'payload.m','operator':'eq','value':'x'}]}",
+		{ "{'and':[{'field':'payload.n','operator':'gte','value':3},{'field':'payload.m','operator':'eq',"
+		  "'value':'x'}]}",
 		  "{'n':3,'m':'x'}", "SUCCESS" },
-		{ "{'or':[{'field':'payload.n','operator':'gte','value':3},{'field':'payload.m','operator':'eq','value':'x'}]}",
+		{ "{'or':[{'field':'payload.n','operator':'gte','value':3},{'field':'payload.m','operator':'eq',"
+		  "'value':'x'}]}",
 		  "{'n':2,'m':'y'}", "SKIPPED" },
 		/* JSONLogic */
 		{ "{'>':[{'var':'amount'},10]}", "{'amount':11}", "SUCCESS" },
 		{ "{'>':[{'var':'amount'},10]}", "{'amount':10}", "SKIPPED" },
 		{ "{'==':[{'+':[0.1,0.2]},0.3]}", "{}", "SUCCESS" },
-		{ "{'and':[{'in':['tea',{'var':'items'}]},{'!':{'var':'gift'}}]}", "{'items':['tea'],'gift':false}", "SUCCESS" },
+		{ "{'and':[{'in':['tea',{'var':'items'}]},{'!':{'var':'gift'}}]}", "{'items':['tea'],'gift':false}",
+		  "SUCCESS" },
 		{ "{'some':[{'var':'rows'},{'>':[{'var':'n'},3]}]}", "{'rows':[{'n':1},{'n':4}]}", "SUCCESS" },
 		{ "{'>':[{'/':[1,{'var':'n'}]},1]}", "{'n':0}", "FAILED" },
 	};
@@ -425,7 +451,8 @@ static void a22_conditions(void **state)
 		if (strcmp(text_at(event, "/executions/0/result"), rows[i].result) != 0)
 			fail_msg("%s with %s: expected %s: %s", rows[i].condition, rows[i].payload, rows[i].result,
 				 last_reply()->body.ptr);
-		json_is(event, "/executions/0/details/matched", *rows[i].result == 'S' && rows[i].result[1] == 'K' ? "false" : "true");
+		json_is(event, "/executions/0/details/matched",
+			*rows[i].result == 'S' && rows[i].result[1] == 'K' ? "false" : "true");
 		json_is(event, "/points", *rows[i].result == 'S' && rows[i].result[1] == 'U' ? "11" : "1");
 	}
 }

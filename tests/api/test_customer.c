@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* test_customer.c - system A feature by feature, second half: events and what is read back of them, customers, imports, and the
- * documented walk-through.  A test is named by the row of the features' list that it shows. */
+/* test_customer.c - system A feature by feature, second half: events and what is read back of them, customers, imports,
+ * and the documented walk-through.  A test is named by the row of the features' list that it shows. */
 #include "tests/api/harness.h"
 
 #define EARN_AMOUNT "[{'type':'earn_points_from_amount','rate':1.0,'amount_path':'amount'}]"
@@ -67,7 +67,8 @@ static void a26_idempotency(void **state)
 	(void)state;
 	make_purchase("A26");
 	make_type("A26", "RETURN");
-	snprintf(first, sizeof first, "%s", text_at(send_event(201, "A26", "p", "PURCHASE", "purchase_001", "{'amount':120}"), "/id"));
+	snprintf(first, sizeof first, "%s",
+		 text_at(send_event(201, "A26", "p", "PURCHASE", "purchase_001", "{'amount':120}"), "/id"));
 	for (int i = 0; i < 3; i++) {
 		again = send_event(200, "A26", "p", "PURCHASE", "purchase_001", "{'amount':120}");
 		assert_string_equal(text_at(again, "/id"), first);
@@ -77,11 +78,13 @@ static void a26_idempotency(void **state)
 	assert_int_equal(wallet("A26", "p"), 120);
 	for (size_t i = 0; i < COUNT_OF(others); i++) {
 		refused(409, "event_id_reused", NULL, "POST /transactions", NULL,
-			textf("{'brand':'A26','profileId':'%s','eventType':'%s','eventId':'purchase_001','source':'%s','payload':%s}",
+			textf("{'brand':'A26','profileId':'%s','eventType':'%s','eventId':'purchase_001','source':'%s',"
+			      "'payload':%s}",
 			      others[i].profile, others[i].type, others[i].source, others[i].payload));
 		assert_non_null(strstr(text_at(yyjson_doc_get_root(last_reply()->doc), "/detail"), others[i].field));
 	}
-	/* On whatever shard the other customers are, they do not get the id a second time, nor do they come into being. */
+	/* On whatever shard the other customers are, they do not get the id a second time, nor do they come into
+	 * being. */
 	for (int i = 0; i < 32; i++) {
 		refused(409, "event_id_reused", NULL, "POST /transactions", NULL,
 			textf("{'brand':'A26','profileId':'other-%d','eventType':'PURCHASE','eventId':'purchase_001',"
@@ -129,7 +132,8 @@ static void a29_list_transactions(void **state)
 	make_type("A29", "BURN");
 	make_rule(NULL, "A29", "BURN", 0, NULL, "[{'type':'burn_points','points':1000}]");
 	for (int i = 0; i < 25; i++)
-		send_event(201, "A29", i % 5 == 0 ? "five" : textf("p-%d", i % 3), i == 24 ? "BURN" : "PURCHASE", textf("e-%d", i),
+		send_event(201, "A29", i % 5 == 0 ? "five" : textf("p-%d", i % 3), i == 24 ? "BURN" : "PURCHASE",
+			   textf("e-%d", i),
 			   "{'amount':1}");
 	assert_int_equal(size_of(want(200, "GET /transactions", "A29", NULL)), 25);
 	for (int i = 0; i < 25; i++)               /* newest first */
@@ -149,7 +153,8 @@ static void a29_list_transactions(void **state)
 	refused(400, "query_invalid", NULL, "GET /transactions?profileId=%zz", "A29", NULL);
 	refused(400, "cursor_invalid", NULL, "GET /transactions?cursor=abc", "A29", NULL);
 	/* Pages by cursor are the whole list, each event once. */
-	for (const char *path = "GET /transactions?limit=4";; path = textf("GET /transactions?limit=4&cursor=%s", cursor)) {
+	for (const char *path = "GET /transactions?limit=4";; path = textf("GET /transactions?limit=4&cursor=%s",
+									   cursor)) {
 		yyjson_val *page = want(200, path, "A29", NULL);
 		for (size_t i = 0; i < size_of(page); i++)
 			json_is(page, textf("/%zu/eventId", i), textf("'e-%zu'", 24 - seen++));
@@ -165,7 +170,8 @@ static void a30_read_transaction(void **state)
 	yyjson_val *event;
 	(void)state;
 	make_purchase("A30");
-	snprintf(id, sizeof id, "%s", text_at(send_event(201, "A30", "p", "PURCHASE", "e-1", "{'amount':1.50,'t':'ä\\n'}"), "/id"));
+	snprintf(id, sizeof id, "%s",
+		 text_at(send_event(201, "A30", "p", "PURCHASE", "e-1", "{'amount':1.50,'t':'ä\\n'}"), "/id"));
 	event = want(200, textf("GET /transactions/%s", id), "A30", NULL);
 	json_is(event, "/eventId", "'e-1'");
 	json_is(event, "/source", "'TEST'");
@@ -196,13 +202,16 @@ static void a53_options_event_types(void **state)
 static void a56_upsert_customer(void **state)
 {
 	static const struct { const char *body, *pointers; } bad[] = {
-		{ "{}", "/profileId" }, { "{'profileId':''}", "/profileId" }, { "{'profileId':'p','status':5}", "/status" },
+		{ "{}", "/profileId" }, { "{'profileId':''}", "/profileId" }, { "{'profileId':'p','status':5}",
+										"/status" },
 		{ "{'profileId':'p','status':''}", "/status" }, { "{'profileId':'p','tags':'a'}", "/tags" },
-		{ "{'profileId':'p','tags':['a',1,'']}", "/tags/1 /tags/2" }, { "{'profileId':'p','points':5}", "/points" }, { "[]", "" },
+		{ "{'profileId':'p','tags':['a',1,'']}", "/tags/1 /tags/2" }, { "{'profileId':'p','points':5}",
+										"/points" }, { "[]", "" },
 	};
 	yyjson_val *customer;
 	(void)state;
-	customer = want(201, "POST /customers/upsert", "A56", "{'profileId':'p','name':'Ann','gender':'F','tags':['a','b']}");
+	customer = want(201, "POST /customers/upsert", "A56",
+			"{'profileId':'p','name':'Ann','gender':'F','tags':['a','b']}");
 	json_is(customer, "/status", "'ACTIVE'");
 	json_is(customer, "/name", "'Ann'");
 	want(200, "POST /customers/upsert", "A56", "{'profileId':'p','name':'Anna','birthdate':'1990-02-03'}");
@@ -211,7 +220,8 @@ static void a56_upsert_customer(void **state)
 	json_is(customer, "/gender", "'F'");
 	json_is(customer, "/birthdate", "'1990-02-03'");
 	json_is(customer, "/tags", "['a','b']");
-	want(200, "POST /customers/upsert", "A56", "{'brand':'A56','profileId':'p','gender':null,'status':'BLOCKED','tags':[]}");
+	want(200, "POST /customers/upsert", "A56",
+	     "{'brand':'A56','profileId':'p','gender':null,'status':'BLOCKED','tags':[]}");
 	customer = want(200, "GET /customers/A56/p", "A56", NULL);
 	assert_null(yyjson_obj_get(customer, "gender"));
 	json_is(customer, "/status", "'BLOCKED'");
@@ -246,7 +256,8 @@ static void a58_wallet_two_routes(void **state)
 	make_purchase("A58");
 	send_event(201, "A58", "p", "PURCHASE", "e-1", "{'amount':33}");
 	json_is(want(200, "GET /wallet/A58/p", "A58", NULL), "", "{'brand':'A58','profileId':'p','points':33}");
-	json_is(want(200, "GET /customers/A58/p/wallet", "A58", NULL), "", "{'brand':'A58','profileId':'p','points':33}");
+	json_is(want(200, "GET /customers/A58/p/wallet", "A58", NULL), "",
+		"{'brand':'A58','profileId':'p','points':33}");
 	refused(404, "customer_unknown", NULL, "GET /wallet/A58/nobody", "A58", NULL);
 	refused(404, "customer_unknown", NULL, "GET /customers/A58/nobody/wallet", "A58", NULL);
 }
@@ -261,7 +272,8 @@ static void a59_point_movements(void **state)
 	make_purchase("A59");
 	make_type("A59", "MIX");
 	make_rule(NULL, "A59", "MIX", 0, NULL,
-		  "[{'type':'earn_points','points':50},{'type':'burn_points','points':20},{'type':'earn_points','points':1}]");
+		  "[{'type':'earn_points','points':50},{'type':'burn_points','points':20},{'type':'earn_points',"
+		  "'points':1}]");
 	for (int e = 0; e < 10; e++)
 		send_event(201, "A59", "p", e % 3 ? "PURCHASE" : "MIX", textf("e-%d", e), "{'amount':7}");
 	want(200, "POST /customers/upsert", "A59", "{'profileId':'p','name':'x'}");
@@ -336,7 +348,8 @@ static void a63_multipart(void **state)
 				   "--XX\r\nContent-Disposition: form-data; name='file'; filename='c.csv'\r\n"
 				   "Content-Type: text/csv\r\n\r\nbrand,profileId,name\nA63_M,m-1,Mia\n\r\n--XX--\r\n";
 	(void)state;
-	json_is(want_typed(200, "POST /imports/customers", NULL, "multipart/form-data; boundary=XX", body), "/imported", "1");
+	json_is(want_typed(200, "POST /imports/customers", NULL, "multipart/form-data; boundary=XX", body),
+		"/imported", "1");
 	json_is(want(200, "GET /customers/A63_M/m-1", "A63_M", NULL), "/name", "'Mia'");
 	want_typed(422, "POST /imports/customers", NULL, "multipart/form-data; boundary=YY", body);
 	want_typed(422, "POST /imports/customers", NULL, "multipart/form-data; boundary=XX",
@@ -390,7 +403,8 @@ static void a64_import_events(void **state)
 static void a72_customer_tags(void **state)
 {
 	(void)state;
-	json_is(want(201, "POST /customers/upsert", "A72", "{'profileId':'p','tags':['b','a','b']}"), "/tags", "['a','b']");
+	json_is(want(201, "POST /customers/upsert", "A72", "{'profileId':'p','tags':['b','a','b']}"), "/tags",
+		"['a','b']");
 	json_is(want(200, "GET /customers/A72/p", "A72", NULL), "/tags", "['a','b']");
 	want(201, "POST /customers/upsert", "A72", "{'profileId':'q','tags':['a','c']}");
 	want(201, "POST /customers/upsert", "A72_OTHER", "{'profileId':'p','tags':['z']}");
@@ -411,11 +425,13 @@ static void a73_quick_start(void **state)
 	     "{'key':'PURCHASE','origin':'EXTERNAL','name':'Purchase','description':'Customer purchase','active':true,"
 	     "'payload_schema':null}");
 	want(201, "POST /rules", "BRAND_A",
-	     "{'brand':'BRAND_A','event_type':'PURCHASE','priority':0,'active':true,'conditions':null,'actions':" EARN_AMOUNT "}");
+	     "{'brand':'BRAND_A','event_type':'PURCHASE','priority':0,'active':true,'conditions':null,"
+	     "'actions':" EARN_AMOUNT "}");
 	want(201, "POST /transactions", NULL,
 	     "{'brand':'BRAND_A','profileId':'p-1','eventType':'PURCHASE','eventId':'purchase_001','source':'API',"
 	     "'payload':{'amount':120}}");
-	json_is(want(200, "GET /wallet/BRAND_A/p-1", "BRAND_A", NULL), "", "{'brand':'BRAND_A','profileId':'p-1','points':120}");
+	json_is(want(200, "GET /wallet/BRAND_A/p-1", "BRAND_A", NULL), "",
+		"{'brand':'BRAND_A','profileId':'p-1','points':120}");
 }
 
 static void dry_run_leaves_nothing(void **state)

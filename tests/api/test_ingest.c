@@ -4,7 +4,8 @@
 
 #define EARN_AMOUNT "[{'type':'earn_points_from_amount','rate':1.0,'amount_path':'amount'}]"
 #define ROW(profile, id, amount) \
-	"{'brand':'" BRAND "','profileId':'" profile "','eventType':'PURCHASE','eventId':'" id "','payload':{'amount':" amount "}}"
+	"{'brand':'" BRAND "','profileId':'" profile "','eventType':'PURCHASE','eventId':'" id \
+	"','payload':{'amount':" amount "}}"
 
 static void make_purchase(const char *brand)
 {
@@ -21,7 +22,9 @@ static void array_in_order(void **state)
 	make_purchase(BRAND);
 	buf_char(&body, '[');
 	for (int i = 0; i < 200; i++)
-		buf_printf(&body, "%s{\"brand\":\"" BRAND "\",\"profileId\":\"p-%d\",\"eventType\":\"PURCHASE\",\"eventId\":\"e-%d\","
+		buf_printf(&body,
+			   "%s{\"brand\":\"" BRAND "\",\"profileId\":\"p-%d\",\"eventType\":\"PURCHASE\","
+						   "\"eventId\":\"e-%d\","
 			   "\"payload\":{\"amount\":%d}}", i ? "," : "", i % 7, i, i);
 	buf_char(&body, ']');
 	struct reply *reply = ask("POST /transactions", NULL, "application/json", buf_view(&body));
@@ -55,9 +58,11 @@ static void bad_rows_spoil_themselves(void **state)
 		{ ROW("p", "e-0", "1"), NULL, 0 },
 		{ "5", "validation_failed", 422 },
 		{ ROW("p", "e-2", "2"), NULL, 0 },
-		{ "{'brand':'" BRAND "','profileId':'p','eventType':'NONE','eventId':'e-3'}", "event_type_unknown", 400 },
+		{ "{'brand':'" BRAND "','profileId':'p','eventType':'NONE','eventId':'e-3'}", "event_type_unknown",
+		  400 },
 		{ "{'brand':'" BRAND "','profileId':'p','eventType':'PURCHASE'}", "validation_failed", 422 },
-		{ "{'brand':'NO_BRAND','profileId':'p','eventType':'PURCHASE','eventId':'e-5'}", "event_type_unknown", 400 },
+		{ "{'brand':'NO_BRAND','profileId':'p','eventType':'PURCHASE','eventId':'e-5'}", "event_type_unknown",
+		  400 },
 		{ "[]", "validation_failed", 422 },
 		{ ROW("q", "e-7", "4"), NULL, 0 },
 	};
@@ -109,7 +114,9 @@ static void ndjson(void **state)
 	(void)state;
 	make_purchase(BRAND);
 	want_typed(200, "POST /transactions", NULL, "application/x-ndjson",
-		   ROW("p", "e-0", "1") "\n\n{'brand':\n" ROW("p", "e-2", "2") "\r\n" ROW("p", "e-0", "1") "\n" ROW("p", "e-0", "9"));
+		   ROW("p", "e-0", "1") "\n\n{'brand':\n" ROW("p", "e-2", "2") "\r\n" ROW("p", "e-0",
+											  "1") "\n" ROW("p", "e-0",
+													"9"));
 	assert_true(reply_header(last_reply(), "Content-Type", type, sizeof type));
 	assert_string_equal(type, "application/x-ndjson");
 	assert_int_equal(reply_lines(docs, 8), 5);
@@ -137,7 +144,8 @@ static void duplicates_inside_one_array(void **state)
 	(void)state;
 	make_purchase(BRAND);
 	list = want(200, "POST /transactions", NULL,
-		    "[" ROW("p", "e-1", "5") "," ROW("p", "e-1", "5") "," ROW("p", "e-1", "6") "," ROW("q", "e-1", "5") ","
+		    "[" ROW("p", "e-1", "5") "," ROW("p", "e-1", "5") "," ROW("p", "e-1", "6") "," ROW("q", "e-1",
+												       "5") ","
 		    ROW("r", "e-1", "5") "," ROW("s", "e-1", "5") "," ROW("p", "e-2", "1") "]");
 	json_is(list, "/0/idempotent", "false");
 	json_is(list, "/1/idempotent", "true");
@@ -188,7 +196,9 @@ static void bounds_of_a_request(void **state)
 	buf_char(&body, '\0');
 	want_typed(413, "POST /transactions", NULL, "application/x-ndjson", body.ptr);
 	body.len = 0;
-	buf_lit(&body, "{\"brand\":\"BOUND\",\"profileId\":\"p\",\"eventType\":\"PURCHASE\",\"eventId\":\"e\",\"payload\":{\"x\":\"");
+	buf_lit(&body,
+		"{\"brand\":\"BOUND\",\"profileId\":\"p\",\"eventType\":\"PURCHASE\",\"eventId\":\"e\","
+		"\"payload\":{\"x\":\"");
 	while (body.len < 100 * 1024)              /* --body-max 64K */
 		buf_char(&body, 'x');
 	buf_lit(&body, "\"}}");
@@ -238,12 +248,16 @@ static void restart_keeps_everything(void **state)
 	(void)state;
 	make_purchase("AGAIN");
 	make_type("AGAIN", "TAG");
-	make_rule(NULL, "AGAIN", "TAG", 0, NULL, "[{'type':'add_customer_tag','tag':'vip'},{'type':'burn_points','points':3}]");
+	make_rule(NULL, "AGAIN", "TAG", 0, NULL,
+		  "[{'type':'add_customer_tag','tag':'vip'},{'type':'burn_points','points':3}]");
 	for (int i = 0; i < 20; i++)
-		want(201, "POST /customers/upsert", "AGAIN", textf("{'profileId':'p-%d','name':'n%d','tags':['t%d']}", i, i, i % 3));
-	snprintf(first, sizeof first, "%s", text_at(send_event(201, "AGAIN", "p-1", "PURCHASE", "first", "{'amount':120}"), "/id"));
+		want(201, "POST /customers/upsert", "AGAIN", textf("{'profileId':'p-%d','name':'n%d','tags':['t%d']}",
+								   i, i, i % 3));
+	snprintf(first, sizeof first, "%s",
+		 text_at(send_event(201, "AGAIN", "p-1", "PURCHASE", "first", "{'amount':120}"), "/id"));
 	for (int i = 0; i < 60; i++)
-		send_event(201, "AGAIN", textf("p-%d", i % 20), i % 9 ? "PURCHASE" : "TAG", textf("e-%d", i), "{'amount':2.5}");
+		send_event(201, "AGAIN", textf("p-%d", i % 20), i % 9 ? "PURCHASE" : "TAG", textf("e-%d", i),
+			   "{'amount':2.5}");
 	int64_t points = wallet("AGAIN", "p-1");
 	brand_dump("AGAIN", &before);
 	for (size_t i = 0; i < COUNT_OF(shards); i++) {
@@ -261,7 +275,8 @@ static void restart_keeps_everything(void **state)
 		for (int m = 0; m < 20; m++)
 			if (m != 1)
 				refused(409, "event_id_reused", NULL, "POST /transactions", NULL,
-					textf("{'brand':'AGAIN','profileId':'p-%d','eventType':'PURCHASE','eventId':'first',"
+					textf("{'brand':'AGAIN','profileId':'p-%d','eventType':'PURCHASE',"
+					      "'eventId':'first',"
 					      "'source':'TEST','payload':{'amount':120}}", m));
 		send_event(201, "AGAIN", "p-1", "PURCHASE", textf("after-%zu", i), "{'amount':1}");
 		assert_int_equal(wallet("AGAIN", "p-1"), ++points);
@@ -306,7 +321,8 @@ static void second_server_is_refused(void **state)
 
 static void bad_options_are_refused(void **state)
 {
-	static const char *const words[][3] = { { "--no-such", "1", NULL }, { "--shards", "0x1", NULL }, { "--log-ring", "3K", NULL },
+	static const char *const words[][3] = { { "--no-such", "1", NULL }, { "--shards", "0x1", NULL },
+						{ "--log-ring", "3K", NULL },
 						{ "--customers", "some", NULL }, { "--http", "nowhere", NULL } };
 	struct buf text = { 0 };
 	(void)state;

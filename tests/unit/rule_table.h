@@ -6,6 +6,8 @@
 #ifndef TESTS_UNIT_RULE_TABLE_H
 #define TESTS_UNIT_RULE_TABLE_H
 
+#include <stddef.h>
+
 /* Expected NULL: the evaluation is an error. */
 static const struct { const char *rule, *data, *expected; } table[] __attribute__((unused)) = {
 	{ "1", "{}", "1" },

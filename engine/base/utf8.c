@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/base/utf8.h"
+
+bool utf8_valid(struct str text)
+{
+	const unsigned char *at = (const unsigned char *)text.ptr, *end = at + text.len;
+	while (at < end) {
+		unsigned char c = *at;
+		size_t len = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
+		if (!len || (size_t)(end - at) < len)
+			return false;
+		for (size_t i = 1; i < len; i++)
+			if ((at[i] & 0xc0) != 0x80)
+				return false;
+		if ((c == 0xe0 && at[1] < 0xa0) || (c == 0xed && at[1] > 0x9f) || (c == 0xf0 && at[1] < 0x90) ||
+		    (c == 0xf4 && at[1] > 0x8f))
+			return false;
+		at += len;
+	}
+	return true;
+}

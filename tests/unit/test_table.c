@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+/* test_table.c - the table against a list that is searched from end to end, and what an entry costs. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "engine/base/mem.h"
+#include "engine/base/table.h"
+
+enum { ENTRY_BYTES = 24, SMALL = 64, STEPS = 20000, MODEL = 600 };
+
+static uint64_t random_next(uint64_t *seed)
+{
+	uint64_t z = *seed += UINT64_C(0x9E3779B97F4A7C15);
+	z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+	z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
+	return z ^ z >> 31;
+}
+
+struct model {
+	struct table_entry entries[MODEL];
+	size_t count;
+};
+
+static size_t model_count(const struct model *model, uint64_t hash, uint64_t value, bool any_value)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < model->count; i++)
+		count += model->entries[i].hash == hash && (any_value || model->entries[i].value == value);
+	return count;
+}
+
+/* Everything with this hash in the table is in the model, and as often. */
+static void hash_compare(const struct table *table, const struct model *model, uint64_t hash)
+{
+	size_t found = 0;
+	for (struct table_entry *entry = table_find(table, hash, NULL); entry; entry = table_find(table, hash, entry)) {
+		assert_int_equal(entry->hash, hash);
+		assert_int_equal(model_count(model, hash, entry->value, false), 1);
+		found++;
+	}
+	assert_int_equal(found, model_count(model, hash, 0, true));
+}
+
+static void entry_take(struct table *table, struct model *model, size_t which)
+{
+	struct table_entry gone = model->entries[which];
+	struct table_entry *entry = table_find(table, gone.hash, NULL);
+	while (entry && entry->value != gone.value)
+		entry = table_find(table, gone.hash, entry);
+	assert_non_null(entry);
+	table_remove(table, entry);
+	model->entries[which] = model->entries[--model->count];
+	hash_compare(table, model, gone.hash);
+}
+
+/* Hashes from few homes and few values: long runs that wrap round the end, and many equal ones. */
+static uint64_t hash_some(uint64_t *seed, unsigned kind)
+{
+	uint64_t random = random_next(seed);
+	switch (kind) {
+	case 0: return random | 1;                                             /* spread */
+	case 1: return UINT64_MAX - random % 300;                              /* all at the last slot, then wrapped */
+	case 2: return 1 + random % 40;                                        /* all at the first slot, many equal */
+	default: return (random % 7) << 61 | (1 + random % 90);                /* seven homes */
+	}
+}
+
+static void follows_the_model(void **state)
+{
+	(void)state;
+	for (unsigned kind = 0; kind < 4; kind++) {
+		struct table table = { 0 };
+		struct model *model = mem_zalloc(sizeof *model);
+		uint64_t seed = 7 + kind, value = 0;
+		assert_null(table_find(&table, 1, NULL));
+		for (unsigned step = 0; step < STEPS; step++) {
+			/* The wish to grow comes and goes, so that the table is full and empty in turn. */
+			unsigned grow = step / 1000 % 2 ? 35 : 65;
+			bool more = random_next(&seed) % 100 < grow;
+			if (more && model->count < MODEL) {
+				uint64_t hash = hash_some(&seed, kind);
+				struct table_entry *entry = table_insert(&table, hash, ++value);
+				assert_true(entry->hash == hash && entry->value == value);
+				model->entries[model->count++] = *entry;
+				hash_compare(&table, model, hash);
+			} else if (!more && model->count) {
+				entry_take(&table, model, random_next(&seed) % model->count);
+			}
+			assert_int_equal(table.count, model->count);
+			hash_compare(&table, model, hash_some(&seed, kind));
+			if (step % 200 == 0)
+				for (size_t i = 0; i < model->count; i++)
+					hash_compare(&table, model, model->entries[i].hash);
+		}
+		while (model->count)
+			entry_take(&table, model, model->count - 1);
+		for (uint32_t i = 0; i < table_bytes(&table) / sizeof *table.entries; i++)
+			assert_int_equal(table.entries[i].hash, 0);
+		table_free(&table);
+		mem_free(model);
+	}
+}
+
+/* An entry costs at most 24 bytes at every moment; while growing, the old entries are there as well, for one table only. */
+static void costs_little(void **state)
+{
+	(void)state;
+	struct table table = { 0 };
+	uint64_t seed = 1;
+	size_t worst_num = 0, worst_den = 1;
+	for (uint32_t i = 1; i <= 300000; i++) {
+		table_insert(&table, random_next(&seed) | 1, i);
+		assert_true(table_bytes(&table) >= i * sizeof(struct table_entry));
+		if (i <= SMALL)
+			continue;
+		if (table_bytes(&table) > (size_t)ENTRY_BYTES * i)
+			fail_msg("%u entries take %zu bytes", i, table_bytes(&table));
+		if (table_bytes(&table) * worst_den > worst_num * i) {
+			worst_num = table_bytes(&table);
+			worst_den = i;
+		}
+	}
+	assert_true((double)worst_num / (double)worst_den <= ENTRY_BYTES);
+	table_prefetch(&table, 1);
+	table_free(&table);
+	assert_int_equal(table_bytes(&table), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(follows_the_model),
+		cmocka_unit_test(costs_little),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
