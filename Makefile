@@ -77,7 +77,7 @@ run: all ## build, start on 127.0.0.1:8000, load the sample, keep serving until 
 test: deps ## run every test (ONLY=unit/test_csv: those whose name contains it)
 	@sh .make/deps.sh $(DEPS) test
 	@$(MAKE) --no-print-directory MODE=asan all test-programs
-	@$(MAKE) --no-print-directory MODE=tsan threaded-programs
+	@$(MAKE) --no-print-directory MODE=tsan all threaded-programs
 	@THREADED="$(THREADED)" ONLY="$(ONLY)" bash .make/run-tests.sh $(BUILD)
 
 .PHONY: test-programs threaded-programs

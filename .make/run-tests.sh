@@ -69,6 +69,14 @@ for source in tests/api/test_*.c; do
 		TALLY_SHARDS=$shards program "${name%.c} ($shards shards)" 900 "$build/asan/${source%.c}"
 	done
 done
+# Once more with the server under TSan: four shards, the log and the loop are six threads.
+for source in tests/api/test_ingest.c tests/api/test_customer.c; do
+	[[ -e $source && -x $build/tsan/tally ]] || continue
+	name=${source#tests/}
+	# shellcheck disable=SC2086
+	TALLY_SHARDS=4 TALLY_BIN=$PWD/$build/tsan/tally \
+		program "${name%.c} (tsan, 4 shards)" 900 $fixed "$build/asan/${source%.c}"
+done
 for source in tests/crash/test_*.c; do
 	[[ -e $source ]] || continue
 	name=${source#tests/}

@@ -37,7 +37,7 @@ static void grow(struct table *table)
 	uint32_t overflow = 2 + grown.capacity / 40;
 	if (overflow > TABLE_OVERFLOW_MAX)
 		overflow = TABLE_OVERFLOW_MAX;
-	for (;; overflow *= 2) {
+	for (;; overflow += 2 + overflow / 8) {
 		grown.slots = grown.capacity + overflow;
 		grown.entries = mem_zalloc(grown.slots * sizeof *grown.entries);
 		at = 0;

@@ -222,7 +222,7 @@ int cmd_serve(const struct options *options)
 	app_routes_check();
 	options_json(options, &error);
 	log_line(LOG_LEVEL_INFO, "options", "%.*s", (int)error.len, error.ptr);
-	error.len = 0;
+	buf_free(&error);
 	if (options->database_url_unused)
 		log_line(LOG_LEVEL_INFO, "database_url", "DATABASE_URL is set and not used: the data is in %s", options->data);
 	loop_init(serve);

@@ -97,7 +97,7 @@ static void fail_with_log(const struct server *server, const char *what, int sta
 	struct buf text = { 0 };
 	snprintf(path, sizeof path, "%s/log", server->folder);
 	file_read(path, &text);
-	print_error("%s\n", text.ptr);
+	fprintf(stderr, "%s\n", text.ptr);
 	buf_free(&text);
 	fail_msg("%s (status %x)", what, (unsigned)status);
 }

@@ -38,7 +38,7 @@ uint64_t random_next(uint64_t *seed)
 	return z ^ z >> 31;
 }
 
-/* ---- folders and files ------------------------------------------------------------------------------------------------- */
+/* ---- folders and files ----------------------------------------------------------------------------------------- */
 
 void folder_make(char folder[FOLDER_PATH])
 {
@@ -74,7 +74,7 @@ void file_read(const char *path, struct buf *out)
 		fclose(file);
 }
 
-/* ---- processes --------------------------------------------------------------------------------------------------------- */
+/* ---- processes ------------------------------------------------------------------------------------------------- */
 
 const char *process_program(void)
 {
@@ -230,7 +230,7 @@ int program_run(const char *const *words, struct buf *output)
 	return status_code(status);
 }
 
-/* ---- HTTP -------------------------------------------------------------------------------------------------------------- */
+/* ---- HTTP ------------------------------------------------------------------------------------------------------ */
 
 bool connection_open(struct connection *connection, uint16_t port)
 {
@@ -327,9 +327,12 @@ int connection_take(struct connection *connection, int wait_ms, struct buf *body
 	}
 }
 
-int connection_ask(struct connection *connection, const char *method, const char *path, struct str body, struct buf *answer)
+int connection_ask(struct connection *connection, const char *method, const char *path, struct str body,
+		   struct buf *answer)
 {
-	int status = connection_send(connection, method, path, body) ? connection_take(connection, PROCESS_WAIT_MS, answer) : -1;
+	int status = -1;
+	if (connection_send(connection, method, path, body))
+		status = connection_take(connection, PROCESS_WAIT_MS, answer);
 	if (status <= 0)
 		fail_msg("%s %s: %s", method, path, status ? "the server is gone" : "no answer");
 	return status;

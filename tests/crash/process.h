@@ -55,7 +55,8 @@ bool connection_send(struct connection *connection, const char *method, const ch
 int connection_take(struct connection *connection, int wait_ms, struct buf *body);
 
 /* A question and its answer; a connection that is gone is a failure of the test. */
-int connection_ask(struct connection *connection, const char *method, const char *path, struct str body, struct buf *answer);
+int connection_ask(struct connection *connection, const char *method, const char *path, struct str body,
+		   struct buf *answer);
 
 uint64_t clock_us(void);
 uint64_t random_next(uint64_t *seed);

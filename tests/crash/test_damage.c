@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/* test_damage.c - damage to what was acknowledged is named and refused; a torn tail is cut and told; a full disk refuses.
+/* test_damage.c - damage to what was acknowledged is named and refused; a torn tail is cut and told; a full disk
+ * refuses.
  *
- * The logs are those of a real server, stopped or killed; the test walks their frames by itself and changes bytes in them.
+ * The logs are those of a real server, stopped or killed; the test walks their frames by itself and changes bytes in
+ * them.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,6 +17,7 @@
 #include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "engine/base/json.h"
@@ -28,7 +31,7 @@ static const char *const small[] = { "--log-segment", "1M", "--log-ring", "256K"
 static struct process process;
 static struct buf text, answer;
 
-/* ---- the server and its events ----------------------------------------------------------------------------------------- */
+/* ---- the server and its events --------------------------------------------------------------------------------- */
 
 static void said(void)                         /* what the server wrote, as a text */
 {
@@ -62,8 +65,8 @@ static void configure(struct connection *connection)
 static int visit(struct connection *connection, unsigned number, size_t padding)
 {
 	text.len = 0;
-	buf_printf(&text, "{\"brand\":\"" BRAND "\",\"profileId\":\"m\",\"eventType\":\"VISIT\",\"eventId\":\"visit-%u\","
-		   "\"source\":\"test\",\"payload\":{\"n\":%u,\"text\":\"", number, number);
+	buf_printf(&text, "{\"brand\":\"" BRAND "\",\"profileId\":\"m\",\"eventType\":\"VISIT\","
+		   "\"eventId\":\"visit-%u\",\"source\":\"test\",\"payload\":{\"n\":%u,\"text\":\"", number, number);
 	for (size_t i = 0; i < padding; i++)
 		buf_char(&text, 'x');
 	buf_lit(&text, "\"}}");
@@ -118,7 +121,7 @@ static void check_good(void)
 		fail_msg("tally check ends with %d: %s", status, text.ptr);
 }
 
-/* ---- the bytes of the log ---------------------------------------------------------------------------------------------- */
+/* ---- the bytes of the log -------------------------------------------------------------------------------------- */
 
 struct spot { uint64_t lsn; uint32_t size, body_size; uint16_t kind; };
 
@@ -179,7 +182,7 @@ static void names_place(const char *output, uint64_t lsn)
 		fail_msg("\"%s\" is not in: %s", wanted, output);
 }
 
-/* ---- tests ------------------------------------------------------------------------------------------------------------- */
+/* ---- tests ----------------------------------------------------------------------------------------------------- */
 
 static void names_a_flipped_byte(void **state)
 {
@@ -198,7 +201,7 @@ static void names_a_flipped_byte(void **state)
 		const struct spot *spot = &frames[i == 0 ? 0 : random_next(&seed) % (count - 1)];
 		if (spot->kind == WAL_FRAME_FILLER)
 			continue;
-		/* The first ones in the header, the others anywhere; of the last bytes some are padding, which counts too. */
+		/* The first ones in the header, the others anywhere; padding counts too. */
 		uint64_t lsn = spot->lsn + random_next(&seed) % (i < 8 ? WAL_FRAME_HEADER : spot->size);
 		unsigned char byte, flipped;
 		bytes_get(lsn, &byte, 1);
@@ -206,7 +209,8 @@ static void names_a_flipped_byte(void **state)
 		bytes_put(lsn, &flipped, 1);
 		int status = check(&text);
 		if (status != 1 || !strstr(text.ptr, "DAMAGED"))
-			fail_msg("byte %llu flipped, and tally check ends with %d: %s", (unsigned long long)lsn, status, text.ptr);
+			fail_msg("byte %llu flipped, and tally check ends with %d: %s", (unsigned long long)lsn, status,
+				 text.ptr);
 		names_place(text.ptr, spot->lsn);
 		if (i % 4 == 0) {
 			assert_false(process_start(&process, i % 8 ? 4 : 1, small));

@@ -4,7 +4,8 @@
  * Each round starts the server on the same data (with 1 and 4 shards in turn), loads it over several connections with
  * events, small arrays, repeats and upserts, kills it at a random moment, and after the next start compares: every
  * acknowledged event is known under the same transaction id and stands once in its member's movements; balances are the
- * sums of the movements; the counter of an upserted customer is the last acknowledged one, or the one that was under way.
+ * sums of the movements; the counter of an upserted customer is the last acknowledged one, or the one that was under
+ * way.
  *
  *     TALLY_CRASH_ROUNDS=200   rounds            TALLY_CRASH_SEED=N   to repeat a run's choices
  */
@@ -55,7 +56,7 @@ static uint64_t chance(uint64_t below)
 	return random_next(&world.seed) % below;
 }
 
-/* ---- what the events are: everything follows from the number ----------------------------------------------------------- */
+/* ---- what the events are: everything follows from the number --------------------------------------------------- */
 
 static unsigned event_cents(uint32_t number)
 {
@@ -101,7 +102,7 @@ static uint32_t event_new(void)
 	return world.count++;
 }
 
-/* ---- answers ----------------------------------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------------------------- */
 
 static yyjson_doc *answer_read(const struct buf *answer)
 {
@@ -120,8 +121,8 @@ static int64_t number_at(yyjson_val *object, struct str key)
 	return value;
 }
 
-/* An event's answer: remembers it, or compares it with what was said before.  `known`: it was acknowledged before it was sent.
- * Of several that were under way at the same time one, and only one, is the first. */
+/* An event's answer: remembers it, or compares it with what was said before.  `known`: it was acknowledged before it
+ * was sent. Of several that were under way at the same time one, and only one, is the first. */
 static void event_answered(uint32_t number, yyjson_val *answer, bool known)
 {
 	struct event *event = &world.events[number];
@@ -147,7 +148,7 @@ static void event_answered(uint32_t number, yyjson_val *answer, bool known)
 	world.acknowledged++;
 }
 
-/* ---- load -------------------------------------------------------------------------------------------------------------- */
+/* ---- load ------------------------------------------------------------------------------------------------------ */
 
 static bool flight_start(struct flight *flight)
 {
@@ -155,8 +156,8 @@ static bool flight_start(struct flight *flight)
 	flight->count = 0;
 	flight->upsert = flight == &world.flights[0] && chance(4) == 0;
 	if (flight->upsert) {
-		buf_printf(&world.text, "{\"brand\":\"" BRAND "\",\"profileId\":\"counter\",\"status\":\"ACTIVE\",\"seen\":%llu}",
-			   (unsigned long long)++world.upsert_sent);
+		buf_printf(&world.text, "{\"brand\":\"" BRAND "\",\"profileId\":\"counter\","
+			   "\"status\":\"ACTIVE\",\"seen\":%llu}", (unsigned long long)++world.upsert_sent);
 		return connection_send(&flight->connection, "POST", "/customers/upsert", buf_view(&world.text));
 	}
 	flight->array = chance(3) == 0;
@@ -222,7 +223,7 @@ static void load_and_kill(uint64_t us)
 	}
 }
 
-/* ---- comparing --------------------------------------------------------------------------------------------------------- */
+/* ---- comparing ------------------------------------------------------------------------------------------------- */
 
 static void events_resend(struct connection *connection, const uint32_t *numbers, size_t count, bool known)
 {
@@ -309,7 +310,8 @@ static void member_compare(struct connection *connection, unsigned member)
 		const struct event *event = &world.events[n];
 		bool right = event->seen == event_points(n) || (event->seen == 0 && !event->transaction[0]);
 		if (!right)
-			fail_msg("event e%u (%s) is worth %u points and has %u", n, event->transaction, event_points(n), event->seen);
+			fail_msg("event e%u (%s) is worth %u points and has %u", n, event->transaction,
+				 event_points(n), event->seen);
 	}
 	if (status == 404)
 		return;
@@ -364,7 +366,7 @@ static void books_check(void)
 		fail_msg("tally check ends with %d: %s", status, world.text.ptr);
 }
 
-/* ---- the test ---------------------------------------------------------------------------------------------------------- */
+/* ---- the test -------------------------------------------------------------------------------------------------- */
 
 static void configure(void)
 {
@@ -372,13 +374,15 @@ static void configure(void)
 		{ "/admin/event-types", STR("{\"key\":\"PURCHASE\",\"origin\":\"EXTERNAL\",\"name\":\"Purchase\"}") },
 		{ "/rules", STR("{\"event_type\":\"PURCHASE\",\"conditions\":null,\"actions\":"
 				"[{\"type\":\"earn_points_from_amount\",\"rate\":1,\"amount_path\":\"amount\"}]}") },
-		{ "/rules", STR("{\"event_type\":\"PURCHASE\",\"conditions\":{\">=\":[{\"var\":\"payload.quantity\"},2]},"
+		{ "/rules", STR("{\"event_type\":\"PURCHASE\","
+				"\"conditions\":{\">=\":[{\"var\":\"payload.quantity\"},2]},"
 				"\"actions\":[{\"type\":\"earn_points\",\"points\":5}]}") },
 	};
 	struct connection connection;
 	assert_true(connection_open(&connection, world.process.port));
 	for (size_t i = 0; i < sizeof requests / sizeof *requests; i++)
-		assert_int_equal(connection_ask(&connection, "POST", requests[i].path, requests[i].body, &world.answer), 201);
+		assert_int_equal(connection_ask(&connection, "POST", requests[i].path, requests[i].body,
+						&world.answer), 201);
 	connection_close(&connection);
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* test_real_data.c - real purchases come out as the points that the file says they are worth.
  *
- * All receipt lines of one retailer's households go in through POST /transactions in arrays of 1,000.  Beside it the test
- * adds up each household in whole cents from the CSV itself: every line earns its whole dollars, and 5 more for two or more
- * pieces.  The balances must be equal, also after a restart and after a kill, with 1 and with 4 shards.
+ * All receipt lines of one retailer's households go in through POST /transactions in arrays of 1,000.  Beside it the
+ * test adds up each household in whole cents from the CSV itself: every line earns its whole dollars, and 5 more for
+ * two or more pieces.  The balances must be equal, also after a restart and after a kill, with 1 and with 4 shards.
  *
  *     TALLY_REAL_DATA=FILE     where the purchases are; without them the tests are skipped
  */
@@ -216,14 +216,17 @@ static void configure(void)
 	static const struct { const char *path; struct str body; } requests[] = {
 		{ "/admin/event-types", STR("{\"key\":\"PURCHASE\",\"origin\":\"EXTERNAL\",\"name\":\"Purchase\"}") },
 		{ "/rules", STR("{\"event_type\":\"PURCHASE\",\"conditions\":null,\"actions\":"
-				"[{\"type\":\"earn_points_from_amount\",\"rate\":1,\"amount_path\":\"sales_value\"}]}") },
-		{ "/rules", STR("{\"event_type\":\"PURCHASE\",\"conditions\":{\">=\":[{\"var\":\"payload.quantity\"},2]},"
+				"[{\"type\":\"earn_points_from_amount\",\"rate\":1,"
+				"\"amount_path\":\"sales_value\"}]}") },
+		{ "/rules", STR("{\"event_type\":\"PURCHASE\","
+				"\"conditions\":{\">=\":[{\"var\":\"payload.quantity\"},2]},"
 				"\"actions\":[{\"type\":\"earn_points\",\"points\":5}]}") },
 	};
 	struct connection connection;
 	assert_true(connection_open(&connection, world.process.port));
 	for (size_t i = 0; i < sizeof requests / sizeof *requests; i++)
-		assert_int_equal(connection_ask(&connection, "POST", requests[i].path, requests[i].body, &world.answer), 201);
+		assert_int_equal(connection_ask(&connection, "POST", requests[i].path, requests[i].body,
+						&world.answer), 201);
 	connection_close(&connection);
 }
 

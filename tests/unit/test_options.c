@@ -129,7 +129,7 @@ static void names_what_is_wrong(void **state)
 	EXPECT_ERROR("--shards needs a value: a number from 1 to 64, or 0 (automatic)", "--shards");
 	EXPECT_ERROR("--shards is \"65\"; expected a number from 1 to 64, or 0 (automatic)", "--shards", "65");
 	EXPECT_ERROR("--shards is \"-1\"; expected a number from 1 to 64, or 0 (automatic)", "--shards", "-1");
-	EXPECT_ERROR("--http is \"8000\"; expected ADDR:PORT such as 127.0.0.1:8000 or [::1]:8000, at most 16 of them",
+	EXPECT_ERROR("--http is \"8000\"; expected ADDR:PORT such as 127.0.0.1:8000 or [::1]:8000, at most 8 of them",
 		     "--http",
 		     "8000");
 	EXPECT_ERROR("--log-ring is \"3M\"; expected bytes, K, M or G, from 64K to 4G, a power of two", "--log-ring",
