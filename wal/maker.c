@@ -12,6 +12,8 @@
 #include "engine/base/assert.h"
 #include "wal/wal_int.h"
 
+enum { PACE_NAPS = 25 /* ms for a portion at most */, PACE_LEAD = 16 /* ahead of the log by a sixteenth */ };
+
 static bool is_full(int error)
 {
 	return error == ENOSPC || error == EDQUOT;
@@ -33,7 +35,7 @@ static void made(struct wal *wal, uint64_t base)       /* lock is held */
 bool wal_maker_once(struct wal *wal, struct buf *error)
 {
 	uint64_t base = atomic_load(&wal->zeroed);
-	int failed = segment_make(wal->dir, base, wal->options.segment_size, NULL);
+	int failed = segment_make(wal->dir, base, wal->options.segment_size, NULL, NULL);
 	if (failed) {
 		char name[SEGMENT_NAME];
 		segment_name(name, base, "log");
@@ -58,6 +60,23 @@ static void full_said(struct wal *wal, bool full, int error)
 		wal_say(wal, "notice", "there is room for the log's next segment again");
 }
 
+/* The next segment is needed when the present one is full, so its zeros are written as the log fills, a portion at a time:
+ * all at once they would stand in the way of the log's own writes.  A slow log does not hold it up for ever. */
+static bool pace(void *context, uint64_t done, uint64_t size)
+{
+	const struct wal *wal = context;
+	for (int naps = 0; naps < PACE_NAPS && !atomic_load(&wal->stop); naps++) {
+		uint64_t durable = atomic_load(&wal->durable), end = wal_segment_end(wal, durable);
+		uint64_t left = end - durable;
+		if (left > size)
+			left = size;
+		if (size - left + size / PACE_LEAD >= done)
+			break;
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
+	return !atomic_load(&wal->stop);
+}
+
 static void *maker_run(void *argument)
 {
 	struct wal *wal = argument;
@@ -69,7 +88,7 @@ static void *maker_run(void *argument)
 		}
 		uint64_t base = atomic_load(&wal->zeroed);
 		pthread_mutex_unlock(&wal->lock);
-		int failed = segment_make(wal->dir, base, wal->options.segment_size, &wal->stop);
+		int failed = segment_make(wal->dir, base, wal->options.segment_size, pace, wal);
 		if (failed && failed != ECANCELED && !is_full(failed))
 			wal_fatal(wal, "the log's next segment at LSN %" PRIu64 " cannot be made: %s", base, strerror(failed));
 		if (failed != ECANCELED)

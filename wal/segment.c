@@ -188,7 +188,7 @@ static int sync_file(int fd)
 	return 0;
 }
 
-static int fill_with_zeros(int fd, uint64_t size, const atomic_bool *stop)
+static int fill_with_zeros(int fd, uint64_t size, segment_pace_fn *pace, void *context)
 {
 	if (wal_io.allocate(fd, (off_t)size) != 0 && errno != EOPNOTSUPP && errno != ENOSYS && errno != EINTR)
 		return errno;
@@ -199,7 +199,7 @@ static int fill_with_zeros(int fd, uint64_t size, const atomic_bool *stop)
 	bool direct = flags >= 0 && fcntl(fd, F_SETFL, flags | O_DIRECT) == 0;
 	for (uint64_t at = 0; at < size && !failed;) {
 		size_t n = size - at < CHUNK ? (size_t)(size - at) : CHUNK;
-		failed = stop && atomic_load(stop) ? ECANCELED : write_fully(fd, zeros, n, at);
+		failed = pace && !pace(context, at, size) ? ECANCELED : write_fully(fd, zeros, n, at);
 		if (failed == EINVAL && direct) {
 			direct = false;
 			failed = 0;
@@ -214,7 +214,7 @@ static int fill_with_zeros(int fd, uint64_t size, const atomic_bool *stop)
 	return failed;
 }
 
-int segment_make(int dir, uint64_t base, uint64_t size, const atomic_bool *stop)
+int segment_make(int dir, uint64_t base, uint64_t size, segment_pace_fn *pace, void *context)
 {
 	char temporary[SEGMENT_NAME], name[SEGMENT_NAME];
 	segment_name(temporary, base, "tmp");
@@ -222,7 +222,7 @@ int segment_make(int dir, uint64_t base, uint64_t size, const atomic_bool *stop)
 	int fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return errno;
-	int failed = fill_with_zeros(fd, size, stop);
+	int failed = fill_with_zeros(fd, size, pace, context);
 	if (!failed && fsync(fd) != 0)
 		failed = errno;
 	if (close(fd) != 0 && !failed)

@@ -48,8 +48,11 @@ size_t segments_find(const struct segments *list, uint64_t lsn);   /* index of t
 
 void segments_sweep(int dir);          /* removes files that were being made */
 
-/* Makes one: zeros, durable, named.  0, or an errno; ECANCELED when *stop became true. */
-int segment_make(int dir, uint64_t base, uint64_t size, const atomic_bool *stop);
+/* Called before each portion of zeros: may wait, so as not to stand in the way of others; false stops the making. */
+typedef bool segment_pace_fn(void *context, uint64_t done, uint64_t size);
+
+/* Makes one: zeros, durable, named.  0, or an errno; ECANCELED when `pace` (which may be NULL) said no. */
+int segment_make(int dir, uint64_t base, uint64_t size, segment_pace_fn *pace, void *context);
 int segment_remove(int dir, uint64_t base);
 
 /* Makes everything from `lsn` to the end of the segment zero, durably; touches only what is not.  0 or an errno. */

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* process.h - a real server as a child process, and HTTP to it over plain sockets.
  *
- * Everything of one test lies in one folder: FOLDER/data, FOLDER/ready, FOLDER/log (what the server said).  A server ends
- * with the test at the latest.  All waits are bounded; what goes wrong that no test provokes ends the test with a word.
+ * Everything of one test lies in one folder: FOLDER/data, FOLDER/ready, FOLDER/log (what the server said).  A server
+ * ends with the test at the latest.  All waits are bounded; what goes wrong that no test provokes ends
+ * the test with a word.
  */
 #ifndef TESTS_CRASH_PROCESS_H
 #define TESTS_CRASH_PROCESS_H
@@ -30,8 +31,8 @@ void file_read(const char *path, struct buf *out); /* appends; a missing file is
 /* TALLY_CRASH_BIN, TALLY_BIN, build/asan/tally, build/tally: the first that is set, or there. */
 const char *process_program(void);
 
-/* Starts `tally serve` on FOLDER/data and a free port; `options`, ended by NULL, come behind.  False if it ended before it
- * was ready: see status and FOLDER/log. */
+/* Starts `tally serve` on FOLDER/data and a free port; `options`, ended by NULL, come behind.  False if it ended
+ * before it was ready: see status and FOLDER/log. */
 bool process_start(struct process *process, unsigned shards, const char *const *options);
 void process_kill(struct process *process);        /* SIGKILL, and waits; nothing if it does not run */
 int process_stop(struct process *process);         /* SIGTERM, and waits; the exit status, or minus the signal */
@@ -50,8 +51,8 @@ void connection_close(struct connection *connection);
 /* Writes one request of the brand BRAND.  False: the other side is gone. */
 bool connection_send(struct connection *connection, const char *method, const char *path, struct str body);
 
-/* Takes one answer; waits up to `wait_ms` for it (0: only what is there).  The status; 0: none yet; -1: the other side is gone.
- * Replaces what is in `body`. */
+/* Takes one answer; waits up to `wait_ms` for it (0: only what is there).  The status; 0: none yet; -1: the other side
+ * is gone.  Replaces what is in `body`. */
 int connection_take(struct connection *connection, int wait_ms, struct buf *body);
 
 /* A question and its answer; a connection that is gone is a failure of the test. */
