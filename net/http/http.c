@@ -229,6 +229,15 @@ static int on_body(llhttp_t *parser, const char *at, size_t len)
 	return 0;
 }
 
+/* A chunk that announces more than may come is refused before it does. */
+static int on_chunk_header(llhttp_t *parser)
+{
+	struct http_session *session = parser->data;
+	if (parser->content_length > session->options.body_max - session->current->body.len)
+		return stop(session, 413, "body_too_large", "the request body is larger than the limit of this server");
+	return 0;
+}
+
 static int on_message_complete(llhttp_t *parser)
 {
 	struct http_session *session = parser->data;
@@ -245,6 +254,7 @@ static const llhttp_settings_t parser_settings = {
 	.on_header_value_complete = on_header_value_complete,
 	.on_headers_complete = on_headers_complete,
 	.on_body = on_body,
+	.on_chunk_header = on_chunk_header,
 	.on_message_complete = on_message_complete,
 };
 
@@ -275,6 +285,7 @@ static void refuse_parser(struct http_session *session, llhttp_errno_t error, co
 	if (!reason)
 		reason = "";
 	switch (error) {
+	case HPE_CB_CHUNK_HEADER:
 	case HPE_USER:
 		refuse(session, session->refuse_status, session->refuse_code, session->refuse_detail);
 		return;

@@ -268,7 +268,7 @@ static void on_wal_log(void *context, const char *level, const char *message)
 {
 	enum log_level parsed = LOG_LEVEL_INFO;
 	(void)context;
-	if (!strcmp(level, "warning") || !strcmp(level, "notice"))
+	if (!strcmp(level, "warning"))
 		parsed = LOG_LEVEL_WARN;
 	else
 		log_level_parse(level, &parsed);

@@ -254,6 +254,7 @@ static void smuggling_shapes(void **state)
 		{ "bad chunk size", 400, P CHUNKED "\r\nzz\r\n" SMUGGLED },
 		{ "signed chunk size", 400, P CHUNKED "\r\n-1\r\n" SMUGGLED },
 		{ "giant chunk size", 400, P CHUNKED "\r\nffffffffffffffffff\r\n" SMUGGLED },
+		{ "large chunk", 413, P CHUNKED "\r\nfffffffffff\r\n" SMUGGLED },
 		{ "chunk with LF", 400, P CHUNKED "\r\n1\na\n0\n\n" SMUGGLED },
 		{ "another coding", 501, P "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n" SMUGGLED },
 		{ "coding twice", 501, P CHUNKED CHUNKED "\r\n0\r\n\r\n" SMUGGLED },
