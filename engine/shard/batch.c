@@ -3,6 +3,28 @@
 
 #include "engine/base/mem.h"
 
+bool messages_push(_Atomic(struct message *) *stack, struct message *message)
+{
+	struct message *head = atomic_load_explicit(stack, memory_order_relaxed);
+	do
+		message->next = head;
+	while (!atomic_compare_exchange_weak_explicit(stack, &head, message, memory_order_acq_rel, memory_order_relaxed));
+	return head == NULL;
+}
+
+struct message *messages_take(_Atomic(struct message *) *stack, struct message **last)
+{
+	struct message *newest = atomic_exchange_explicit(stack, NULL, memory_order_acq_rel), *oldest = NULL;
+	*last = newest;
+	while (newest) {
+		struct message *next = newest->next;
+		newest->next = oldest;
+		oldest = newest;
+		newest = next;
+	}
+	return oldest;
+}
+
 void batch_init(struct batch *batch, unsigned shard_count)
 {
 	batch->shard_count = shard_count;

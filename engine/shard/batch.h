@@ -42,6 +42,11 @@ struct message {
 	void *owner;                   /* struct batch, struct query, struct catalog_request */
 };
 
+/* The only queue between threads: many push, one takes everything.  messages_push returns true if it was empty;
+ * messages_take gives a list, oldest first, and its last message (NULL: nothing there). */
+bool messages_push(_Atomic(struct message *) *stack, struct message *message);
+struct message *messages_take(_Atomic(struct message *) *stack, struct message **last);
+
 enum row_kind { ROW_EVENT, ROW_CUSTOMER };
 
 enum row_result {

@@ -38,25 +38,13 @@ void shard_deinit(struct shard *shard)
 
 bool shard_post(struct shard *shard, struct message *message)
 {
-	struct message *head = atomic_load_explicit(&shard->mailbox, memory_order_relaxed);
 	atomic_fetch_add_explicit(&shard->depth, 1, memory_order_relaxed);
-	do
-		message->next = head;
-	while (!atomic_compare_exchange_weak_explicit(&shard->mailbox, &head, message, memory_order_acq_rel,
-						      memory_order_relaxed));
-	return head == NULL;
+	return messages_push(&shard->mailbox, message);
 }
 
 static void mailbox_take(struct shard *shard)
 {
-	struct message *newest = atomic_exchange_explicit(&shard->mailbox, NULL, memory_order_acq_rel), *oldest = NULL;
-	struct message *last = newest;
-	while (newest) {
-		struct message *next = newest->next;
-		newest->next = oldest;
-		oldest = newest;
-		newest = next;
-	}
+	struct message *last, *oldest = messages_take(&shard->mailbox, &last);
 	if (!oldest)
 		return;
 	*shard->queue_end = oldest;

@@ -122,12 +122,8 @@ static void env_post(void *context, unsigned shard, struct message *message)
 static void env_done(void *context, struct message *message)
 {
 	struct node *node = context;
-	struct message *head = atomic_load_explicit(&node->done, memory_order_relaxed);
-	uint64_t wait_lsn = message->wait_lsn;
-	do
-		message->next = head;
-	while (!atomic_compare_exchange_weak_explicit(&node->done, &head, message, memory_order_acq_rel,
-						      memory_order_relaxed));
+	uint64_t wait_lsn = message->wait_lsn;         /* once pushed it belongs to the loop */
+	messages_push(&node->done, message);
 	/* Not durable yet: the log's thread will wake the loop. */
 	if (node->placement == NODE_APART && wait_lsn <= wal_durable(node->wal))
 		node->wake(node->context);
@@ -232,14 +228,7 @@ bool node_turn(struct node *node, bool idle)
 
 static void done_collect(struct node *node)
 {
-	struct message *newest = atomic_exchange_explicit(&node->done, NULL, memory_order_acq_rel), *oldest = NULL;
-	struct message *last = newest;
-	while (newest) {
-		struct message *next = newest->next;
-		newest->next = oldest;
-		oldest = newest;
-		newest = next;
-	}
+	struct message *last, *oldest = messages_take(&node->done, &last);
 	if (!oldest)
 		return;
 	*node->waiting_end = oldest;

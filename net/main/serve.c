@@ -32,7 +32,7 @@ struct serve {
 	bool idle_due, closed;
 };
 
-static void messages_take(struct serve *serve)
+static void answers_release(struct serve *serve)
 {
 	struct message *message;
 	while ((message = node_take(serve->app.node)))
@@ -56,7 +56,7 @@ static void serve_turn(struct serve *serve)
 	if (node_together(serve->app.node)) {
 		bool more = node_turn(serve->app.node, serve->idle_due);
 		serve->idle_due = false;
-		messages_take(serve);
+		answers_release(serve);
 		/* An answer may have started something new. */
 		more |= node_mailbox_depth(serve->app.node) > 0;
 		if (more) {
@@ -68,7 +68,7 @@ static void serve_turn(struct serve *serve)
 		if (serve->app.tasks)
 			uv_timer_start(&serve->idle, on_idle_timer, IDLE_AFTER_MS, 0);
 	} else {
-		messages_take(serve);
+		answers_release(serve);
 	}
 	server_flush(serve->app.server);
 }
