@@ -30,7 +30,7 @@ WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototy
 CPPFLAGS += -I. -I$(DEPS)/include -D_GNU_SOURCE -MMD -MP
 CFLAGS   += -std=c17 $(WARN) -fno-common $(CFLAGS_$(MODE))
 LDFLAGS  += -L$(DEPS)/lib -Wl,-rpath,$(DEPS)/lib $(LDFLAGS_$(MODE))
-LDLIBS   := -lyyjson -lllhttp -luv -lxxhash -lcurl -lmsgpackc -lpthread -lm
+LDLIBS   := -lyyjson -lllhttp -luv -lxxhash -lcurl -lpthread -lm
 
 # The program is every .c of the product; main stands apart so that tests link the rest.
 MAIN    := net/main/main.c

@@ -10,7 +10,7 @@ set -eu
 prefix=${1:?usage: deps.sh PREFIX [test|bench]...}
 shift
 
-packages="gcc make pkg-config libc6-dev libuv1-dev libxxhash-dev libcurl4-openssl-dev libmsgpack-dev ca-certificates curl"
+packages="gcc make pkg-config libc6-dev libuv1-dev libxxhash-dev libcurl4-openssl-dev ca-certificates curl"
 for extra in "$@"; do
 	case $extra in
 	test) packages="$packages libcmocka-dev clang python3" ;;
