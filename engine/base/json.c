@@ -177,6 +177,12 @@ bool json_int(yyjson_val *value, int64_t *out)
 	return true;
 }
 
+yyjson_val *json_empty_object(void)
+{
+	static struct yyjson_val empty = { .tag = YYJSON_TYPE_OBJ | YYJSON_SUBTYPE_NONE, .uni.ofs = sizeof empty };
+	return &empty;
+}
+
 void json_write(struct buf *out, yyjson_val *value)
 {
 	size_t i, max;

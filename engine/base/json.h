@@ -49,6 +49,7 @@ static inline yyjson_val *json_get(yyjson_val *object, struct str key)
 	return yyjson_obj_getn(object, key.ptr, key.len);
 }
 
+yyjson_val *json_empty_object(void);       /* {} that lives for ever, for what was left out */
 void json_write(struct buf *out, yyjson_val *value);       /* minified; numbers as they were written */
 
 const char *json_type_name(yyjson_val *value);             /* "string", "number", "object", … for messages */

@@ -147,9 +147,9 @@ static void event_row(struct task *task, struct row *row, yyjson_val *event)
 	good &= text_value(row, fields[EVENT_SOURCE], "source", false, NAME_MAX_BYTES, &row->source);
 	payload = fields[EVENT_PAYLOAD];
 	size_t start = task->text.len;
-	if (!payload || yyjson_is_null(payload)) {
-		buf_lit(&task->text, "{}");
-	} else if (!yyjson_is_obj(payload)) {
+	if (!payload || yyjson_is_null(payload))
+		payload = json_empty_object();
+	if (!yyjson_is_obj(payload)) {
 		shape_fault(row, "/payload", "expected an object, found %s", json_type_name(payload));
 		good = false;
 	} else {
@@ -157,7 +157,7 @@ static void event_row(struct task *task, struct row *row, yyjson_val *event)
 	}
 	if (!good)
 		return;
-	row->payload = yyjson_is_obj(payload) ? payload : NULL;
+	row->payload = payload;
 	row->payload_text = (struct str){ (const char *)start, task->text.len - start };
 	if (header.len && !str_eq(header, row->tenant)) {
 		problem_set(row_refuse(row), 400, "brand_mismatch", "the event names brand %.*s, but X-Brand says %.*s",

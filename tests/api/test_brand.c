@@ -132,6 +132,11 @@ static void a12_payload_schema(void **state)
 		"{'brand':'A12_S','profileId':'p','eventType':'PURCHASE','eventId':'e-2','payload':{'amount':-1}}");
 	refused(422, "validation_failed", NULL, "POST /transactions", NULL,
 		"{'brand':'A12_S','profileId':'q','eventType':'PURCHASE','eventId':'e-3','payload':{}}");
+	/* No payload, or null, is an empty one. */
+	refused(422, "validation_failed", NULL, "POST /transactions", NULL,
+		"{'brand':'A12_S','profileId':'q','eventType':'PURCHASE','eventId':'e-4'}");
+	refused(422, "validation_failed", NULL, "POST /transactions", NULL,
+		"{'brand':'A12_S','profileId':'q','eventType':'PURCHASE','eventId':'e-5','payload':null}");
 	assert_int_equal(wallet("A12_S", "p"), 7);
 	refused(404, "customer_unknown", NULL, "GET /wallet/A12_S/q", "A12_S", NULL);
 	refused(422, NULL, "/payload_schema/type", "POST /admin/event-types", "A12_S",
