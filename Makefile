@@ -9,6 +9,7 @@ DEPS   := $(CURDIR)/$(BUILD)/deps
 OUT    := $(BUILD)/$(MODE)
 PREFIX ?= /usr/local
 SECONDS ?= 60
+KILLS   ?= 3000
 
 # As many jobs as there are processors, unless -j says otherwise.
 ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
@@ -30,7 +31,9 @@ WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototy
 CPPFLAGS += -I. -I$(DEPS)/include -D_GNU_SOURCE -MMD -MP
 CFLAGS   += -std=c17 $(WARN) -fno-common $(CFLAGS_$(MODE))
 LDFLAGS  += -L$(DEPS)/lib -Wl,-rpath,$(DEPS)/lib $(LDFLAGS_$(MODE))
-LDLIBS   := -lyyjson -lllhttp -luv -lxxhash -lcurl -lpthread -lm
+# Debian 12 calls it msgpack, Debian 13 msgpack-c.
+MSGPACK   = $(shell pkg-config --libs msgpack-c 2>/dev/null || pkg-config --libs msgpack 2>/dev/null || echo -lmsgpackc)
+LDLIBS    = -lyyjson -lllhttp $(MSGPACK) -luv -lxxhash -lcurl -lpthread -lm
 
 # The program is every .c of the product; main stands apart so that tests link the rest.
 MAIN    := net/main/main.c
@@ -39,9 +42,14 @@ OBJECTS := $(SOURCES:%.c=$(OUT)/%.o)
 LIBRARY := $(OUT)/libtally.a
 
 # A test is a program: tests/*/test_*.c, with the helpers (the other .c files) of its folder.
-TESTS    := $(sort $(wildcard tests/unit/test_*.c tests/sim/test_*.c tests/api/test_*.c tests/crash/test_*.c))
+TESTS    := $(sort $(wildcard tests/unit/test_*.c tests/sim/test_*.c tests/api/test_*.c))
+# Those of tests/crash start many servers: built like the program itself, they do it twice as fast.
+CRASHES  := $(sort $(wildcard tests/crash/test_*.c))
+INJECTED := $(patsubst tests/crash/inject/%.c,$(BUILD)/inject-%.so,$(wildcard tests/crash/inject/*.c))
 THREADED := $(wildcard tests/unit/test_wal.c)
 FUZZERS  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+# What several folders of tests share: the model of the ledger, a world of shards.
+MODEL    := $(OUT)/libmodel.a
 helpers   = $(patsubst %.c,$(OUT)/%.o,$(filter-out $(dir $(1))test_%.c $(dir $(1))fuzz_%.c,$(wildcard $(dir $(1))*.c)))
 
 PROGRAM := $(if $(filter release,$(MODE)),$(BUILD)/tally,$(OUT)/tally)
@@ -65,6 +73,10 @@ $(LIBRARY): $(OBJECTS)
 	@rm -f $@
 	@ar rcs $@ $^
 
+$(MODEL): $(patsubst %.c,$(OUT)/%.o,$(sort $(wildcard tests/model/*.c)))
+	@rm -f $@
+	@ar rcs $@ $^
+
 $(OUT)/tally: $(OUT)/$(MAIN:.c=.o) $(LIBRARY)
 	@echo "  ld $(MODE) $@"
 	@$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
@@ -78,15 +90,30 @@ test: deps ## run every test (ONLY=unit/test_csv: those whose name contains it)
 	@sh .make/deps.sh $(DEPS) test
 	@$(MAKE) --no-print-directory MODE=asan all test-programs
 	@$(MAKE) --no-print-directory MODE=tsan all threaded-programs
+	@$(MAKE) --no-print-directory all crash-programs
+	@if printf '%s' 'int LLVMFuzzerTestOneInput(const char *b, unsigned long n) { return !b && n; }' | \
+		clang -fsanitize=fuzzer -x c - -o $(BUILD)/fuzzer-there 2>/dev/null; then \
+		$(MAKE) --no-print-directory MODE=fuzz CC=clang fuzz-programs; fi
 	@THREADED="$(THREADED)" ONLY="$(ONLY)" bash .make/run-tests.sh $(BUILD)
 
-.PHONY: test-programs threaded-programs
+.PHONY: crash
+crash: all crash-programs ## kill it KILLS=3000 times, and fail each call and allocation of a run once
+	@sh .make/deps.sh $(DEPS) test
+	@bash .make/run-crash.sh $(BUILD) $(KILLS)
+
+.PHONY: test-programs threaded-programs crash-programs
 test-programs: $(TESTS:%.c=$(OUT)/%)
+crash-programs: $(CRASHES:%.c=$(OUT)/%) $(INJECTED)
 threaded-programs: $(THREADED:%.c=$(OUT)/%)
 
 .SECONDEXPANSION:
-$(TESTS:%.c=$(OUT)/%): $(OUT)/%: $(OUT)/%.o $$(call helpers,$$*) $(LIBRARY)
+$(TESTS:%.c=$(OUT)/%) $(CRASHES:%.c=$(OUT)/%): $(OUT)/%: $(OUT)/%.o $$(call helpers,$$*) $(MODEL) $(LIBRARY)
 	@$(CC) $(LDFLAGS) $^ -lcmocka $(LDLIBS) -o $@
+
+# Loaded in front of a server by tests/crash.
+$(BUILD)/inject-%.so: tests/crash/inject/%.c tests/crash/inject/inject.h | deps
+	@mkdir -p $(@D)
+	@$(CC) $(CPPFLAGS) -std=c17 $(WARN) -O2 -g -shared -fPIC $< -o $@
 
 .PHONY: fuzz
 fuzz: deps ## fuzz each parser for SECONDS=60 (ONLY=NAME: that one)
@@ -97,13 +124,36 @@ fuzz: deps ## fuzz each parser for SECONDS=60 (ONLY=NAME: that one)
 .PHONY: fuzz-programs
 fuzz-programs: $(FUZZERS:%.c=$(OUT)/%)
 
-$(FUZZERS:%.c=$(OUT)/%): $(OUT)/%: $(OUT)/%.o $$(call helpers,$$*) $(LIBRARY)
+$(FUZZERS:%.c=$(OUT)/%): $(OUT)/%: $(OUT)/%.o $$(call helpers,$$*) $(MODEL) $(LIBRARY)
 	@$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
+# Programs of the benchmark: they link nothing of the product.
+BARE    := $(patsubst bench/bare/%.c,$(OUT)/bench/bare_%,$(wildcard bench/bare/*.c))
+BENCHES := $(OUT)/bench/http_load $(BARE)
+
 .PHONY: bench
-bench: all ## measure requests/s and latencies beside nginx
-	@sh .make/deps.sh $(DEPS) bench
+bench: all $(BENCHES) ## measure Tally, the bare path and its peers in turn (RUNS=3, SECONDS_EACH=30, ONLY="w1 w2")
+	@sh .make/deps.sh $(DEPS) bench peers
+	@$(MAKE) --no-print-directory bench-peers
 	@bash bench/run.sh
+
+$(OUT)/bench/http_load: $(OUT)/bench/http_load.o
+	@$(CC) $(LDFLAGS) $^ -o $@
+
+$(BARE): $(OUT)/bench/bare_%: $(OUT)/bench/bare/%.o
+	@$(CC) $(LDFLAGS) $^ -lxxhash -lpthread -o $@
+
+# What drives other engines (bench/peers): the client, and Tarantool's stored procedure where its header is installed.
+.PHONY: bench-peers
+bench-peers: $(OUT)/bench/peer_load $(if $(wildcard /usr/include/tarantool/module.h),$(OUT)/bench/tarantool_earn.so)
+
+$(OUT)/bench/peer_load: $(patsubst %.c,$(OUT)/%.o,$(wildcard bench/peers/peer_*.c))
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS) $^ -o $@
+
+$(OUT)/bench/tarantool_earn.so: bench/peers/tarantool_earn.c | deps
+	@mkdir -p $(@D)
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -shared $< -o $@
 
 .PHONY: tidy
 tidy: deps ## check layers, bans, headers and sizes

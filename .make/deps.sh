@@ -5,17 +5,17 @@
 # need no newer libc, so they are fetched into build/deps with apt pointed at lists of its own.  The mirror's address is
 # taken from the machine's configuration, and the machine's own sources are left alone.
 #
-# usage: deps.sh PREFIX [test|bench]...
+# usage: deps.sh PREFIX [test|fuzz|bench|peers]...
 set -eu
-prefix=${1:?usage: deps.sh PREFIX [test|bench]...}
+prefix=${1:?usage: deps.sh PREFIX [test|fuzz|bench|peers]...}
 shift
 
 packages="gcc make pkg-config libc6-dev libuv1-dev libxxhash-dev libcurl4-openssl-dev ca-certificates curl"
 for extra in "$@"; do
 	case $extra in
-	test) packages="$packages libcmocka-dev clang python3" ;;
+	test) packages="$packages libcmocka-dev clang python3 python3-msgpack perl libdata-messagepack-perl" ;;
 	fuzz) packages="$packages clang llvm" ;;
-	bench) packages="$packages nginx-light wrk" ;;
+	bench) packages="$packages nginx-light wrk python3" ;;
 	esac
 done
 
@@ -48,6 +48,42 @@ if [ -n "$missing" ]; then
 	# shellcheck disable=SC2086
 	apt-get install -y -qq --no-install-recommends $missing >/dev/null
 fi
+
+# msgpack-c's C library: one package on Debian 12, another on 13.
+if ! dpkg-query -W -f='${Status}\n' libmsgpack-c-dev libmsgpack-dev 2>/dev/null | grep -q 'install ok installed'; then
+	in_release() { apt-cache show "$1" >/dev/null 2>&1; }
+	if [ "$(id -u)" = 0 ] && ! in_release libmsgpack-c-dev && ! in_release libmsgpack-dev; then apt-get update -qq >/dev/null || true; fi
+	missing=" libmsgpack-dev"
+	if in_release libmsgpack-c-dev; then missing=" libmsgpack-c-dev"; fi
+	need_apt
+	echo "installing:$missing"
+	# shellcheck disable=SC2086
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi
+
+# The engines that `make bench` measures beside Tally: those that this release has.  What cannot be installed is left out.
+peers_install() {
+	command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ] || return 0
+	wanted=
+	command -v tarantool >/dev/null 2>&1 || wanted="$wanted tarantool"
+	[ -e /usr/include/tarantool/module.h ] || wanted="$wanted tarantool-dev"
+	# redis-tools holds the server's program as well, without its service.
+	{ command -v redis-cli && { command -v redis-server || command -v redis-check-rdb; }; } >/dev/null 2>&1 ||
+		wanted="$wanted redis-tools"
+	[ -n "$(ls /usr/lib/postgresql/*/bin/postgres 2>/dev/null)" ] || wanted="$wanted postgresql"
+	[ -z "$wanted" ] || apt-get update -qq >/dev/null 2>&1 || true
+	for package in $wanted; do
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" >/dev/null 2>&1 || continue
+		echo "installed for the benchmark: $package"
+		# Two of them start a service of their own when they are installed; nobody asked for it.
+		case $package in
+		tarantool | postgresql)
+			if service "$package" stop >/dev/null 2>&1; then echo "stopped the service that came with it: $package"; fi
+			;;
+		esac
+	done
+}
+case " $* " in *" peers "*) peers_install ;; esac
 
 have() { printf '#include <%s>\n' "$1" | ${CC:-cc} -I"$prefix/include" -E -x c - >/dev/null 2>&1; }
 if have yyjson.h && have llhttp.h; then exit 0; fi

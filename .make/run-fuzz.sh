@@ -1,7 +1,8 @@
 #!/bin/bash
-# Runs each fuzz target for some seconds, from the inputs of tests/fuzz/corpus/NAME and what earlier runs found.
+# Runs each fuzz target for some seconds, from the inputs of tests/fuzz/corpus/NAME and what earlier runs found, with the
+# words of tests/fuzz/NAME.dict.
 #
-# usage: run-fuzz.sh BUILD SECONDS [ONLY]
+# usage: run-fuzz.sh BUILD SECONDS [ONLY]      ONLY: part of the names; =NAME: that one
 set -eu
 build=${1:?usage: run-fuzz.sh BUILD SECONDS [ONLY]}
 seconds=${2:?usage: run-fuzz.sh BUILD SECONDS [ONLY]}
@@ -11,11 +12,12 @@ for source in tests/fuzz/fuzz_*.c; do
 	[[ -e $source ]] || continue
 	name=$(basename "$source" .c)
 	name=${name#fuzz_}
-	[[ -z $only || $name == *"$only"* ]] || continue
+	[[ -z $only || =$name == "$only" || $name == *"$only"* ]] || continue
 	found=$build/fuzz/corpus/$name
 	mkdir -p "$found"
 	seeds=()
 	[[ ! -d tests/fuzz/corpus/$name ]] || seeds=("tests/fuzz/corpus/$name")
+	[[ ! -f tests/fuzz/$name.dict ]] || seeds+=("-dict=tests/fuzz/$name.dict")
 	echo "fuzz $name: $seconds s"
 	log=$build/fuzz/$name.log
 	if ! "$build/fuzz/${source%.c}" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \

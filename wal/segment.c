@@ -180,12 +180,17 @@ static int write_fully(int fd, const void *bytes, size_t size, uint64_t offset)
 	return 0;
 }
 
-static int sync_file(int fd)
+static int sync_by(int (*sync)(int fd), int fd)
 {
-	while (wal_io.sync(fd) != 0)
+	while (sync(fd) != 0)
 		if (errno != EINTR)
 			return errno;
 	return 0;
+}
+
+static int sync_file(int fd)
+{
+	return sync_by(wal_io.sync, fd);
 }
 
 static int fill_with_zeros(int fd, uint64_t size, segment_pace_fn *pace, void *context)
@@ -223,16 +228,16 @@ int segment_make(int dir, uint64_t base, uint64_t size, segment_pace_fn *pace, v
 	if (fd < 0)
 		return errno;
 	int failed = fill_with_zeros(fd, size, pace, context);
-	if (!failed && fsync(fd) != 0)
-		failed = errno;
+	if (!failed)
+		failed = sync_by(fsync, fd);
 	if (close(fd) != 0 && !failed)
 		failed = errno;
 	if (!failed && renameat(dir, temporary, dir, name) != 0)
 		failed = errno;
 	if (failed)
 		unlinkat(dir, temporary, 0);
-	else if (fsync(dir) != 0)
-		failed = errno;
+	else
+		failed = sync_by(fsync, dir);
 	return failed;
 }
 
@@ -240,7 +245,7 @@ int segment_remove(int dir, uint64_t base)
 {
 	char name[SEGMENT_NAME];
 	segment_name(name, base, "log");
-	return unlinkat(dir, name, 0) != 0 || fsync(dir) != 0 ? errno : 0;
+	return unlinkat(dir, name, 0) != 0 ? errno : sync_by(fsync, dir);
 }
 
 bool bytes_zero(const unsigned char *bytes, size_t size)

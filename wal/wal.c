@@ -150,8 +150,8 @@ static int settle(struct wal *wal, uint64_t cut)
 			else if (n == 0 || errno != EINTR)
 				failed = n ? errno : EIO;
 		}
-		if (!failed && wal_io.sync(fd) != 0)
-			failed = errno;
+		while (!failed && wal_io.sync(fd) != 0)
+			failed = errno == EINTR ? 0 : errno;
 		mem_free(bytes);
 		close(fd);
 		return failed;

@@ -16,7 +16,7 @@ enum { PARTITION_COUNT = 1024, PARTITIONS_PER_GROUP = 16, GROUP_COUNT = PARTITIO
        SHARDS_MAX = GROUP_COUNT };
 
 /* What a name is hashed for; part of the hash, so that equal texts of different kinds do not meet. */
-enum hash_kind { HASH_MEMBER = 1, HASH_EVENT_ID = 2, HASH_TRANSACTION = 3, HASH_TENANT = 4 };
+enum hash_kind { HASH_MEMBER = 1, HASH_EVENT_ID = 2, HASH_TRANSACTION = 3, HASH_TENANT = 4, HASH_TRANSFER = 5 };
 
 uint64_t hash_bytes(const void *bytes, size_t len);        /* XXH3-64, seed 0 */
 uint64_t hash_name(enum hash_kind kind, struct str tenant, struct str name);   /* never 0 */

@@ -15,7 +15,7 @@ static int key_order(const void *a, const void *b)
 	return str_cmp(*(const struct str *)a, *(const struct str *)b);
 }
 
-static bool duplicate_key(yyjson_val *object, struct str *duplicate)
+bool json_duplicate_key(yyjson_val *object, struct str *duplicate)
 {
 	size_t count = yyjson_obj_size(object), i, max;
 	struct str few[PAIRWISE_KEYS_MAX], *keys = few;
@@ -81,7 +81,7 @@ static bool check(yyjson_val *value, int depth, struct json_error *error)
 				return false;
 		return true;
 	case YYJSON_TYPE_OBJ:
-		if (duplicate_key(value, &duplicate)) {
+		if (json_duplicate_key(value, &duplicate)) {
 			snprintf(error->detail, sizeof error->detail, "duplicate key \"%.*s\"",
 				 (int)(duplicate.len < 80 ? duplicate.len : 80), duplicate.ptr);
 			return false;
@@ -119,6 +119,27 @@ static bool depth_fits(struct str text)
 	return true;
 }
 
+static void *alc_malloc(void *context, size_t size)
+{
+	(void)context;
+	return mem_alloc(size);
+}
+
+static void *alc_realloc(void *context, void *pointer, size_t old_size, size_t size)
+{
+	(void)context;
+	(void)old_size;
+	return mem_realloc(pointer, size);
+}
+
+static void alc_free(void *context, void *pointer)
+{
+	(void)context;
+	mem_free(pointer);
+}
+
+const yyjson_alc json_alc = { alc_malloc, alc_realloc, alc_free, NULL };
+
 yyjson_doc *json_read(struct str text, struct json_error *error)
 {
 	yyjson_read_err err;
@@ -131,7 +152,7 @@ yyjson_doc *json_read(struct str text, struct json_error *error)
 		snprintf(error->detail, sizeof error->detail, "nested deeper than %d levels", JSON_DEPTH_MAX);
 		return NULL;
 	}
-	yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)text.ptr, text.len, YYJSON_READ_NUMBER_AS_RAW, NULL, &err);
+	yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)text.ptr, text.len, YYJSON_READ_NUMBER_AS_RAW, &json_alc, &err);
 	if (!doc) {
 		snprintf(error->detail, sizeof error->detail, "%.150s at byte %zu", err.msg, err.pos);
 		error->offset = err.pos;

@@ -22,6 +22,10 @@ struct json_error {
 	size_t offset;                 /* byte position in the text, 0 where unknown */
 };
 
+/* For every call of yyjson that takes one: its memory comes from mem.h, so it never fails for want of it (which would look
+ * like a document that is wrong). */
+extern const yyjson_alc json_alc;
+
 /* Returns a document that the caller frees with yyjson_doc_free, or NULL with *error filled. */
 yyjson_doc *json_read(struct str text, struct json_error *error);
 
@@ -48,6 +52,9 @@ static inline yyjson_val *json_get(yyjson_val *object, struct str key)
 {
 	return yyjson_obj_getn(object, key.ptr, key.len);
 }
+
+/* True where an object has a key twice: *duplicate names it. */
+bool json_duplicate_key(yyjson_val *object, struct str *duplicate);
 
 yyjson_val *json_empty_object(void);       /* {} that lives for ever, for what was left out */
 void json_write(struct buf *out, yyjson_val *value);       /* minified; numbers as they were written */

@@ -6,114 +6,180 @@
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 
-enum { TABLE_FILL_PERCENT = 80, TABLE_GROWTH = 8 /* by an eighth */, TABLE_FIRST = 8, TABLE_OVERFLOW_MAX = 64 };
+enum { FILL_PERCENT = 85, STASH_BELOW_PERCENT = 50, FIRST = 2, STAGGER_FROM = 32, MOVES_MAX = 100, AHEAD = 12 };
 
-/* The partition was taken from the low bits; the slot comes from the high ones (Lemire's range reduction). */
-static uint32_t home(const struct table *table, uint64_t hash)
+/* Slots [from, from + TABLE_BUCKET) that hold this hash, a bit each. */
+static inline unsigned hits(const struct table *table, uint32_t from, uint64_t hash)
 {
-	return (uint32_t)(((unsigned __int128)hash * table->capacity) >> 64);
+	const struct table_entry *entry = &table->entries[from];
+	return (unsigned)(entry[0].hash == hash) | (unsigned)(entry[1].hash == hash) << 1 |
+	       (unsigned)(entry[2].hash == hash) << 2 | (unsigned)(entry[3].hash == hash) << 3;
+}
+
+static inline struct table_entry *entry_at(const struct table *table, uint32_t slot)
+{
+	return &table->entries[slot];
+}
+
+static struct table_entry *stash_find(const struct table *table, uint64_t hash, uint32_t from)
+{
+	uint32_t begin = table->capacity * TABLE_BUCKET;
+	for (uint32_t slot = from > begin ? from : begin; slot < begin + table->stash; slot++)
+		if (table->entries[slot].hash == hash)
+			return entry_at(table, slot);
+	return NULL;
+}
+
+/* Behind `previous`: the rest of its bucket, then the other bucket, then the stash. */
+static struct table_entry *find_next(const struct table *table, uint64_t hash, const struct table_entry *previous)
+{
+	uint32_t slot = (uint32_t)(previous - table->entries), first = table_slot(table, hash, 0),
+		 second = table_slot(table, hash, 1);
+	if (slot >= table->capacity * TABLE_BUCKET)
+		return stash_find(table, hash, slot + 1);
+	uint32_t bucket = slot / TABLE_BUCKET * TABLE_BUCKET;
+	unsigned hit = hits(table, bucket, hash) & ~1u << slot % TABLE_BUCKET;
+	if (!hit && bucket == first && second != first) {
+		bucket = second;
+		hit = hits(table, bucket, hash);
+	}
+	return hit ? entry_at(table, bucket + (uint32_t)__builtin_ctz(hit)) : stash_find(table, hash, 0);
 }
 
 struct table_entry *table_find(const struct table *table, uint64_t hash, const struct table_entry *previous)
 {
-	const struct table_entry *entry, *end = table->entries + table->slots;
 	ASSERT(hash);
+	if (previous)
+		return find_next(table, hash, previous);
 	if (!table->capacity)
 		return NULL;
-	entry = previous ? previous + 1 : table->entries + home(table, hash);
-	while (entry < end && entry->hash && entry->hash < hash)
-		entry++;
-	return entry < end && entry->hash == hash ? (struct table_entry *)(uintptr_t)entry : NULL;
+	uint32_t first = table_slot(table, hash, 0), second = table_slot(table, hash, 1);
+	unsigned hit = hits(table, first, hash);
+	if (hit)
+		return entry_at(table, first + (uint32_t)__builtin_ctz(hit));
+	hit = hits(table, second, hash);
+	if (hit)
+		return entry_at(table, second + (uint32_t)__builtin_ctz(hit));
+	return table->stash ? stash_find(table, hash, 0) : NULL;
 }
 
-/* Into a table of more homes, in one pass: everything keeps its order. */
-static void grow(struct table *table)
+/* How many of the lowest four bits are set. */
+static inline unsigned bits(unsigned four)
 {
-	struct table grown = { .capacity = table->capacity + table->capacity / TABLE_GROWTH, .count = table->count };
-	uint32_t at = 0;
-	if (grown.capacity < TABLE_FIRST)
-		grown.capacity = TABLE_FIRST;
-	ASSERT(grown.capacity > table->capacity);
-	uint32_t overflow = 2 + grown.capacity / 40;
-	if (overflow > TABLE_OVERFLOW_MAX)
-		overflow = TABLE_OVERFLOW_MAX;
-	for (;; overflow += 2 + overflow / 8) {
-		grown.slots = grown.capacity + overflow;
-		grown.entries = mem_zalloc(grown.slots * sizeof *grown.entries);
-		at = 0;
-		uint32_t slot = 0;
-		for (; slot < table->slots; slot++) {
-			if (!table->entries[slot].hash)
-				continue;
-			uint32_t want = home(&grown, table->entries[slot].hash);
-			at = at > want ? at : want;
-			if (at >= grown.slots)
-				break;
-			grown.entries[at++] = table->entries[slot];
+	return UINT64_C(0x4332322132212110) >> four * 4 & 15;
+}
+
+/* Puts the entry into the emptier one of its buckets, moving others out of the way.  False: no room could be made, and
+ * *entry is another one now, which has no place. */
+static bool place(struct table *table, struct table_entry *entry)
+{
+	uint32_t bucket[2] = { table_slot(table, entry->hash, 0), table_slot(table, entry->hash, 1) };
+	unsigned room[2] = { hits(table, bucket[0], 0), hits(table, bucket[1], 0) };
+	unsigned take = bits(room[1]) > bits(room[0]);
+	if (room[take]) {
+		*entry_at(table, bucket[take] + (uint32_t)__builtin_ctz(room[take])) = *entry;
+		return true;
+	}
+	uint32_t at = bucket[0];
+	for (unsigned move = 0; move < MOVES_MAX; move++) {
+		struct table_entry *victim = entry_at(table, at + (uint32_t)((entry->hash >> 20) + move) % TABLE_BUCKET);
+		struct table_entry out = *victim;
+		*victim = *entry;
+		*entry = out;
+		uint32_t first = table_slot(table, out.hash, 0);
+		at = first == at ? table_slot(table, out.hash, 1) : first;
+		unsigned hole = hits(table, at, 0);
+		if (hole) {
+			*entry_at(table, at + (uint32_t)__builtin_ctz(hole)) = out;
+			return true;
 		}
-		if (slot == table->slots && at < grown.slots)
-			break;
-		mem_free(grown.entries);       /* a crowd at the end: once more with more room behind it */
+	}
+	return false;
+}
+
+static void stash_put(struct table *table, struct table_entry entry)
+{
+	uint32_t slot = table->capacity * TABLE_BUCKET + table->stash;
+	if (slot == table->slots) {
+		struct table longer = *table;
+		longer.slots += (table->stash / TABLE_BUCKET + 1) * TABLE_BUCKET;
+		longer.entries = mem_lines(table_bytes(&longer));
+		memcpy(longer.entries, table->entries, table_bytes(table));
+		mem_free(table->entries);
+		*table = longer;
+	}
+	table->entries[slot] = entry;
+	table->stash++;
+}
+
+/* Into more buckets.  Tables that are no longer small take sizes of their own, so that not all of them grow at once. */
+static void grow(struct table *table, uint64_t hash)
+{
+	struct table grown = { .capacity = table->capacity + table->capacity * 3 / 8, .count = table->count };
+	if (grown.capacity <= table->capacity)
+		grown.capacity = table->capacity ? table->capacity + 1 : FIRST;
+	if (table->capacity < STAGGER_FROM && grown.capacity >= STAGGER_FROM)
+		grown.capacity = STAGGER_FROM + (uint32_t)(STAGGER_FROM * 3 / 8 * (hash & 1023) / 1024);
+	grown.slots = grown.capacity * TABLE_BUCKET;
+	grown.entries = mem_lines(table_bytes(&grown));
+	for (uint32_t slot = 0; slot < table->slots; slot++) {
+		struct table_entry entry = table->entries[slot];
+		if (slot + AHEAD < table->slots)
+			table_prefetch(&grown, table->entries[slot + AHEAD].hash);
+		if (entry.hash && !place(&grown, &entry))
+			stash_put(&grown, entry);
 	}
 	mem_free(table->entries);
 	*table = grown;
 }
 
-/* More room behind the last home; nothing moves. */
-static void extend(struct table *table)
-{
-	uint32_t more = 2 + (table->slots - table->capacity) / 4;
-	table->entries = mem_realloc(table->entries, (table->slots + more) * sizeof *table->entries);
-	memset(table->entries + table->slots, 0, more * sizeof *table->entries);
-	table->slots += more;
-}
-
 struct table_entry *table_insert(struct table *table, uint64_t hash, uint64_t value)
 {
+	struct table_entry entry = { hash, value };
 	ASSERT(hash);
-	if ((uint64_t)(table->count + 1) * 100 > (uint64_t)table->capacity * TABLE_FILL_PERCENT)
-		grow(table);
-	for (;;) {
-		uint32_t slot = home(table, hash), end;
-		while (slot < table->slots && table->entries[slot].hash && table->entries[slot].hash <= hash)
-			slot++;
-		for (end = slot; end < table->slots && table->entries[end].hash; end++)
-			;
-		if (end < table->slots) {
-			memmove(table->entries + slot + 1, table->entries + slot, (end - slot) * sizeof *table->entries);
-			table->entries[slot] = (struct table_entry){ hash, value };
-			table->count++;
-			return &table->entries[slot];
-		}
-		extend(table);
+	if ((uint64_t)(table->count + 1) * 100 > (uint64_t)table->capacity * TABLE_BUCKET * FILL_PERCENT)
+		grow(table, hash);
+	table->count++;
+	if (!place(table, &entry)) {
+		stash_put(table, entry);
+		/* Bad luck is cured by growing; equal hashes are not. */
+		if ((uint64_t)table->count * 100 > (uint64_t)table->capacity * TABLE_BUCKET * STASH_BELOW_PERCENT)
+			grow(table, hash);
 	}
+	struct table_entry *found = table_find(table, hash, NULL);
+	while (found && found->value != value)
+		found = table_find(table, hash, found);
+	ASSERT(found);
+	return found;
 }
 
 void table_remove(struct table *table, struct table_entry *entry)
 {
-	uint32_t hole = (uint32_t)(entry - table->entries), next = hole + 1;
-	ASSERT(hole < table->slots && entry->hash);
-	/* Those behind move up until one stands at its home. */
-	while (next < table->slots && table->entries[next].hash && home(table, table->entries[next].hash) < next)
-		next++;
-	memmove(entry, entry + 1, (next - hole - 1) * sizeof *entry);
-	table->entries[next - 1] = (struct table_entry){ 0, 0 };
+	uint32_t begin = table->capacity * TABLE_BUCKET;
+	ASSERT((uint32_t)(entry - table->entries) < table->slots && entry->hash);
+	*entry = (struct table_entry){ 0, 0 };
 	table->count--;
+	if (!table->stash)
+		return;
+	/* The stash has no holes; and what is in it moves to where there is room now. */
+	if (entry >= table->entries + begin) {
+		*entry = table->entries[begin + --table->stash];
+		table->entries[begin + table->stash] = (struct table_entry){ 0, 0 };
+		return;
+	}
+	for (uint32_t slot = begin; slot < begin + table->stash; slot++)
+		if (hits(table, table_slot(table, table->entries[slot].hash, 0), 0) ||
+		    hits(table, table_slot(table, table->entries[slot].hash, 1), 0)) {
+			struct table_entry moved = table->entries[slot];
+			table->entries[slot] = table->entries[begin + --table->stash];
+			table->entries[begin + table->stash] = (struct table_entry){ 0, 0 };
+			place(table, &moved);
+			return;
+		}
 }
 
 void table_free(struct table *table)
 {
 	mem_free(table->entries);
 	*table = (struct table){ 0 };
-}
-
-size_t table_bytes(const struct table *table)
-{
-	return table->slots * sizeof *table->entries;
-}
-
-void table_prefetch(const struct table *table, uint64_t hash)
-{
-	if (table->capacity)
-		__builtin_prefetch(&table->entries[home(table, hash)]);
 }

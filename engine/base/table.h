@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-/* table.h - a small open-addressing table from 64-bit hashes to 64-bit values, 16 bytes an entry.
+/* table.h - a small hash table from 64-bit hashes to 64-bit values, 16 bytes an entry.
  *
  * There is one table for each partition, so growing copies a thousandth of the whole and never stops the shard for long.
- * Load stays between 0.71 and 0.80: at most 24 bytes an entry.  Several entries may have the same hash; the caller tells
- * them apart.  Hash 0 means empty and is not a valid key.
+ * Four entries are a bucket, which is one cache line.  An entry stands in one of two buckets that its hash names; where both
+ * are full another one moves to its other bucket (cuckoo hashing: Pagh and Rodler, 2001).  So a search reads two lines, which
+ * can be fetched ahead at the same time, and never follows a chain.  Several entries may have the same hash; the caller
+ * tells them apart.  Hash 0 means empty and is not a valid key.
  *
- * Invariant: linear probing in order.  Homes grow with the hash, and an entry never stands before a smaller one, so the whole
- * array is sorted: a search for what is not there ends at the first greater hash, and growing is one pass in order (ordered
- * hash tables: Amble and Knuth, 1974).  Entries do not wrap round; behind the last home there is some room more.
+ * Load stays between 0.61 and 0.85, and tables of different partitions grow at different moments: over all of them an entry
+ * takes about 22.5 bytes at any time.
+ *
+ * Invariant: an entry is in a bucket that its hash names, or in the stash behind the last bucket, where only those are for
+ * which no room could be made (many with equal hashes).
  */
 #ifndef ENGINE_BASE_TABLE_H
 #define ENGINE_BASE_TABLE_H
@@ -21,11 +25,14 @@ struct table_entry {
 	uint64_t value;
 };
 
+enum { TABLE_BUCKET = 4 };
+
 struct table {
-	struct table_entry *entries;   /* owned */
-	uint32_t capacity;             /* homes */
-	uint32_t slots;                /* entries there is room for: capacity and the overflow behind it */
-	uint32_t count;
+	struct table_entry *entries;   /* owned; begins at a cache line */
+	uint32_t capacity;             /* buckets */
+	uint32_t slots;                /* entries there is room for: the buckets' and the stash's */
+	uint32_t count;                /* entries, those in the stash included */
+	uint32_t stash;                /* entries in the stash, from its front */
 };
 
 /* The next entry with this hash after `previous` (NULL: the first); NULL at the end.  Valid until the next insert or remove. */
@@ -33,7 +40,27 @@ struct table_entry *table_find(const struct table *table, uint64_t hash, const s
 struct table_entry *table_insert(struct table *table, uint64_t hash, uint64_t value);
 void table_remove(struct table *table, struct table_entry *entry);
 void table_free(struct table *table);
-size_t table_bytes(const struct table *table);
-void table_prefetch(const struct table *table, uint64_t hash);
+
+static inline size_t table_bytes(const struct table *table)
+{
+	return table->slots * sizeof *table->entries;
+}
+
+/* First slots of the two buckets.  The partition was taken from the lowest bits; the buckets come from the others (Lemire's
+ * range reduction). */
+static inline uint32_t table_slot(const struct table *table, uint64_t hash, unsigned which)
+{
+	uint64_t bits = which ? hash * UINT64_C(0x9E3779B97F4A7C15) : hash;
+	return (uint32_t)(((bits >> 32) * table->capacity) >> 32) * TABLE_BUCKET;
+}
+
+/* Always inlined: compilers take a function that only prefetches for one without effect, and drop the call. */
+__attribute__((always_inline)) static inline void table_prefetch(const struct table *table, uint64_t hash)
+{
+	if (table->capacity) {
+		__builtin_prefetch(&table->entries[table_slot(table, hash, 0)], 1);
+		__builtin_prefetch(&table->entries[table_slot(table, hash, 1)], 1);
+	}
+}
 
 #endif

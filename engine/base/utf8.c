@@ -1,11 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/base/utf8.h"
 
+#include <stdint.h>
+
 bool utf8_valid(struct str text)
 {
 	const unsigned char *at = (const unsigned char *)text.ptr, *end = at + text.len;
 	while (at < end) {
+		uint64_t eight;
 		unsigned char c = *at;
+		if (c < 0x80 && end - at >= 8) {       /* plain ASCII, eight bytes at a time */
+			memcpy(&eight, at, 8);
+			if (!(eight & UINT64_C(0x8080808080808080))) {
+				at += 8;
+				continue;
+			}
+		}
 		size_t len = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
 		if (!len || (size_t)(end - at) < len)
 			return false;

@@ -305,7 +305,7 @@ static bool repeat(struct parser *parser, uint32_t from, size_t min, size_t max)
 {
 	struct pattern *out = parser->out;
 	size_t count = out->count - from;
-	struct state *body = mem_dup(out->states + from, count * sizeof *body);
+	struct state *body = mem_dup(count ? out->states + from : NULL, count * sizeof *body);
 	out->count = from;
 	if (min > PATTERN_STATES_MAX || (max != SIZE_MAX && max > PATTERN_STATES_MAX))
 		fail(parser, "the pattern is too large (repeats count as copies)");
@@ -369,7 +369,7 @@ static bool parse_either(struct parser *parser)
 		return true;
 	/* What stands there moves one down to make room for the split before it. */
 	size_t count = out->count - from;
-	struct state *first = mem_dup(out->states + from, count * sizeof *first);
+	struct state *first = mem_dup(count ? out->states + from : NULL, count * sizeof *first);
 	out->count = from;
 	uint32_t split = emit(parser, (struct state){ .op = OP_SPLIT });
 	paste(parser, first, count, from);

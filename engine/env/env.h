@@ -16,6 +16,7 @@ enum env_room { ENV_ROOM, ENV_WAIT, ENV_DISK_FULL };
 
 struct env {
 	void *context;
+	unsigned shards;               /* how many there are */
 	/* Milliseconds since 1970, never backwards. */
 	int64_t (*now_ms)(void *context);
 	/* The log, as wal.h describes it: a credit before deciding, then one append within it. */
@@ -26,6 +27,8 @@ struct env {
 	uint32_t log_frame_max;        /* greatest bound that log_credit takes, bytes */
 	/* Puts a message into another shard's mailbox (or this one's own); never fails. */
 	void (*post)(void *context, unsigned shard, struct message *message);
+	/* A shard that was parked may go on: its host is to look at it. */
+	void (*wake)(void *context, unsigned shard);
 	/* A message has run to its end: its owner may answer once the log is durable up to message->wait_lsn. */
 	void (*done)(void *context, struct message *message);
 };

@@ -6,6 +6,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/json.h"
 #include "engine/base/mem.h"
+#include "engine/base/u128.h"
 #include "engine/base/time.h"
 
 enum { ERROR_TEXT_MAX = 160, TAGS_NEW_MAX = ACTIONS_MAX, CUSTOMER_BYTES_MAX = 60000 };
@@ -16,6 +17,10 @@ struct scratch {
 	struct str status;
 	struct str tags[TAGS_NEW_MAX];
 	size_t tag_count;
+	const struct account *account; /* NULL: none yet */
+	i128 held;                     /* what the balance keeps: pending debits and the floor */
+	i128 room;                     /* the ceiling, less pending credits */
+	bool moved;                    /* points did */
 };
 
 struct facts {
@@ -229,6 +234,15 @@ static bool had_tag(const struct facts *facts, struct str tag)
 	return facts->member && member_has_tag(facts->member, tag);
 }
 
+static bool account_takes(const struct scratch *scratch, char error[ERROR_TEXT_MAX])
+{
+	if (scratch->account && (scratch->account->flags & ACCOUNT_CLOSED)) {
+		snprintf(error, ERROR_TEXT_MAX, "the customer's points account is closed");
+		return false;
+	}
+	return true;
+}
+
 static bool action_run(const struct action *action, const struct facts *facts, struct scratch *scratch, struct buf *out,
 		       char error[ERROR_TEXT_MAX])
 {
@@ -251,6 +265,13 @@ static bool action_run(const struct action *action, const struct facts *facts, s
 			snprintf(error, ERROR_TEXT_MAX, "the balance would pass %lld", (long long)ACTION_POINTS_MAX);
 			return false;
 		}
+		if (!account_takes(scratch, error))
+			return false;
+		if ((i128)scratch->points + points > scratch->room) {
+			snprintf(error, ERROR_TEXT_MAX, "earning %lld points would pass the account's ceiling", (long long)points);
+			return false;
+		}
+		scratch->moved = true;
 		scratch->points += points;
 		scratch->lifetime_points += points;
 		scratch->status_points += points;
@@ -263,11 +284,18 @@ static bool action_run(const struct action *action, const struct facts *facts, s
 			snprintf(error, ERROR_TEXT_MAX, "burning %lld points: points must be positive", (long long)points);
 			return false;
 		}
-		if (points > scratch->points) {
-			snprintf(error, ERROR_TEXT_MAX, "balance %lld is lower than the %lld points to burn",
+		if (!account_takes(scratch, error))
+			return false;
+		if ((i128)scratch->points - points < scratch->held) {
+			if (scratch->held > 0)
+				snprintf(error, ERROR_TEXT_MAX, "balance %lld, of which %lld are held, is lower than the %lld points to burn",
+					 (long long)scratch->points, (long long)scratch->held, (long long)points);
+			else
+				snprintf(error, ERROR_TEXT_MAX, "balance %lld is lower than the %lld points to burn",
 				 (long long)scratch->points, (long long)points);
 			return false;
 		}
+		scratch->moved = true;
 		scratch->points -= points;
 		effect_write(out, EFFECT_BURN, action, points, scratch->points, (struct str){ "", 0 });
 		return true;
@@ -388,9 +416,21 @@ bool ingest_decide(struct row *row, const struct member *member, const struct ca
 		}
 	}
 
-	struct scratch scratch = { .status = member ? member_status(member) : STR("ACTIVE") };
+	const struct account *account = context->account;
+	struct scratch scratch = { .status = member ? member_status(member) : STR("ACTIVE"), .account = account,
+				   .room = ACTION_POINTS_MAX };
+	if (account) {
+		scratch.points = account_balance(account);
+		scratch.held = (i128)account->debits_pending + context->floor;
+		scratch.room = (i128)context->ceiling - account->credits_pending;
+		/* The sums of an account stay below 2^63 as well. */
+		i128 left = (i128)INT64_MAX - account->credits_posted - account->credits_pending + scratch.points;
+		if (left < scratch.room)
+			scratch.room = left;
+	}
+	if (!account && !context->account_number)
+		scratch.room = 0;
 	if (member) {
-		scratch.points = member->points;
 		scratch.status_points = member->status_points;
 		scratch.lifetime_points = member->lifetime_points;
 	}
@@ -426,6 +466,11 @@ bool ingest_decide(struct row *row, const struct member *member, const struct ca
 		if (!rule_run(&type->rules[i], &facts, &scratch, out))
 			head.flags |= EVENT_WITH_ERRORS;
 	head.points = scratch.points;
+	if (scratch.moved) {
+		head.account = context->account_number;
+		head.prev_account = account ? account->last_lsn : 0;
+		head.flags |= account ? 0 : EVENT_ACCOUNT_CREATED;
+	}
 	memcpy(out->ptr + start, &head, sizeof head);
 	record_end(out, start);
 	mem_free(facts.tag_values);

@@ -17,6 +17,10 @@ struct ingest {
 	struct rule_arena *arena;      /* owned by the shard */
 	int64_t now_ms;
 	uint64_t prev_slice;           /* head of the tenant's chain in the member's group */
+	/* The member's points: its account, or NULL and the number that a new one gets. */
+	const struct account *account;
+	uint32_t account_number;       /* 0: no account can be made (2^26 in a group) */
+	int64_t floor, ceiling;
 };
 
 /* An upper bound of the record's size in bytes, for the log's credit. */

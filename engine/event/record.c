@@ -7,7 +7,7 @@
 #include "engine/base/assert.h"
 
 static_assert(sizeof(struct record_head) == 8, "layout");
-static_assert(sizeof(struct event_head) == 80, "layout");
+static_assert(sizeof(struct event_head) == 88, "layout");
 static_assert(sizeof(struct execution_head) == 16, "layout");
 static_assert(sizeof(struct effect_head) == 24, "layout");
 static_assert(sizeof(struct customer_head) == 40, "layout");

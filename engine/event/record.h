@@ -21,7 +21,11 @@
 #include "engine/base/buf.h"
 #include "engine/base/str.h"
 
-enum record_type { RECORD_EVENT = 1, RECORD_CUSTOMER = 2, RECORD_CATALOG = 3 };
+enum record_type {
+	RECORD_FILLER = 0,             /* room that was not needed */
+	RECORD_EVENT = 1, RECORD_CUSTOMER = 2, RECORD_CATALOG = 3,
+	RECORD_ACCOUNT = 4, RECORD_SLICED = 5, RECORD_TRANSFER = 6, RECORD_FAILED = 7  /* engine/ledger/record.h */
+};
 
 struct record_head {
 	uint32_t size;
@@ -29,21 +33,24 @@ struct record_head {
 	uint16_t partition;            /* of the actor that the record changes */
 };
 
-enum event_flags { EVENT_MEMBER_CREATED = 1, EVENT_NO_RULES = 2, EVENT_WITH_ERRORS = 4 };
+enum event_flags { EVENT_MEMBER_CREATED = 1, EVENT_NO_RULES = 2, EVENT_WITH_ERRORS = 4,
+		   EVENT_ACCOUNT_CREATED = 8 /* the member's account comes into being with this event */ };
 
 struct event_head {
 	struct record_head head;
 	uint64_t prev_member;          /* LSN of the member's record before this one; 0: none */
 	uint64_t prev_slice;           /* LSN of the event before this one in (tenant, group); 0: none */
+	uint64_t prev_account;         /* LSN of the record before this one in the account's history; 0: none, or not touched */
 	uint64_t id_hash;              /* names the event id's entry; its partition is partition_of(id_hash) */
 	uint64_t content_hash;
 	int64_t time_ms;
 	int64_t points;                /* the member's balance after */
+	uint32_t account;              /* number of the member's account whose points moved; 0: none did */
 	uint32_t payload_len;
 	uint16_t tenant_len, profile_len, type_len, id_len, source_len;
 	uint8_t flags;                 /* enum event_flags */
 	uint8_t execution_count_high, execution_count;
-	uint8_t reserved[7];
+	uint8_t reserved[3];
 };
 
 enum execution_result { EXECUTION_SUCCESS = 0, EXECUTION_SKIPPED = 1, EXECUTION_FAILED = 2 };

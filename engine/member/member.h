@@ -2,7 +2,7 @@
 /* member.h - a member of a tenant's program: the actor that owns a balance and everything that belongs to it.
  *
  * Invariants
- *   - points >= 0 and lifetime_points >= points earned minus what int64 can hold (decide refuses overflow)
+ *   - its points are the balance of a ledger account; lifetime_points and status_points are counters beside it
  *   - tags are distinct and sorted by bytes
  *   - last_lsn is the head of the member's history; it is the last record that this actor has seen
  *
@@ -18,13 +18,16 @@
 
 enum { MEMBER_TAGS_MAX = 1000 };
 
+struct account;
 struct tenant;
 
 struct member {
 	uint64_t hash;                 /* hash_name(HASH_MEMBER, tenant, profile) */
 	uint64_t last_lsn;
 	struct tenant *tenant;         /* borrowed, lives as long as the shard's state */
-	int64_t points, status_points, lifetime_points;
+	struct account *account;       /* its points, in the ledger; borrowed; NULL: none yet */
+	uint32_t account_number;
+	int64_t status_points, lifetime_points;
 	int64_t created_ms, active_ms; /* first seen; last event */
 	uint32_t event_count;
 	uint16_t profile_len, status_len, tag_count;

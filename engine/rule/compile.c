@@ -211,12 +211,12 @@ static void compile_value(struct compiler *compiler, yyjson_val *value, struct n
 
 static yyjson_doc *copy_source(yyjson_val *source)
 {
-	yyjson_mut_doc *made = yyjson_mut_doc_new(NULL);
+	yyjson_mut_doc *made = yyjson_mut_doc_new(&json_alc);
 	yyjson_mut_val *root = made ? yyjson_val_mut_copy(made, source) : NULL;
 	yyjson_doc *copy = NULL;
 	if (root) {
 		yyjson_mut_doc_set_root(made, root);
-		copy = yyjson_mut_doc_imut_copy(made, NULL);
+		copy = yyjson_mut_doc_imut_copy(made, &json_alc);
 	}
 	yyjson_mut_doc_free(made);
 	ASSERT(copy);

@@ -3,6 +3,8 @@
 
 #include "engine/base/mem.h"
 
+enum { FRAMES_KEPT = 8 * 1024 * 1024 };        /* bytes of records that a batch keeps for its next use */
+
 bool messages_push(_Atomic(struct message *) *stack, struct message *message)
 {
 	struct message *head = atomic_load_explicit(stack, memory_order_relaxed);
@@ -37,7 +39,7 @@ void batch_init(struct batch *batch, unsigned shard_count)
 	batch->done.owner = batch;
 }
 
-void batch_free(struct batch *batch)
+static void problems_free(struct batch *batch)
 {
 	for (uint32_t r = 0; r < batch->row_count; r++)
 		if (batch->rows[r].problem) {
@@ -45,6 +47,26 @@ void batch_free(struct batch *batch)
 			mem_free(batch->rows[r].problem);
 			batch->rows[r].problem = NULL;
 		}
+}
+
+void batch_reuse(struct batch *batch)
+{
+	struct part *parts = batch->parts;
+	problems_free(batch);
+	*batch = (struct batch){ .rows = batch->rows, .shard_count = batch->shard_count, .parts = parts };
+	for (unsigned s = 0; s < batch->shard_count; s++) {
+		struct buf frames = parts[s].frames;
+		if (frames.cap > FRAMES_KEPT)
+			buf_free(&frames);
+		frames.len = 0;
+		parts[s] = (struct part){ .batch = batch, .message = { .owner = batch, .shard = s }, .frames = frames };
+	}
+	batch->done.owner = batch;
+}
+
+void batch_free(struct batch *batch)
+{
+	problems_free(batch);
 	for (unsigned s = 0; s < batch->shard_count; s++)
 		buf_free(&batch->parts[s].frames);
 	mem_free(batch->parts);

@@ -30,6 +30,7 @@ enum message_kind {
 	MESSAGE_EXISTS, MESSAGE_CLAIM, MESSAGE_DECIDE, MESSAGE_RESOLVE,    /* of a batch */
 	MESSAGE_QUERY,                 /* a question to one shard or all */
 	MESSAGE_CATALOG,               /* a change or question of configuration; on the catalog's shard */
+	MESSAGE_LEDGER,                /* of a ledger_request: at each shard in turn, run at the last */
 	MESSAGE_VIEW                   /* take a new view of a tenant's configuration */
 };
 
@@ -98,12 +99,14 @@ struct batch {
 	unsigned rounds;               /* claims made again */
 	struct part *parts;            /* one a shard; owned */
 	struct message done;           /* handed to env->done */
+	void (*after)(struct batch *batch);    /* net/'s own: on the loop, durable */
 	void *context;                 /* net/'s own */
 };
 
 /* Rows filled in, everything else zero: starts the batch in the shards.  `post` as in env.h. */
 void batch_init(struct batch *batch, unsigned shard_count);
 void batch_free(struct batch *batch);          /* parts and problems; not the rows */
+void batch_reuse(struct batch *batch);         /* as new, without rows; parts and their memory stay */
 struct problem *row_refuse(struct row *row);   /* marks it refused; the caller fills the problem */
 
 /* A question.  net/ fills the first part, the shard the second. */

@@ -8,6 +8,8 @@
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 #include "engine/event/ingest.h"
+#include "engine/ledger/decide.h"
+#include "engine/shard/ledger.h"
 
 /* A frame of several rows ends at about this size, so that a big batch shares the log with others. */
 enum { CHUNK_BYTES = 256 * 1024, PREFETCH_AHEAD = 12 };
@@ -23,6 +25,8 @@ void shard_init(struct shard *shard, unsigned index, unsigned count, const struc
 	state_init(&shard->state, index, count);
 	shard->arena = rule_arena_new();
 	shard->queue_end = &shard->queue;
+	shard->run = transfer_run_new();
+	atomic_init(&shard->parked, false);
 	IMPLIES(index == CATALOG_SHARD, catalog != NULL);
 }
 
@@ -34,6 +38,7 @@ void shard_deinit(struct shard *shard)
 	state_deinit(&shard->state);
 	rule_arena_free(shard->arena);
 	mem_free(shard->touched);
+	transfer_run_free(shard->run);
 }
 
 bool shard_post(struct shard *shard, struct message *message)
@@ -195,7 +200,7 @@ static void run_exists(struct part *part, struct shard *shard)
 
 static bool memory_full(const struct shard *shard)
 {
-	return shard->memory_limit && shard->state.bytes > shard->memory_limit;
+	return shard->memory_limit && state_memory(&shard->state) > shard->memory_limit;
 }
 
 static void run_claim(struct part *part, struct shard *shard)
@@ -206,13 +211,13 @@ static void run_claim(struct part *part, struct shard *shard)
 		struct row *row = &batch->rows[r];
 		if (r + PREFETCH_AHEAD < batch->row_count) {
 			const struct row *ahead = &batch->rows[r + PREFETCH_AHEAD];
-			table_prefetch(&state->ids[ahead->id_partition], ahead->id_hash);
+			table_prefetch(&state->ids.tables[ahead->id_partition], ahead->id_hash);
 			table_prefetch(&state->members[ahead->member_partition], ahead->member_hash);
 		}
 		if (!state_owns(state, row->id_partition) || row->kind != ROW_EVENT || row->result != ROW_OPEN ||
 		    (row->flags & ROW_CLAIMED))
 			continue;
-		struct table_entry *entry = state_id_find(state, row->id_hash, row->ignored_lsn);
+		struct table_entry *entry = ids_find(&state->ids, row->id_hash, row->ignored_lsn);
 		if (entry && entry->value == ID_IN_FLIGHT) {
 			row->flags |= ROW_RETRY;
 		} else if (entry) {
@@ -221,7 +226,7 @@ static void run_claim(struct part *part, struct shard *shard)
 		} else if (memory_full(shard)) {
 			problem_set(row_refuse(row), 507, "memory_full", MEMORY_FULL_TEXT);
 		} else if (!batch->dry_run) {
-			state_id_insert(state, row->id_hash, ID_IN_FLIGHT);
+			ids_insert(&state->ids, row->id_hash, ID_IN_FLIGHT);
 			row->flags |= ROW_CLAIMED;
 		}
 	}
@@ -229,15 +234,14 @@ static void run_claim(struct part *part, struct shard *shard)
 
 static void id_resolve(struct state *state, struct row *row)
 {
-	struct table_entry *entry = table_find(&state->ids[row->id_partition], row->id_hash, NULL);
-	while (entry && entry->value != ID_IN_FLIGHT)
-		entry = table_find(&state->ids[row->id_partition], row->id_hash, entry);
-	ASSERT(entry);
 	if (row->result == ROW_DONE) {
+		struct table_entry *entry = ids_find(&state->ids, row->id_hash, 0);
+		while (entry && entry->value != ID_IN_FLIGHT)
+			entry = table_find(&state->ids.tables[row->id_partition], row->id_hash, entry);
+		ASSERT(entry);
 		entry->value = row->lsn;
 	} else {
-		table_remove(&state->ids[row->id_partition], entry);
-		state->id_total--;
+		ids_remove(&state->ids, row->id_hash, ID_IN_FLIGHT);
 	}
 	row->flags &= ~(unsigned)ROW_CLAIMED;
 }
@@ -269,7 +273,7 @@ static void member_prefetch(const struct shard *shard, const struct row *row)
 	}
 }
 
-static void touch(struct shard *shard, struct member *member, struct slice *slice)
+static void touch(struct shard *shard, struct member *member, struct tenant_slice *slice)
 {
 	if (shard->touched_count == shard->touched_cap) {
 		shard->touched_cap = shard->touched_cap ? shard->touched_cap * 2 : 64;
@@ -278,14 +282,31 @@ static void touch(struct shard *shard, struct member *member, struct slice *slic
 	shard->touched[shard->touched_count++] = (struct touched){ member, slice };
 }
 
+/* The account that an event's points would move. */
+static void account_find(const struct state *state, const struct row *row, const struct member *member, struct ingest *context)
+{
+	if (member) {
+		context->account = member->account;
+		context->account_number = member->account_number;
+	} else {
+		context->account = state_points_account(state, row->tenant, row->profile, &context->account_number);
+	}
+	if (context->account)
+		ledger_limits(&state->ledger, context->account, context->account_number, &context->floor, &context->ceiling);
+	else
+		context->account_number = ledger_next_number(&state->ledger, group_of(row->member_partition));
+}
+
 static void decide_row(struct shard *shard, struct part *part, struct row *row, int64_t now_ms, size_t chunk_start)
 {
 	struct state *state = &shard->state;
 	struct tenant *tenant = state_tenant_find(state, row->tenant);
 	struct member *member = state_member_find(state, row->member_hash, row->tenant, row->profile);
-	const struct slice *slice = tenant ? tenant->slices[group_of(row->member_partition)] : NULL;
+	const struct tenant_slice *slice = tenant ? tenant->slices[group_of(row->member_partition)] : NULL;
 	size_t offset = part->frames.len;
 	struct ingest context = { .arena = shard->arena, .now_ms = now_ms, .prev_slice = slice ? slice->last_lsn : 0 };
+	if (row->kind == ROW_EVENT)
+		account_find(state, row, member, &context);
 	bool good = row->kind == ROW_EVENT
 			    ? ingest_decide(row, member, tenant ? tenant->view : NULL, &context, &part->frames)
 			    : customer_decide(row, member, now_ms, &part->frames);
@@ -335,8 +356,13 @@ static void chunk_append(struct shard *shard, struct part *part, uint32_t first,
 		struct touched *actors = &shard->touched[touched++];
 		actors->member->last_lsn = row->lsn;
 		if (row->kind == ROW_EVENT) {
+			uint32_t account;
 			prev_stamp(record + offsetof(struct event_head, prev_slice), base);
+			prev_stamp(record + offsetof(struct event_head, prev_account), base);
 			actors->slice->last_lsn = row->lsn;
+			memcpy(&account, record + offsetof(struct event_head, account), sizeof account);
+			if (account)
+				actors->member->account->last_lsn = row->lsn;
 		}
 	}
 	ASSERT(touched == shard->touched_count);
@@ -434,7 +460,7 @@ static void query_member(const struct state *state, struct query *query)
 	if (!member)
 		return;
 	query->last_lsn = member->last_lsn;
-	query->points = member->points;
+	query->points = member_points(member);
 	query->status_points = member->status_points;
 	query->lifetime_points = member->lifetime_points;
 	query->created_ms = member->created_ms;
@@ -475,7 +501,7 @@ static void run_query(struct shard *shard, struct query *query)
 	case QUERY_TENANT: query_tenant(&shard->state, query); break;
 	case QUERY_STATS:
 		query->members = shard->state.member_total;
-		query->ids = shard->state.id_total;
+		query->ids = shard->state.ids.total;
 		query->events = shard->state.event_total;
 		query->memory = state_memory(&shard->state);
 		break;
@@ -628,6 +654,36 @@ static bool run_catalog(struct shard *shard, struct catalog_request *request)
 	return true;
 }
 
+/* ---- visits ----------------------------------------------------------------------------------------------------------- */
+
+void shards_connect(struct shard *shards, unsigned count)
+{
+	for (unsigned s = 0; s < count; s++)
+		shards[s].peers = shards;
+}
+
+/* All shards but the last wait here; the last one runs the request for all.  False: it waits for room in the log. */
+static bool run_visit(struct shard *shard, struct ledger_request *request)
+{
+	const struct env *env = shard->env;
+	unsigned here = shard->state.shard, count = shard->state.shard_count;
+	if (here + 1 < count) {
+		atomic_store(&shard->parked, true);
+		env->post(env->context, here + 1, &request->messages[here + 1]);
+		return true;
+	}
+	if (!ledger_run(shard, request))
+		return false;
+	for (unsigned s = 0; s < here; s++) {
+		atomic_store(&shard->peers[s].parked, false);
+		env->wake(env->context, s);
+	}
+	struct message *message = &request->messages[0];
+	message->wait_lsn = request->wait_lsn;
+	env->done(env->context, message);
+	return true;
+}
+
 /* ---- the step --------------------------------------------------------------------------------------------------------- */
 
 static bool message_run(struct shard *shard, struct message *message)
@@ -642,6 +698,7 @@ static bool message_run(struct shard *shard, struct message *message)
 	case MESSAGE_RESOLVE: run_resolve((struct part *)message, shard); break;
 	case MESSAGE_QUERY: run_query(shard, message->owner); return true;
 	case MESSAGE_CATALOG: return run_catalog(shard, message->owner);
+	case MESSAGE_LEDGER: return run_visit(shard, message->owner);
 	case MESSAGE_VIEW: run_view(shard, message->owner); return true;
 	}
 	stage_finish((struct part *)message, shard);
@@ -653,7 +710,7 @@ bool shard_step(struct shard *shard, unsigned budget, bool *stalled)
 	static_assert(offsetof(struct part, message) == 0, "a part is found by its message");
 	*stalled = false;
 	mailbox_take(shard);
-	while (budget-- && shard->queue) {
+	while (budget-- && shard->queue && !atomic_load(&shard->parked)) {
 		struct message *message = shard->queue;
 		shard->queue = message->next;
 		if (!shard->queue)
@@ -668,5 +725,10 @@ bool shard_step(struct shard *shard, unsigned budget, bool *stalled)
 		}
 		atomic_fetch_sub_explicit(&shard->depth, 1, memory_order_relaxed);
 	}
-	return shard->queue || atomic_load_explicit(&shard->mailbox, memory_order_relaxed);
+	return shard_busy(shard);
+}
+
+bool shard_busy(const struct shard *shard)
+{
+	return !atomic_load(&shard->parked) && (shard->queue || atomic_load(&shard->mailbox));
 }

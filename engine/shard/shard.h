@@ -30,8 +30,11 @@ struct shard {
 	struct message *queue, **queue_end;    /* oldest first; private to the step */
 	uint64_t appended_lsn;         /* end of the last frame of this shard */
 	uint64_t memory_limit;         /* bytes this shard may use; beyond it new ids and members are refused; 0: none */
-	struct touched { struct member *member; struct slice *slice; } *touched;   /* owned; of the running chunk */
+	struct touched { struct member *member; struct tenant_slice *slice; } *touched;   /* owned; of the running chunk */
 	size_t touched_count, touched_cap;
+	struct shard *peers;           /* borrowed: all shards, this one among them */
+	struct transfer_run *run;      /* owned; scratch of the ledger's runs */
+	atomic_bool parked;            /* waits at a visit: another shard has this one's state to itself */
 };
 
 void shard_init(struct shard *shard, unsigned index, unsigned count, const struct env *env, struct catalog *catalog);
@@ -42,6 +45,11 @@ bool shard_post(struct shard *shard, struct message *message);
 
 /* Does at most `budget` messages.  Returns true while there is more to do; *stalled is set when it waits for the log. */
 bool shard_step(struct shard *shard, unsigned budget, bool *stalled);
+/* On the step's thread: whether a step would find something to do. */
+bool shard_busy(const struct shard *shard);
+
+/* Makes the shards known to each other; before the first message. */
+void shards_connect(struct shard *shards, unsigned count);
 
 /* Starts a batch whose rows are filled in.  From any thread. */
 void batch_start(struct batch *batch, const struct env *env);

@@ -8,6 +8,7 @@ void state_init(struct state *state, unsigned shard, unsigned shard_count)
 {
 	ASSERT(shard < shard_count && shard_count <= SHARDS_MAX);
 	*state = (struct state){ .shard = shard, .shard_count = shard_count };
+	ledger_init(&state->ledger, shard, shard_count, &state->ids);
 }
 
 void state_deinit(struct state *state)
@@ -17,8 +18,9 @@ void state_deinit(struct state *state)
 			if (state->members[p].entries[i].hash)
 				member_free((struct member *)(uintptr_t)state->members[p].entries[i].value);
 		table_free(&state->members[p]);
-		table_free(&state->ids[p]);
 	}
+	ids_free(&state->ids);
+	ledger_deinit(&state->ledger);
 	for (unsigned b = 0; b < TENANT_BUCKETS; b++)
 		while (state->tenants[b]) {
 			struct tenant *tenant = state->tenants[b];
@@ -71,18 +73,9 @@ struct member *state_member_find(const struct state *state, uint64_t hash, struc
 	return NULL;
 }
 
-struct table_entry *state_id_find(const struct state *state, uint64_t id_hash, uint64_t ignored_lsn)
-{
-	const struct table *table = &state->ids[partition_of(id_hash)];
-	struct table_entry *entry = table_find(table, id_hash, NULL);
-	while (entry && ignored_lsn && entry->value == ignored_lsn)
-		entry = table_find(table, id_hash, entry);
-	return entry;
-}
-
 uint64_t state_memory(const struct state *state)
 {
-	return state->bytes;
+	return state->bytes + state->ids.bytes + state->ledger.bytes;
 }
 
 static void counted_insert(struct state *state, struct table *table, uint64_t hash, uint64_t value)
@@ -92,15 +85,24 @@ static void counted_insert(struct state *state, struct table *table, uint64_t ha
 	state->bytes += table_bytes(table) - before;
 }
 
-void state_id_insert(struct state *state, uint64_t id_hash, uint64_t lsn)
+struct account *state_points_account(const struct state *state, struct str tenant, struct str profile, uint32_t *number)
 {
-	counted_insert(state, &state->ids[partition_of(id_hash)], id_hash, lsn);
-	state->id_total++;
+	if (!state->ledger.account_total)
+		return NULL;
+	u128 id = account_id_of_member(tenant, profile, STR("default"), STR("points"));
+	return ledger_account(&state->ledger, id, account_key(id), number);
 }
 
-static struct slice *slice_of(struct tenant *tenant, unsigned partition)
+void state_account_link(struct state *state, struct str tenant, struct str profile)
 {
-	struct slice **slice = &tenant->slices[group_of(partition)];
+	struct member *member = state_member_find(state, hash_name(HASH_MEMBER, tenant, profile), tenant, profile);
+	if (member && !member->account)
+		member->account = state_points_account(state, tenant, profile, &member->account_number);
+}
+
+static struct tenant_slice *slice_of(struct tenant *tenant, unsigned partition)
+{
+	struct tenant_slice **slice = &tenant->slices[group_of(partition)];
 	if (!*slice)
 		*slice = mem_zalloc(sizeof **slice);
 	return *slice;
@@ -116,6 +118,7 @@ static struct member *member_of(struct state *state, unsigned partition, struct 
 		return member;
 	struct tenant *tenant = state_tenant(state, tenant_name);
 	member = member_new(tenant, hash, profile, now_ms);
+	member->account = state_points_account(state, tenant_name, profile, &member->account_number);
 	counted_insert(state, &state->members[partition], hash, (uint64_t)(uintptr_t)member);
 	slice_of(tenant, partition)->member_count++;
 	state->member_total++;
@@ -151,20 +154,20 @@ static void tag_counted(struct tenant *tenant, struct str tag, int change)
 	tenant->tag_count++;
 }
 
-static void effect_apply(struct state *state, struct member *member, struct slice *slice, const struct effect_view *effect)
+static void effect_apply(struct state *state, struct member *member, unsigned group, const struct effect_view *effect)
 {
 	switch ((enum effect_type)effect->head.type) {
 	case EFFECT_EARN:
-		member->points += effect->head.points;
+		ASSERT(member->account && effect->head.points > 0);
+		ledger_earn(&state->ledger, member->account, group, (uint64_t)effect->head.points);
 		member->lifetime_points += effect->head.points;
 		member->status_points += effect->head.points;
-		slice->liability -= effect->head.points;
-		ASSERT(member->points == effect->head.balance);
+		ASSERT(member_points(member) == effect->head.balance);
 		break;
 	case EFFECT_BURN:
-		member->points -= effect->head.points;
-		slice->redeemed += effect->head.points;
-		ASSERT(member->points == effect->head.balance && member->points >= 0);
+		ASSERT(member->account && effect->head.points > 0);
+		ledger_burn(&state->ledger, member->account, group, (uint64_t)effect->head.points);
+		ASSERT(member_points(member) == effect->head.balance);
 		break;
 	case EFFECT_STATUS: member_set_status(member, effect->text); break;
 	case EFFECT_TAG:
@@ -180,9 +183,17 @@ static void effect_apply(struct state *state, struct member *member, struct slic
 
 static struct member *event_apply(struct state *state, const struct event_view *event, uint64_t lsn, struct member *member)
 {
+	unsigned partition = event->head.head.partition;
 	if (!member)
-		member = member_of(state, event->head.head.partition, event->tenant, event->profile, event->head.time_ms);
-	struct slice *slice = slice_of(member->tenant, event->head.head.partition);
+		member = member_of(state, partition, event->tenant, event->profile, event->head.time_ms);
+	if (event->head.account && !member->account) {
+		bool created = event->head.flags & EVENT_ACCOUNT_CREATED;
+		member->account = ledger_event_account(&state->ledger, event->tenant, event->profile, event->head.account,
+						       created, event->head.time_ms);
+		member->account_number = event->head.account;
+		ASSERT(member->account);
+	}
+	struct tenant_slice *slice = slice_of(member->tenant, partition);
 	const unsigned char *at = event->executions;
 	for (unsigned i = 0; i < event->execution_count; i++) {
 		struct execution_view execution;
@@ -191,10 +202,12 @@ static struct member *event_apply(struct state *state, const struct event_view *
 		for (unsigned e = 0; e < execution.head.effect_count; e++) {
 			struct effect_view effect;
 			effect_next(&effects, &effect);
-			effect_apply(state, member, slice, &effect);
+			effect_apply(state, member, group_of(partition), &effect);
 		}
 	}
-	ASSERT(member->points == event->head.points);
+	ASSERT(member_points(member) == event->head.points);
+	if (event->head.account)
+		member->account->last_lsn = lsn;
 	member->event_count++;
 	member->active_ms = event->head.time_ms;
 	member->last_lsn = lsn;
@@ -227,52 +240,75 @@ static struct member *customer_apply(struct state *state, const struct customer_
 	return member;
 }
 
+/* An account that names a member's points: the member, if it is there, takes note. */
+static void account_linked(struct state *state, const unsigned char *record, size_t len)
+{
+	struct account_record_view view;
+	if (account_record_read(record, len, &view) && (view.head.flags & ACCOUNT_NAMED) && view.head.op == ACCOUNT_OP_CREATE &&
+	    state_owns(state, view.head.head.partition))
+		state_account_link(state, view.tenant, view.member);
+}
+
+static struct member *apply(struct state *state, const unsigned char *record, size_t len, uint64_t lsn, enum state_parts parts,
+			    struct member *member, bool *broken)
+{
+	struct record_head head;
+	struct event_view event;
+	struct customer_view customer;
+	*broken = true;
+	if (!record_head_read(record, len, &head))
+		return NULL;
+	switch ((enum record_type)head.type) {
+	case RECORD_EVENT:
+		if (!event_view_read(record, len, &event))
+			return NULL;
+		*broken = false;
+		if ((parts & STATE_IDS) && state_owns(state, partition_of(event.head.id_hash)))
+			ids_insert(&state->ids, event.head.id_hash, lsn);
+		return (parts & STATE_ACTORS) && state_owns(state, head.partition) ? event_apply(state, &event, lsn, member) : NULL;
+	case RECORD_CUSTOMER:
+		if (!customer_view_read(record, len, &customer))
+			return NULL;
+		*broken = false;
+		return (parts & STATE_ACTORS) && state_owns(state, head.partition) ? customer_apply(state, &customer, lsn, member)
+										   : NULL;
+	case RECORD_ACCOUNT:
+	case RECORD_SLICED:
+	case RECORD_TRANSFER:
+	case RECORD_FAILED:
+		*broken = !ledger_apply(&state->ledger, record, len, lsn, parts & STATE_IDS, parts & STATE_ACTORS);
+		if (head.type == RECORD_ACCOUNT && !*broken && (parts & STATE_ACTORS))
+			account_linked(state, record, len);
+		return NULL;
+	case RECORD_CATALOG:           /* the catalog's own */
+	case RECORD_FILLER: break;
+	}
+	*broken = false;
+	return NULL;
+}
+
 struct member *state_apply(struct state *state, const unsigned char *record, size_t len, uint64_t lsn, bool live,
 			   struct member *member, bool *broken)
 {
-	struct record_head head;
-	*broken = false;
-	if (!record_head_read(record, len, &head)) {
-		*broken = true;
-		return NULL;
-	}
-	if (head.type == RECORD_EVENT) {
-		struct event_view event;
-		if (!event_view_read(record, len, &event)) {
-			*broken = true;
-			return NULL;
-		}
-		unsigned id_partition = partition_of(event.head.id_hash);
-		if (!live && state_owns(state, id_partition))
-			state_id_insert(state, event.head.id_hash, lsn);
-		return state_owns(state, head.partition) ? event_apply(state, &event, lsn, member) : NULL;
-	}
-	if (head.type == RECORD_CUSTOMER) {
-		struct customer_view customer;
-		if (!customer_view_read(record, len, &customer)) {
-			*broken = true;
-			return NULL;
-		}
-		return state_owns(state, head.partition) ? customer_apply(state, &customer, lsn, member) : NULL;
-	}
-	return NULL;                   /* the catalog's records belong to the catalog */
+	return apply(state, record, len, lsn, live ? STATE_ACTORS : STATE_ALL, member, broken);
+}
+
+void state_replay(struct state *state, const unsigned char *record, size_t len, uint64_t lsn, enum state_parts parts, bool *broken)
+{
+	apply(state, record, len, lsn, parts, NULL, broken);
 }
 
 void state_sums(const struct state *state, const struct tenant *tenant, __int128 *members, __int128 *liability,
 		__int128 *redeemed)
 {
-	*members = *liability = *redeemed = 0;
-	for (unsigned g = 0; g < GROUP_COUNT; g++)
-		if (tenant->slices[g]) {
-			*liability += tenant->slices[g]->liability;
-			*redeemed += tenant->slices[g]->redeemed;
-		}
-	for (unsigned p = 0; p < PARTITION_COUNT; p++)
-		for (uint32_t i = 0; i < state->members[p].slots; i++) {
-			const struct member *member = (const struct member *)(uintptr_t)state->members[p].entries[i].value;
-			if (state->members[p].entries[i].hash && member->tenant == tenant)
-				*members += member->points;
-		}
+	u128 sums[ACCOUNT_KINDS][4] = { 0 };
+	uint64_t counts[ACCOUNT_KINDS] = { 0 };
+	const struct book *book = ledger_book_find(&state->ledger, tenant->name, STR("points"));
+	if (book)
+		ledger_book_sums(&state->ledger, book, sums, counts);
+	*members = (i128)(sums[ACCOUNT_MEMBER][1] - sums[ACCOUNT_MEMBER][0]);
+	*liability = (i128)(sums[ACCOUNT_LIABILITY][1] - sums[ACCOUNT_LIABILITY][0]);
+	*redeemed = (i128)(sums[ACCOUNT_REDEEMED][1] - sums[ACCOUNT_REDEEMED][0]);
 }
 
 void state_dump(const struct state *state, struct buf *out)
@@ -287,7 +323,7 @@ void state_dump(const struct state *state, struct buf *out)
 			buf_char(out, ' ');
 			buf_json_text(out, member_profile(member));
 			buf_printf(out, " points %lld status_points %lld lifetime %lld events %u created %lld active %lld status ",
-				   (long long)member->points, (long long)member->status_points,
+				   (long long)member_points(member), (long long)member->status_points,
 				   (long long)member->lifetime_points, member->event_count,
 				   (long long)member->created_ms, (long long)member->active_ms);
 			buf_json_text(out, member_status(member));
@@ -299,4 +335,5 @@ void state_dump(const struct state *state, struct buf *out)
 			buf_str(out, member_attributes(member));
 			buf_printf(out, " lsn %llu\n", (unsigned long long)member->last_lsn);
 		}
+	ledger_dump(&state->ledger, out);
 }

@@ -5,9 +5,10 @@
  *
  *     ids       partition_of(hash(tenant, event id))  ->  LSN of the event, or IN_FLIGHT while its first arrival runs
  *     members   partition_of(hash(tenant, profile))   ->  struct member
- *     slices    (tenant, group of the member)         ->  this group's part of the tenant's accounts
+ *     slices    (tenant, group of the member)         ->  this group's part of the tenant: its chain of events
+ *     ledger    accounts, slices of tenant accounts, pending transfers; a member's points are an account there
  *
- * Invariant (L3): per tenant, members' points + liability + redeemed sum to zero after every frame.
+ * Invariant (L3): per tenant and unit, all accounts sum to zero after every frame (engine/ledger).
  *
  * Runs on: the shard's thread.
  */
@@ -21,15 +22,15 @@
 #include "engine/base/hash.h"
 #include "engine/base/table.h"
 #include "engine/event/record.h"
+#include "engine/ledger/ledger.h"
 #include "engine/member/member.h"
 
 struct catalog_view;
 
-/* This group's part of a tenant's accounts, credits minus debits. */
-struct slice {
+/* This group's part of a tenant; its part of the tenant's accounts is in the ledger. */
+struct tenant_slice {
 	uint64_t last_lsn;             /* newest event of the tenant in this group; 0: none */
 	uint64_t event_count, member_count;
-	__int128 liability, redeemed;
 };
 
 struct tag_count {
@@ -42,21 +43,21 @@ struct tenant {
 	uint64_t hash;
 	struct str name;               /* owned */
 	const struct catalog_view *view;       /* NULL: nothing is configured; counted reference */
-	struct slice *slices[GROUP_COUNT];     /* owned; NULL until the group meets the tenant */
+	struct tenant_slice *slices[GROUP_COUNT];      /* owned; NULL until the group meets the tenant */
 	struct tag_count *tags;        /* owned; sorted; members that carry each tag */
 	size_t tag_count;
 };
 
 enum { TENANT_BUCKETS = 256 };
-#define ID_IN_FLIGHT (UINT64_C(1) << 63)
 
 struct state {
 	unsigned shard, shard_count;
 	struct table members[PARTITION_COUNT];         /* only owned partitions are used */
-	struct table ids[PARTITION_COUNT];
+	struct ids ids;                /* of events and transfers */
+	struct ledger ledger;
 	struct tenant *tenants[TENANT_BUCKETS];
-	uint64_t member_total, id_total, event_total;
-	uint64_t bytes;                /* what members (estimated) and the tables take */
+	uint64_t member_total, event_total;
+	uint64_t bytes;                /* what members take, estimated, with their tables */
 };
 
 void state_init(struct state *state, unsigned shard, unsigned shard_count);
@@ -70,9 +71,20 @@ static inline bool state_owns(const struct state *state, unsigned partition)
 struct tenant *state_tenant(struct state *state, struct str name);         /* made if it is new */
 struct tenant *state_tenant_find(const struct state *state, struct str name);
 struct member *state_member_find(const struct state *state, uint64_t hash, struct str tenant, struct str profile);
-struct table_entry *state_id_find(const struct state *state, uint64_t id_hash, uint64_t ignored_lsn);
-void state_id_insert(struct state *state, uint64_t id_hash, uint64_t lsn);
+/* A member's points, as far as posted. */
+static inline int64_t member_points(const struct member *member)
+{
+	return member->account ? account_balance(member->account) : 0;
+}
+
+/* The points account that a new member of this name would have; NULL where there is none yet. */
+struct account *state_points_account(const struct state *state, struct str tenant, struct str profile, uint32_t *number);
+/* An account was named for a member: where both are there, the member finds it from now on. */
+void state_account_link(struct state *state, struct str tenant, struct str profile);
 uint64_t state_memory(const struct state *state);          /* bytes, estimate */
+
+/* Which part of a record is taken at replay: the ids' (and pending transfers'), the actors', or both. */
+enum state_parts { STATE_IDS = 1, STATE_ACTORS = 2, STATE_ALL = 3 };
 
 /* Applies one record at its LSN.  At replay (`live` false) a shard is shown every record and takes what it owns: the member's
  * part, the id's part, or neither.  Live, ids are marked by the claim instead.  `member` is the record's member where the
@@ -80,8 +92,10 @@ uint64_t state_memory(const struct state *state);          /* bytes, estimate */
  * A record that cannot be read is a bug or damage that the checksum did not catch: *broken is set and nothing changes. */
 struct member *state_apply(struct state *state, const unsigned char *record, size_t len, uint64_t lsn, bool live,
 			   struct member *member, bool *broken);
+/* The same at replay, for some parts only: two threads may share the work, one for each part. */
+void state_replay(struct state *state, const unsigned char *record, size_t len, uint64_t lsn, enum state_parts parts, bool *broken);
 
-/* Sums of one tenant over this shard: members' points and both accounts; for L3. */
+/* Sums of one tenant's points over this shard: members, liability and redeemed, credits minus debits. */
 void state_sums(const struct state *state, const struct tenant *tenant, __int128 *members, __int128 *liability,
 		__int128 *redeemed);
 

@@ -45,6 +45,30 @@ static const struct command commands[] = {
 	{ "sample", "--to URL [--file FILE.csv] [--seed N] [--count N]", "Load sample purchases into a running server",
 	  "Makes the event type PURCHASE and one earning rule for the brand CDNOW and imports purchases: those of\n"
 	  "FILE.csv, else synthetic ones made from a seed. A second time changes nothing.\n", cmd_sample },
+	{ "bench", "[--work KIND] [--rpc ADDR:PORT] [--OPTION VALUE]...", "Measure how fast a server answers",
+	  "Creates accounts of tenants bench-0, bench-1 ... (or, for events, their type and a rule), then sends work and\n"
+	  "prints how much was answered and how late. Meant for a server whose data may be thrown away.\n\n"
+	  "  --work earn          batches of transfers from a tenant's liability to its members (the default)\n"
+	  "         single        the same, one transfer a request\n"
+	  "         events        events.ingest with arrays of events, through a rule\n"
+	  "         events-http   the same as POST /transactions\n"
+	  "         none          only create the accounts\n"
+	  "  --rpc ADDR:PORT      MessagePack-RPC (default 127.0.0.1:8100)\n"
+	  "  --http ADDR:PORT     HTTP, for the two kinds of events (default 127.0.0.1:8000)\n"
+	  "  --batch N            rows of a request (default 8190)\n"
+	  "  --in-flight N        requests under way on each connection (default 2)\n"
+	  "  --connections N      (default 1)\n"
+	  "  --accounts N         member accounts, all tenants together (default 1000000)\n"
+	  "  --tenants N          (default 10)\n"
+	  "  --seconds N          measured time (default 30), after --warmup N (default 2)\n"
+	  "  --count N            send N rows instead, without warm-up, and measure all of them\n"
+	  "  --rate N             offer N rows a second whatever the server does; latency then counts from when a\n"
+	  "                       request was due, so that a stall shows in all that it delayed\n"
+	  "  --seed N             of ids and amounts; the same seed sends the same ids again (default: the clock)\n"
+	  "  --setup yes|no       no: accounts, type and rule are there from an earlier run with the same numbers\n"
+	  "  --report text|json   (default text)\n\n"
+	  "Exit status: 0 everything was done, 1 some was refused, 2 the server could not be reached or stopped.\n",
+	  cmd_bench },
 	{ "check", "DIR", "Prove that a data directory is whole and its books balance", "", cmd_check },
 	{ "log", "DIR [--from LSN] [--follow] [--json]", "Print the log of a data directory", "", cmd_log },
 	{ "version", "", "Print the version and those of the libraries", "", cmd_version },

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "engine/base/mem.h"
+#include "engine/base/utf8.h"
 
 extern char **environ;
 
@@ -27,11 +28,14 @@ struct spec {
 	int64_t min, max;
 	int64_t step;                  /* the value is a multiple of it; -1: a power of two; 0: any */
 	bool zero;                     /* 0 is allowed below min; it means "automatic" */
+	bool none;                     /* TYPE_LISTEN: "none" is an empty list, and "=SERVICE" is not allowed */
 	const char *choices;           /* TYPE_CHOICE: words in the order of the enum */
 	const char *unit;              /* how the value looks, for the help */
 	const char *doc;
 	const char *commands;
 };
+
+#define SERVICES "ledger|membership|all"
 
 #define K INT64_C(1024)
 #define M (1024 * K)
@@ -43,9 +47,9 @@ static const struct spec specs[] = {
 	  .doc = "directory of the log; made if it is missing" },
 	{ "http", "TALLY_HTTP", TYPE_LISTEN, AT(http), "127.0.0.1:8000", .unit = "ADDR:PORT[=SERVICE]",
 	  .commands = "serve",
-	  .doc = "listen here for HTTP; may be repeated" },
-	{ "rpc", "TALLY_RPC", TYPE_LISTEN, AT(rpc), NULL, .unit = "ADDR:PORT", .commands = "serve",
-	  .doc = "listen here for other nodes; may be repeated (127.0.0.1:8100 is reserved for it)" },
+	  .doc = "listen here for HTTP; may be repeated; SERVICE (ledger, membership, all) is what health checks are told" },
+	{ "rpc", "TALLY_RPC", TYPE_LISTEN, AT(rpc), "127.0.0.1:8100", .none = true, .unit = "ADDR:PORT|none",
+	  .commands = "serve", .doc = "listen here for MessagePack-RPC; may be repeated; none: nowhere" },
 	{ "shards", "TALLY_SHARDS", TYPE_COUNT, AT(shards), "0", 1, OPTIONS_SHARDS_MAX, .zero = true, .unit = "N",
 	  .commands = "serve", .doc = "shards of members; 0: one on up to two processors, else half of them" },
 	{ "memory", "TALLY_MEMORY", TYPE_SIZE, AT(memory), "0", 64 * M, 1024 * 1024 * G, .zero = true, .unit = "SIZE",
@@ -141,6 +145,21 @@ bool options_parse_size(const char *text, int64_t *out)
 	return parse_integer(text, len, out) && !__builtin_mul_overflow(*out, unit, out);
 }
 
+/* The index of `text` among words separated by |; -1 if it is none of them. */
+static int choice_index(const char *choices, const char *text)
+{
+	size_t len = strlen(text);
+
+	for (int index = 0;; index++) {
+		size_t word = strcspn(choices, "|");
+		if (word == len && memcmp(choices, text, len) == 0)
+			return index;
+		if (!choices[word])
+			return -1;
+		choices += word + 1;
+	}
+}
+
 bool options_parse_listen(const char *text, struct listen_address *out)
 {
 	const char *service = strchr(text, '='), *colon, *host = text;
@@ -148,7 +167,7 @@ bool options_parse_listen(const char *text, struct listen_address *out)
 	int64_t port;
 
 	colon = memrchr(text, ':', len);
-	if (!colon || colon == text || (service && !service[1]))
+	if (!colon || colon == text || (service && choice_index(SERVICES, service + 1) < 0))
 		return false;
 	if (!parse_integer(colon + 1, len - (size_t)(colon + 1 - text), &port) || port > 65535)
 		return false;
@@ -210,21 +229,6 @@ static bool parse_bool(const char *text, bool *out)
 	return false;
 }
 
-/* The index of `text` among words separated by |; -1 if it is none of them. */
-static int choice_index(const char *choices, const char *text)
-{
-	size_t len = strlen(text);
-
-	for (int index = 0;; index++) {
-		size_t word = strcspn(choices, "|");
-		if (word == len && memcmp(choices, text, len) == 0)
-			return index;
-		if (!choices[word])
-			return -1;
-		choices += word + 1;
-	}
-}
-
 static void size_text(int64_t value, char out[32])
 {
 	static const char units[] = "KMGT";
@@ -246,8 +250,9 @@ static void expectation(const struct spec *spec, struct buf *out)
 		buf_printf(out, "a text that is not empty");
 		return;
 	case TYPE_LISTEN:
-		buf_printf(out, "ADDR:PORT such as 127.0.0.1:8000 or [::1]:8000, at most %d of them",
-			OPTIONS_LISTEN_MAX);
+		buf_printf(out, "ADDR:PORT such as 127.0.0.1:8000 or [::1]:8000%s, at most %d of them%s",
+			spec->none ? "" : " (with =ledger, =membership or =all for a service's name)", OPTIONS_LISTEN_MAX,
+			spec->none ? ", or none" : "");
 		return;
 	case TYPE_BOOL:
 		buf_printf(out, "on or off");
@@ -298,7 +303,9 @@ static bool value_set(struct reader *reader, const struct spec *spec, const char
 	case TYPE_LISTEN:
 		if (*before != source)
 			listen_clear((struct listen_list *)field);
-		if (!listen_add((struct listen_list *)field, text))
+		if (spec->none && strcmp(text, "none") == 0)
+			listen_clear((struct listen_list *)field);
+		else if ((spec->none && strchr(text, '=')) || !listen_add((struct listen_list *)field, text))
 			return false;
 		break;
 	case TYPE_COUNT:
@@ -329,6 +336,11 @@ static bool value_set(struct reader *reader, const struct spec *spec, const char
 static bool value_take(struct reader *reader, const struct spec *spec, const char *text, enum source source,
 		       const char *where, const char *name)
 {
+	/* They are logged as JSON. */
+	if (!utf8_valid(str_of(text))) {
+		buf_printf(reader->error, "%s%s is no UTF-8", where, name);
+		return false;
+	}
 	if (value_set(reader, spec, text, source))
 		return true;
 	buf_printf(reader->error, "%s%s is \"%s\"; expected ", where, name, text);
@@ -439,6 +451,7 @@ static bool lines_read(struct reader *reader, const char *path, bool optional,
 		buf_printf(reader->error, "%s cannot be read: %s", path, strerror(errno));
 		return false;
 	}
+	errno = 0;
 	while (good && getline(&line, &cap, file) >= 0) {
 		char *name, *value = NULL;
 		where.len = 0;
@@ -449,8 +462,10 @@ static bool lines_read(struct reader *reader, const char *path, bool optional,
 			buf_printf(reader->error, "%sexpected \"name = value\"", where.ptr);
 		else if (name)
 			good = take(reader, where.ptr, name, value);
+		errno = 0;
 	}
-	if (good && ferror(file)) {
+	/* Without memory for a line getline ends as if the file did. */
+	if (good && (ferror(file) || errno)) {
 		buf_printf(reader->error, "%s cannot be read: %s", path, strerror(errno));
 		good = false;
 	}

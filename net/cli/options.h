@@ -25,7 +25,7 @@ enum log_format { LOG_FORMAT_AUTO, LOG_FORMAT_JSON, LOG_FORMAT_TEXT };     /* au
 struct listen_address {
 	char *host;                    /* owned; "127.0.0.1", "::1" (written [::1]:8000) or a name */
 	uint16_t port;                 /* 0: the system picks one; see ready_file */
-	char *service;                 /* owned; the optional "=service" behind the port; NULL where absent */
+	char *service;                 /* owned; "ledger", "membership" or "all", behind a "="; NULL where absent */
 };
 
 struct listen_list {
@@ -36,7 +36,7 @@ struct listen_list {
 struct options {
 	char *data;                    /* owned; directory of the log */
 	struct listen_list http;       /* at least one */
-	struct listen_list rpc;        /* none unless given */
+	struct listen_list rpc;        /* 127.0.0.1:8100 unless given; may be empty */
 	int64_t shards;                /* 1..64; 0: as many as there are processors */
 	int64_t memory;                /* bytes; 0: three quarters of the machine */
 	int64_t log_segment;           /* bytes */

@@ -40,6 +40,7 @@ struct http_request {
 	struct str body;
 	struct http_header headers[HTTP_HEADERS_COUNT_MAX];
 	size_t header_count;
+	unsigned listener;             /* set by the owner of the session: through which of its listeners it came, from 0 */
 	uint64_t started_ns;           /* set by the owner of the session when the request is handed out */
 	void *context;                 /* the handler's own */
 	/* private to http.c below */

@@ -16,6 +16,10 @@ enum metric {
 	METRIC_HTTP_REQUEST_SECONDS,   /* histogram, ns */
 	METRIC_HTTP_CONNECTIONS,       /* gauge */
 	METRIC_HTTP_CONNECTIONS_REFUSED,       /* counter */
+	METRIC_RPC_REQUESTS,           /* counter by enum metric_answer */
+	METRIC_RPC_REQUEST_SECONDS,    /* histogram, ns */
+	METRIC_RPC_CONNECTIONS,        /* gauge */
+	METRIC_RPC_CONNECTIONS_REFUSED,        /* counter */
 	METRIC_WAL_WRITE_SECONDS,      /* histogram, ns */
 	METRIC_WAL_COMMIT_BYTES,       /* histogram */
 	METRIC_WAL_BYTES,              /* counter */
@@ -32,6 +36,7 @@ enum metric {
 };
 
 enum metric_class { METRIC_2XX, METRIC_3XX, METRIC_4XX, METRIC_5XX };
+enum metric_answer { METRIC_ANSWER_RESULT, METRIC_ANSWER_ERROR };
 enum metric_result { METRIC_PROCESSED, METRIC_REPEATED, METRIC_REFUSED };
 
 void metric_add(enum metric metric, int64_t n);            /* counters (n >= 0) and gauges, those without labels */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* server.c - connections: libuv handles around HTTP sessions.
+/* server.c - connections: libuv handles around sessions of either protocol.
  *
  * A connection becomes dirty when something about it may have changed (input, an answer, a finished write, a pause);
  * flushing looks at each dirty connection once and does what its state asks for: write, start or stop reading, close.
@@ -22,6 +22,7 @@
 #include "engine/base/mem.h"
 #include "net/loop/logline.h"
 #include "net/loop/metrics.h"
+#include "net/loop/protocol.h"
 
 enum {
 	CONNECTIONS_MAX_DEFAULT = 10000,
@@ -40,7 +41,8 @@ struct connection {
 	uv_shutdown_t shutdown;
 	struct server *server;
 	struct connection *next, *prev, *next_dirty;
-	struct http_session *session;  /* NULL once closing or lingering */
+	const struct protocol *protocol;
+	void *session;                 /* of the protocol; NULL once closing or lingering */
 	struct buf pending;            /* unsent, not yet given to libuv */
 	struct buf sending;            /* given to libuv */
 	size_t sent_mark;              /* bytes left in libuv's queue at the last tick that saw progress */
@@ -48,11 +50,16 @@ struct connection {
 	uint64_t phase_ms;             /* when the current phase, or its last window of progress, began */
 	size_t phase_bytes;            /* received since phase_ms */
 	enum http_phase phase;
+	unsigned listener;             /* its index */
 	bool dirty, reading, writing, lingering, closing;
 };
 
+static const struct protocol *const protocols[SERVER_PROTOCOLS] = { &http_protocol, &rpc_protocol };
+
 struct listener {
 	uv_tcp_t tcp;
+	struct server *server;
+	enum server_protocol protocol;
 	bool open;
 };
 
@@ -60,6 +67,8 @@ struct server {
 	uv_loop_t *loop;
 	struct server_options options;
 	struct http_options http;      /* the owner's */
+	struct rpc_options rpc;        /* likewise */
+	struct rpc_pool *pool;         /* memory of RPC's sessions */
 	struct listener listeners[SERVER_LISTENERS_MAX];
 	size_t listener_count;
 	uv_check_t check;
@@ -68,12 +77,12 @@ struct server {
 	struct connection *list, *dirty;
 	size_t connections;
 	size_t handles;                /* our own, not the connections' */
-	struct buf refusal;            /* the answer to a connection too many */
+	struct buf refusals[SERVER_PROTOCOLS]; /* the answer to a connection too many */
 	uint64_t refused_logged_ms;
 	void (*on_closed)(void *context);
 	void *closed_context;
 	bool paused, draining, closing, flushing, closed;
-	char input[READ_SIZE];         /* of the read at hand: one at a time */
+	char input[READ_SIZE];         /* of the read at hand, where the session has no room of its own: one at a time */
 };
 
 static void connection_dirty(struct connection *connection)
@@ -88,12 +97,18 @@ static void connection_dirty(struct connection *connection)
 
 /* What the sessions call. */
 
+static void phase_restart(struct connection *connection)
+{
+	connection->phase_ms = uv_now(connection->server->loop);
+	connection->phase_bytes = 0;
+}
+
 static void on_request(void *context, struct http_request *request)
 {
 	struct server *server = context;
 	struct connection *connection = http_session_user(request->session);
-	connection->phase_ms = uv_now(server->loop);
-	connection->phase_bytes = 0;
+	phase_restart(connection);
+	request->listener = connection->listener;
 	request->started_ns = uv_hrtime();
 	server->http.on_request(server->http.context, request);
 }
@@ -117,17 +132,53 @@ static void on_answered(void *context, const struct http_request *request, int s
 		server->http.on_answered(server->http.context, request, status);
 }
 
+static void on_rpc_request(void *context, struct rpc_request *request)
+{
+	struct server *server = context;
+	phase_restart(rpc_session_user(request->session));
+	request->started_ns = uv_hrtime();
+	server->rpc.on_request(server->rpc.context, request);
+}
+
+static void on_rpc_ready(void *context, struct rpc_session *session)
+{
+	struct server *server = context;
+	connection_dirty(rpc_session_user(session));
+	if (server->rpc.on_ready)
+		server->rpc.on_ready(server->rpc.context, session);
+}
+
+static void on_rpc_ended(void *context, const struct rpc_request *request)
+{
+	struct server *server = context;
+	metric_add_label(METRIC_RPC_REQUESTS, request->error_code ? METRIC_ANSWER_ERROR : METRIC_ANSWER_RESULT, 1);
+	if (request->started_ns)
+		metric_observe_ns(METRIC_RPC_REQUEST_SECONDS, uv_hrtime() - request->started_ns);
+	if (server->rpc.on_ended)
+		server->rpc.on_ended(server->rpc.context, request);
+}
+
 /* Closing. */
 
-static void on_handle_closed(uv_handle_t *handle)
+static void handle_closed(struct server *server)
 {
-	struct server *server = handle->data;
 	ASSERT(server->handles);
 	if (--server->handles == 0) {
 		server->closed = true;
 		if (server->on_closed)
 			server->on_closed(server->closed_context);
 	}
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+	handle_closed(handle->data);
+}
+
+static void on_listener_closed(uv_handle_t *handle)
+{
+	struct listener *listener = handle->data;
+	handle_closed(listener->server);
 }
 
 /* Once the last connection of a draining server is gone, its own handles go. */
@@ -173,7 +224,7 @@ static void connection_close(struct connection *connection)
 	undirty(connection);
 	connection->closing = true;
 	if (connection->session)
-		http_session_detach(connection->session);
+		connection->protocol->detach(connection->session);
 	connection->session = NULL;
 	if (connection->prev)
 		connection->prev->next = connection->next;
@@ -181,24 +232,30 @@ static void connection_close(struct connection *connection)
 		server->list = connection->next;
 	if (connection->next)
 		connection->next->prev = connection->prev;
-	metric_add(METRIC_HTTP_CONNECTIONS, -1);
+	metric_add(connection->protocol->connections, -1);
 	uv_close((uv_handle_t *)&connection->tcp, on_connection_closed);
 }
 
 /* Reading and writing. */
 
+static void connection_read(struct connection *connection, bool wanted);
+
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
 	struct connection *connection = handle->data;
+	char *room = connection->server->input;
+	size_t len = READ_SIZE;
 	(void)suggested;
-	*buf = uv_buf_init(connection->server->input, READ_SIZE);
+	if (connection->session && connection->protocol->room)
+		connection->protocol->room(connection->session, &room, &len);
+	*buf = uv_buf_init(room, (unsigned)len);
 }
 
 /* Keeps the times that on_tick judges by. */
 static void note_progress(struct connection *connection, size_t received)
 {
 	uint64_t now = uv_now(connection->server->loop);
-	enum http_phase phase = http_session_phase(connection->session);
+	enum http_phase phase = connection->protocol->phase(connection->session);
 	connection->active_ms = now;
 	connection->phase_bytes += received;
 	if (phase != connection->phase || phase == HTTP_IDLE ||
@@ -212,6 +269,10 @@ static void note_progress(struct connection *connection, size_t received)
 static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
 {
 	struct connection *connection = stream->data;
+	const struct protocol *protocol = connection->protocol;
+	bool own_room = connection->session && protocol->room;
+	if (count <= 0 && own_room)
+		protocol->received(connection->session, buf->base, 0);
 	if (count == 0 || connection->closing)
 		return;
 	if (connection->lingering) {
@@ -226,10 +287,13 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
 	if (count == UV_EOF) {
 		uv_read_stop(stream);
 		connection->reading = false;
-		http_session_end(connection->session);
+		protocol->end(connection->session);
 	} else {
-		http_session_feed(connection->session, buf->base, (size_t)count);
+		protocol->received(connection->session, buf->base, (size_t)count);
 		note_progress(connection, (size_t)count);
+		/* Room is only asked for while it is wanted: not by the next read of this very turn either. */
+		if (own_room && !protocol->wants_read(connection->session))
+			connection_read(connection, false);
 	}
 	connection_dirty(connection);
 }
@@ -301,12 +365,12 @@ static void connection_read(struct connection *connection, bool wanted)
 
 static void connection_finish(struct connection *connection)
 {
-	bool unread = http_session_refused(connection->session);
+	bool unread = connection->protocol->unread(connection->session);
 	if (!unread || uv_shutdown(&connection->shutdown, (uv_stream_t *)&connection->tcp, on_shutdown) < 0) {
 		connection_close(connection);
 		return;
 	}
-	http_session_detach(connection->session);
+	connection->protocol->detach(connection->session);
 	connection->session = NULL;
 	connection->lingering = true;
 	connection_read(connection, true);
@@ -321,11 +385,17 @@ static size_t unsent(const struct connection *connection)
 
 static void connection_flush(struct connection *connection)
 {
+	const struct protocol *protocol = connection->protocol;
 	if (connection->lingering || connection->closing)
 		return;
+	/* What is left from before may itself be above the bound: it goes first, else nothing would ever move. */
+	if (!connection_write(connection)) {
+		connection_close(connection);
+		return;
+	}
 	/* Taking output lets held input go on, which may bring output.  It ends: held input does not grow here. */
 	while (unsent(connection) <= SERVER_UNSENT_MAX) {
-		size_t moved = http_session_output(connection->session, &connection->pending);
+		size_t moved = protocol->output(connection->session, &connection->pending);
 		if (!connection_write(connection)) {
 			connection_close(connection);
 			return;
@@ -333,11 +403,11 @@ static void connection_flush(struct connection *connection)
 		if (!moved)
 			break;
 	}
-	if (http_session_done(connection->session) && !unsent(connection) && !connection->writing) {
+	if (protocol->done(connection->session) && !unsent(connection) && !connection->writing) {
 		connection_finish(connection);
 		return;
 	}
-	connection_read(connection, !connection->server->paused && http_session_wants_read(connection->session) &&
+	connection_read(connection, !connection->server->paused && protocol->wants_read(connection->session) &&
 				    unsent(connection) <= SERVER_UNSENT_MAX);
 }
 
@@ -385,17 +455,18 @@ static void tick_connection(struct server *server, struct connection *connection
 		}
 		return;
 	}
-	size_t outstanding = http_session_outstanding(connection->session);
-	enum http_phase phase = http_session_phase(connection->session);
+	const struct protocol *protocol = connection->protocol;
+	size_t outstanding = protocol->outstanding(connection->session);
+	enum http_phase phase = protocol->phase(connection->session);
 	if (!connection->reading || server->paused)
 		return;
 	if (phase == HTTP_IDLE && !outstanding) {
 		if (now - connection->active_ms >= server->options.idle_ms) {
-			http_session_shutdown(connection->session);
+			protocol->shutdown(connection->session);
 			connection_dirty(connection);
 		}
 	} else if (phase != HTTP_IDLE && now - connection->phase_ms >= stall) {
-		http_session_timeout(connection->session);
+		protocol->timeout(connection->session);
 		connection_dirty(connection);
 	}
 }
@@ -423,21 +494,22 @@ static void on_refused_closed(uv_handle_t *handle)
 	close_when_drained(server);
 }
 
-static void refuse_connection(struct server *server, uv_stream_t *listener)
+static void refuse_connection(struct server *server, struct listener *listener)
 {
 	uv_tcp_t *tcp = mem_alloc(sizeof *tcp);
-	uv_buf_t piece = uv_buf_init(server->refusal.ptr, (unsigned)server->refusal.len);
+	const struct buf *refusal = &server->refusals[listener->protocol];
+	uv_buf_t piece = uv_buf_init(refusal->ptr, (unsigned)refusal->len);
 	uv_os_fd_t fd;
 	uv_tcp_init(server->loop, tcp);
 	tcp->data = server;
 	server->connections++;         /* until its handle is closed */
-	if (uv_accept(listener, (uv_stream_t *)tcp) == 0) {
+	metric_add(protocols[listener->protocol]->refused, 1);
+	if (uv_accept((uv_stream_t *)&listener->tcp, (uv_stream_t *)tcp) == 0) {
 		uv_try_write((uv_stream_t *)tcp, &piece, 1);
 		if (uv_fileno((uv_handle_t *)tcp, &fd) == 0)
 			shutdown(fd, SHUT_WR);
 	}
 	uv_close((uv_handle_t *)tcp, on_refused_closed);
-	metric_add(METRIC_HTTP_CONNECTIONS_REFUSED, 1);
 	uint64_t now = uv_now(server->loop);
 	if (!server->refused_logged_ms || now - server->refused_logged_ms >= 10 * 1000) {
 		server->refused_logged_ms = now;
@@ -446,11 +518,30 @@ static void refuse_connection(struct server *server, uv_stream_t *listener)
 	}
 }
 
-static void on_connection(uv_stream_t *listener, int status)
+static void session_open(struct connection *connection, enum server_protocol protocol)
 {
-	struct server *server = listener->data;
+	struct server *server = connection->server;
+	connection->protocol = protocols[protocol];
+	if (protocol == SERVER_RPC) {
+		struct rpc_options options = { .frame_max = server->rpc.frame_max, .on_request = on_rpc_request,
+					       .on_ready = on_rpc_ready, .on_ended = on_rpc_ended, .context = server };
+		connection->session = rpc_session_new(&options, server->pool);
+		rpc_session_set_user(connection->session, connection);
+	} else {
+		struct http_options options = { .body_max = server->http.body_max, .on_request = on_request,
+						.on_ready = on_ready, .on_answered = on_answered, .context = server };
+		connection->session = http_session_new(&options);
+		http_session_set_user(connection->session, connection);
+	}
+	metric_add(connection->protocol->connections, 1);
+}
+
+static void on_connection(uv_stream_t *stream, int status)
+{
+	struct listener *listener = stream->data;
+	struct server *server = listener->server;
 	if (status < 0) {
-		metric_add(METRIC_HTTP_CONNECTIONS_REFUSED, 1);
+		metric_add(protocols[listener->protocol]->refused, 1);
 		log_line(LOG_LEVEL_WARN, "accept_failed", "cannot accept a connection: %s", uv_strerror(status));
 		return;
 	}
@@ -459,21 +550,18 @@ static void on_connection(uv_stream_t *listener, int status)
 		return;
 	}
 	struct connection *connection = mem_zalloc(sizeof *connection);
-	struct http_options options = { .body_max = server->http.body_max, .on_request = on_request, .on_ready = on_ready,
-					.on_answered = on_answered, .context = server };
 	connection->server = server;
+	connection->listener = (unsigned)(listener - server->listeners);
 	uv_tcp_init(server->loop, &connection->tcp);
 	connection->tcp.data = connection;
-	connection->session = http_session_new(&options);
-	http_session_set_user(connection->session, connection);
+	session_open(connection, listener->protocol);
 	connection->next = server->list;
 	if (server->list)
 		server->list->prev = connection;
 	server->list = connection;
 	server->connections++;
-	metric_add(METRIC_HTTP_CONNECTIONS, 1);
 	connection->active_ms = connection->phase_ms = uv_now(server->loop);
-	if (uv_accept(listener, (uv_stream_t *)&connection->tcp) < 0) {
+	if (uv_accept(stream, (uv_stream_t *)&connection->tcp) < 0) {
 		connection_close(connection);
 		return;
 	}
@@ -483,15 +571,17 @@ static void on_connection(uv_stream_t *listener, int status)
 
 /* The server. */
 
-static void write_refusal(struct buf *out)
+static void write_refusals(struct server *server)
 {
-	struct buf body = { 0 };
-	http_problem_json(&body, 503, "too_many_connections", NULL, "too many connections are open; try again soon", -1);
+	static const char code[] = "too_many_connections", detail[] = "too many connections are open; try again soon";
+	struct buf body = { 0 }, *out = &server->refusals[SERVER_HTTP];
+	http_problem_json(&body, 503, code, NULL, detail, -1);
 	buf_printf(out, "HTTP/1.1 503 %s\r\nContent-Type: application/problem+json\r\nContent-Length: %zu\r\n",
 		   http_status_text(503), body.len);
 	buf_lit(out, "Retry-After: 1\r\nConnection: close\r\n\r\n");
 	buf_str(out, buf_view(&body));
 	buf_free(&body);
+	rpc_refusal(&server->refusals[SERVER_RPC], 503, code, detail);
 }
 
 struct server *server_new(uv_loop_t *loop, const struct server_options *options)
@@ -502,13 +592,15 @@ struct server *server_new(uv_loop_t *loop, const struct server_options *options)
 	server->loop = loop;
 	server->options = *options;
 	server->http = options->http;
+	server->rpc = options->rpc;
+	server->pool = rpc_pool_new();
 	if (!server->options.connections_max)
 		server->options.connections_max = CONNECTIONS_MAX_DEFAULT;
 	if (!server->options.idle_ms)
 		server->options.idle_ms = IDLE_MS_DEFAULT;
 	if (!server->options.stall_ms)
 		server->options.stall_ms = STALL_MS_DEFAULT;
-	write_refusal(&server->refusal);
+	write_refusals(server);
 	signal(SIGPIPE, SIG_IGN);      /* a peer that is gone is an error of the write, not the end of the process */
 	uv_check_init(loop, &server->check);
 	uv_prepare_init(loop, &server->prepare);
@@ -580,10 +672,12 @@ static int bound_port(const uv_tcp_t *tcp)
 					  : ntohs(((struct sockaddr_in *)&name)->sin_port);
 }
 
-int server_listen(struct server *server, const char *address, const char *flag, char *error, size_t error_size)
+int server_listen(struct server *server, enum server_protocol protocol, const char *address, const char *flag,
+		  char *error, size_t error_size)
 {
 	struct sockaddr_storage name = { 0 };
 	ASSERT(!server->draining);
+	IMPLIES(protocol == SERVER_RPC, server->rpc.on_request);
 	if (!address_read(address, &name)) {
 		snprintf(error, error_size, "\"%s\" is no address: %s takes ADDRESS:PORT, such as 127.0.0.1:8000", address, flag);
 		return -1;
@@ -595,7 +689,9 @@ int server_listen(struct server *server, const char *address, const char *flag, 
 	/* A failed one keeps its place, closed: its handle may not go before the loop has closed it. */
 	struct listener *listener = &server->listeners[server->listener_count++];
 	int status = uv_tcp_init(server->loop, &listener->tcp);
-	listener->tcp.data = server;
+	listener->tcp.data = listener;
+	listener->server = server;
+	listener->protocol = protocol;
 	server->handles++;
 	listener->open = true;
 	if (status == 0)
@@ -610,7 +706,7 @@ int server_listen(struct server *server, const char *address, const char *flag, 
 		return bound_port(&listener->tcp);
 	listen_error(status, address, flag, error, error_size);
 	listener->open = false;
-	uv_close((uv_handle_t *)&listener->tcp, on_handle_closed);
+	uv_close((uv_handle_t *)&listener->tcp, on_listener_closed);
 	return -1;
 }
 
@@ -632,7 +728,7 @@ size_t server_outstanding(const struct server *server)
 {
 	size_t sum = 0;
 	for (const struct connection *connection = server->list; connection; connection = connection->next)
-		sum += connection->session ? http_session_outstanding(connection->session) : 0;
+		sum += connection->session ? connection->protocol->outstanding(connection->session) : 0;
 	return sum;
 }
 
@@ -646,11 +742,11 @@ void server_drain(struct server *server, void (*on_closed)(void *context), void 
 	for (size_t i = 0; i < server->listener_count; i++)
 		if (server->listeners[i].open) {
 			server->listeners[i].open = false;
-			uv_close((uv_handle_t *)&server->listeners[i].tcp, on_handle_closed);
+			uv_close((uv_handle_t *)&server->listeners[i].tcp, on_listener_closed);
 		}
 	for (struct connection *connection = server->list; connection; connection = connection->next)
 		if (connection->session) {
-			http_session_shutdown(connection->session);
+			connection->protocol->shutdown(connection->session);
 			connection_dirty(connection);
 		}
 	close_when_drained(server);
@@ -670,6 +766,8 @@ void server_free(struct server *server)
 	if (!server)
 		return;
 	ASSERT(server->closed && !server->connections);
-	buf_free(&server->refusal);
+	for (size_t i = 0; i < SERVER_PROTOCOLS; i++)
+		buf_free(&server->refusals[i]);
+	rpc_pool_free(server->pool);
 	mem_free(server);
 }

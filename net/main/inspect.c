@@ -46,29 +46,38 @@ static void text_i128(struct buf *out, __int128 value)
 	buf_bytes(out, digits + n, sizeof digits - n);
 }
 
-/* Law L3, per tenant; prints a line for each. */
+/* Law L3, per tenant and unit; prints a line for each. */
 static bool books_balance(const struct state *state)
 {
 	bool good = true;
-	for (unsigned b = 0; b < TENANT_BUCKETS; b++)
-		for (const struct tenant *tenant = state->tenants[b]; tenant; tenant = tenant->next) {
-			__int128 members, liability, redeemed;
-			struct buf line = { 0 };
-			state_sums(state, tenant, &members, &liability, &redeemed);
-			buf_lit(&line, "tenant ");
-			buf_json_text(&line, tenant->name);
-			buf_lit(&line, ": points of members ");
-			text_i128(&line, members);
-			buf_lit(&line, ", liability ");
-			text_i128(&line, liability);
-			buf_lit(&line, ", redeemed ");
-			text_i128(&line, redeemed);
-			bool balanced = members + liability + redeemed == 0;
-			buf_str(&line, balanced ? STR(": balanced\n") : STR(": NOT BALANCED\n"));
-			fwrite(line.ptr, 1, line.len, stdout);
-			buf_free(&line);
-			good &= balanced;
+	for (uint32_t b = 0; b < state->ledger.book_count; b++) {
+		const struct book *book = state->ledger.books[b];
+		u128 sums[ACCOUNT_KINDS][4] = { 0 };
+		uint64_t counts[ACCOUNT_KINDS] = { 0 };
+		i128 posted = 0, pending = 0;
+		struct buf line = { 0 };
+		ledger_book_sums(&state->ledger, book, sums, counts);
+		buf_lit(&line, "tenant ");
+		buf_json_text(&line, book->tenant);
+		buf_lit(&line, ": ");
+		buf_str(&line, book->unit);
+		buf_lit(&line, " of members ");
+		text_i128(&line, (i128)(sums[ACCOUNT_MEMBER][1] - sums[ACCOUNT_MEMBER][0]));
+		for (unsigned k = 0; k < ACCOUNT_KINDS; k++) {
+			i128 balance = (i128)(sums[k][1] - sums[k][0]);
+			posted += balance;
+			pending += (i128)(sums[k][3] - sums[k][2]);
+			if (k == ACCOUNT_MEMBER || (!balance && k != ACCOUNT_LIABILITY && k != ACCOUNT_REDEEMED))
+				continue;
+			buf_printf(&line, ", %s ", account_kind_name((enum account_kind)k));
+			text_i128(&line, balance);
 		}
+		bool balanced = posted == 0 && pending == 0;
+		buf_str(&line, balanced ? STR(": balanced\n") : STR(": NOT BALANCED\n"));
+		fwrite(line.ptr, 1, line.len, stdout);
+		buf_free(&line);
+		good &= balanced;
+	}
 	return good;
 }
 
@@ -117,8 +126,10 @@ int cmd_check(int argc, char **argv)
 	} else {
 		printf("log whole: %llu frames, %llu records, end LSN %llu\n", (unsigned long long)check.frames,
 		       (unsigned long long)records, (unsigned long long)check.bytes);
-		printf("%llu members, %llu events, %llu ids, %zu documents\n", (unsigned long long)state->member_total,
-		       (unsigned long long)state->event_total, (unsigned long long)state->id_total, catalog.documents);
+		printf("%llu members, %llu events, %llu accounts, %llu transfers, %llu ids, %zu documents\n",
+		       (unsigned long long)state->member_total, (unsigned long long)state->event_total,
+		       (unsigned long long)state->ledger.account_total, (unsigned long long)state->ledger.transfer_total,
+		       (unsigned long long)state->ids.total, catalog.documents);
 		status = books_balance(state) ? 0 : 1;
 		puts(status ? "the books do not balance" : "the books balance");
 	}

@@ -16,11 +16,12 @@
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 #include "engine/catalog/view.h"
+#include "engine/shard/ledger.h"
 #include "net/loop/logline.h"
 #include "net/loop/metrics.h"
 #include "net/main/replay.h"
 
-enum { STEP_BUDGET = 256, IDLE_MARK_MS = 50 };
+enum { STEP_BUDGET = 256, IDLE_MARK_MS = 50, HAND_OVER_BYTES = 64 * 1024 };
 
 /* A thread that sleeps when its step has nothing to do. */
 struct host {
@@ -41,6 +42,7 @@ struct node {
 	enum node_placement placement;
 	struct host hosts[SHARDS_MAX], log_host;
 	atomic_bool stopping;
+	atomic_bool log_handed;        /* together: the log's thread does the log's steps at present */
 	_Atomic(struct message *) done;        /* newest first; from the shards */
 	struct message *waiting, **waiting_end;        /* oldest first; loop's own */
 	atomic_llong last_time;
@@ -48,6 +50,8 @@ struct node {
 	void *context;
 	int lock_fd;
 	uint64_t writes_seen;
+	struct ledger_request expiry;  /* the loop's own */
+	bool expiring;
 };
 
 /* ---- the world of the shards ------------------------------------------------------------------------------------------ */
@@ -119,6 +123,13 @@ static void env_post(void *context, unsigned shard, struct message *message)
 	node_post(context, shard, message);
 }
 
+static void env_wake(void *context, unsigned shard)
+{
+	struct node *node = context;
+	if (node->placement == NODE_APART)
+		host_wake(&node->hosts[shard]);
+}
+
 static void env_done(void *context, struct message *message)
 {
 	struct node *node = context;
@@ -163,9 +174,9 @@ static void host_sleep(struct host *host, bool (*busy)(struct host *host), long 
 	pthread_mutex_unlock(&host->mutex);
 }
 
-static bool shard_busy(struct host *host)
+static bool shard_host_busy(struct host *host)
 {
-	return atomic_load(&host->node->shards[host->index].mailbox) || atomic_load(&host->node->stopping);
+	return shard_busy(&host->node->shards[host->index]) || atomic_load(&host->node->stopping);
 }
 
 static bool log_busy(struct host *host)
@@ -186,7 +197,7 @@ static void *shard_main(void *context)
 		if (stalled)
 			nanosleep(&(struct timespec){ .tv_nsec = 50000 }, NULL);
 		else if (!more)
-			host_sleep(host, shard_busy, 1000);
+			host_sleep(host, shard_host_busy, 1000);
 	}
 	return NULL;
 }
@@ -210,6 +221,32 @@ static void *log_main(void *context)
 	return NULL;
 }
 
+static bool log_handed_busy(struct host *host)
+{
+	return atomic_load(&host->node->log_handed) || atomic_load(&host->node->stopping);
+}
+
+/* Together: the loop's thread writes a little itself, which is faster than handing it over; more than that is written here,
+ * while the loop goes on to receive and decide. */
+static void *log_help_main(void *context)
+{
+	struct host *host = context;
+	struct node *node = host->node;
+	while (!atomic_load(&node->stopping)) {
+		if (!atomic_load(&node->log_handed)) {
+			host_sleep(host, log_handed_busy, 1000);
+			continue;
+		}
+		while (wal_step(node->wal, false)) {
+			wal_observe(node);
+			node->wake(node->context);
+		}
+		atomic_store(&node->log_handed, false);
+		node->wake(node->context);     /* what came in between is the loop's again */
+	}
+	return NULL;
+}
+
 bool node_turn(struct node *node, bool idle)
 {
 	bool more = false, stalled = false;
@@ -220,6 +257,13 @@ bool node_turn(struct node *node, bool idle)
 		if (depth)
 			metric_observe(METRIC_SHARD_MAILBOX_DEPTH, depth);
 		more |= shard_step(shard, STEP_BUDGET, &stalled);
+	}
+	if (atomic_load(&node->log_handed))
+		return more;                   /* the log's thread writes, and wakes the loop */
+	if (wal_appended(node->wal) - wal_durable(node->wal) >= HAND_OVER_BYTES) {
+		atomic_store(&node->log_handed, true);
+		host_wake(&node->log_host);
+		return more;
 	}
 	if (wal_step(node->wal, idle && !more))
 		wal_observe(node);
@@ -251,6 +295,29 @@ struct message *node_take(struct node *node)
 	return NULL;
 }
 
+static void on_expired(struct ledger_request *request)
+{
+	struct node *node = request->context;
+	node->expiring = false;
+}
+
+void node_tick(struct node *node)
+{
+	if (node->expiring || !ledger_expiry_due(node->shards, node->shard_count, env_now_ms(node)))
+		return;
+	node->expiring = true;
+	ledger_request_reuse(&node->expiry);
+	node->expiry.verb = LEDGER_EXPIRE;
+	node->expiry.context = node;
+	node->expiry.after = on_expired;
+	ledger_start(&node->expiry, &node->env);
+}
+
+bool node_busy(const struct node *node)
+{
+	return node->expiring;
+}
+
 /* ---- opening and closing ---------------------------------------------------------------------------------------------- */
 
 static void on_wal_log(void *context, const char *level, const char *message)
@@ -272,14 +339,60 @@ static void on_wal_fatal(void *context, const char *message)
 	_exit(74);
 }
 
+/* Makes the directory's entries durable: without this what was made in it may be gone after a power cut.  0 or an errno. */
+static int directory_sync(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), failed = fd < 0 ? errno : 0;
+	while (!failed && fsync(fd))
+		failed = errno == EINTR ? 0 : errno;
+	if (fd >= 0)
+		close(fd);
+	return failed;
+}
+
+/* A directory of ours, with its entry above it durable: also one that is there, as a start that made it may have been
+ * killed right behind that. */
+static bool directory_make(const char *path, const char *above, struct buf *error)
+{
+	bool made = !mkdir(path, 0700);
+	if (!made && errno != EEXIST) {
+		buf_printf(error, "cannot make the directory %s: %s", path, strerror(errno));
+		return false;
+	}
+	int failed = directory_sync(above);
+	if (failed == EACCES && !made)
+		return true;                           /* not ours to open: whoever made it for us has seen to it */
+	if (failed)
+		buf_printf(error, "cannot make the directory %s durable: %s", above, strerror(failed));
+	return !failed;
+}
+
+/* Says whose the lock is; only a second server's message rests on it.  In place and always of one length: needs no room on
+ * a disk that is full, which must not keep a server from starting and being read. */
+static bool owner_write(int fd)
+{
+	char owner[32];
+	size_t len = (size_t)snprintf(owner, sizeof owner, "%-10ld\n", (long)getpid());
+	for (size_t done = 0; done < len;) {
+		ssize_t n = pwrite(fd, owner + done, len - done, (off_t)done);
+		if (n < 0 && (errno == ENOSPC || errno == EDQUOT)) {
+			log_line(LOG_LEVEL_WARN, "lock", "the lock cannot say whose it is: %s", strerror(errno));
+			return true;
+		}
+		if (n < 0 && errno != EINTR)
+			return false;
+		done += n > 0 ? (size_t)n : 0;
+	}
+	return true;
+}
+
 int node_lock(const char *data, struct buf *error)
 {
 	char path[4096], owner[32] = "";
 	int fd;
-	if (mkdir(data, 0700) && errno != EEXIST) {
-		buf_printf(error, "cannot make the data directory %s: %s", data, strerror(errno));
+	snprintf(path, sizeof path, "%s/..", data);
+	if (!directory_make(data, path, error))
 		return -1;
-	}
 	snprintf(path, sizeof path, "%s/lock", data);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0) {
@@ -289,27 +402,16 @@ int node_lock(const char *data, struct buf *error)
 	if (flock(fd, LOCK_EX | LOCK_NB)) {
 		ssize_t len = pread(fd, owner, sizeof owner - 1, 0);
 		buf_printf(error, "the data directory %s is in use by process %.*s", data,
-			   len > 0 ? (int)strcspn(owner, "\n") : 1, len > 0 ? owner : "?");
+			   len > 0 ? (int)strcspn(owner, " \n") : 1, len > 0 ? owner : "?");
 		close(fd);
 		return -1;
 	}
-	int len = snprintf(owner, sizeof owner, "%ld\n", (long)getpid());
-	if (ftruncate(fd, 0) || pwrite(fd, owner, (size_t)len, 0) != len) {
+	if (!owner_write(fd)) {
 		buf_printf(error, "cannot write %s: %s", path, strerror(errno));
 		close(fd);
 		return -1;
 	}
 	return fd;
-}
-
-static void directory_sync(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd >= 0) {
-		if (fsync(fd))
-			log_line(LOG_LEVEL_WARN, "fsync", "fsync of directory %s: %s", path, strerror(errno));
-		close(fd);
-	}
 }
 
 static void views_build(struct node *node)
@@ -330,7 +432,12 @@ static void host_start(struct host *host, struct node *node, unsigned index, voi
 	pthread_mutex_init(&host->mutex, NULL);
 	pthread_cond_init(&host->cond, NULL);
 	int error = pthread_create(&host->thread, NULL, main, host);
-	ASSERT(!error);
+	if (error) {
+		/* Others run already, and nobody is connected yet. */
+		fprintf(stderr, "tally: a thread cannot be started: %s; stopping, nothing acknowledged is lost\n",
+			strerror(error));
+		_exit(70);
+	}
 }
 
 static void host_join(struct host *host)
@@ -357,26 +464,25 @@ struct node *node_open(const struct node_options *options, struct buf *error)
 	node->waiting_end = &node->waiting;
 	node->env = (struct env){ .context = node, .now_ms = env_now_ms, .log_credit = env_credit,
 				  .log_credit_drop = env_credit_drop, .log_begin = env_begin, .log_publish = env_publish,
-				  .post = env_post, .done = env_done };
+				  .post = env_post, .wake = env_wake, .done = env_done, .shards = options->shards };
 	node->lock_fd = node_lock(options->data, error);
 	if (node->lock_fd < 0) {
 		mem_free(node);
 		return NULL;
 	}
 	snprintf(log_dir, sizeof log_dir, "%s/log", options->data);
-	if (mkdir(log_dir, 0700) && errno != EEXIST) {
-		buf_printf(error, "cannot make %s: %s", log_dir, strerror(errno));
+	if (!directory_make(log_dir, options->data, error)) {
 		close(node->lock_fd);
 		mem_free(node);
 		return NULL;
 	}
-	directory_sync(options->data);
 	node->shards = mem_zalloc(node->shard_count * sizeof *node->shards);
 	for (unsigned s = 0; s < node->shard_count; s++) {
 		shard_init(&node->shards[s], s, node->shard_count, &node->env, &node->catalog);
 		node->shards[s].memory_limit = options->memory / node->shard_count;
 		states[s] = &node->shards[s].state;
 	}
+	shards_connect(node->shards, node->shard_count);
 	struct replay *replay = replay_new(states, node->shard_count, &node->catalog);
 	struct wal_options wal = { .dir = log_dir, .segment_size = options->segment_size, .ring_size = options->ring_size,
 				   .producers = node->shard_count, .direct = options->direct, .log = on_wal_log,
@@ -406,8 +512,8 @@ struct node *node_open(const struct node_options *options, struct buf *error)
 	log_line(LOG_LEVEL_INFO, "recovered", "%llu records replayed, epoch %u, durable LSN %llu, %u shards",
 		 (unsigned long long)records, wal_epoch(node->wal), (unsigned long long)wal_durable(node->wal),
 		 node->shard_count);
+	host_start(&node->log_host, node, 0, node->placement == NODE_APART ? log_main : log_help_main);
 	if (node->placement == NODE_APART) {
-		host_start(&node->log_host, node, 0, log_main);
 		for (unsigned s = 0; s < node->shard_count; s++)
 			host_start(&node->hosts[s], node, s, shard_main);
 	}
@@ -420,12 +526,13 @@ void node_close(struct node *node)
 	if (node->placement == NODE_APART) {
 		for (unsigned s = 0; s < node->shard_count; s++)
 			host_join(&node->hosts[s]);
-		host_join(&node->log_host);
 	}
+	host_join(&node->log_host);
 	wal_close(node->wal);
 	for (unsigned s = 0; s < node->shard_count; s++)
 		shard_deinit(&node->shards[s]);
 	mem_free(node->shards);
+	ledger_request_free(&node->expiry);
 	catalog_free(&node->catalog);
 	close(node->lock_fd);
 	mem_free(node);

@@ -2,7 +2,8 @@
 /* node.h - the engine in this process: shards, log and catalog, and which thread runs which step.
  *
  * Loop, shard and log are steps; threads only host them.  With one shard all three run on the loop's thread, which beats
- * handing over on few cores; with more, each shard and the log get a thread of their own.  Nothing else knows.
+ * handing over on few cores - but a write of 64 KiB or more, which goes to the log's thread while the loop goes on.  With
+ * more shards, each of them and the log get a thread of their own.  Nothing else knows.
  *
  *     node_open    recovers everything from the log (the shards replay in parallel), takes the next epoch
  *     node_turn    (placement: together) runs the steps once
@@ -48,6 +49,9 @@ void node_post(struct node *node, unsigned shard, struct message *message);
 
 /* NODE_TOGETHER: one turn.  Returns true while there is more to do at once. */
 bool node_turn(struct node *node, bool idle);
+/* From the loop, a few times a second: ends pending transfers whose timeout has passed. */
+void node_tick(struct node *node);
+bool node_busy(const struct node *node);       /* with work of its own: do not close yet */
 /* The next message whose answer may leave; NULL: none now. */
 struct message *node_take(struct node *node);
 uint64_t node_mailbox_depth(const struct node *node);

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/base/assert.h"
 #include "engine/base/mem.h"
 #include "net/cli/commands.h"
 #include "net/cli/version.h"
@@ -17,9 +18,10 @@
 #include "net/loop/metrics.h"
 #include "net/loop/server.h"
 #include "net/main/node.h"
+#include "net/rpc/rpc.h"
 #include "net/surface/app.h"
 
-enum { IDLE_AFTER_MS = 20, FILES_RESERVED = 64 };
+enum { IDLE_AFTER_MS = 20, FILES_RESERVED = 64, TICK_MS = 100 };
 
 struct serve {
 	struct app app;
@@ -27,8 +29,9 @@ struct serve {
 	uv_check_t turn;               /* after each poll: the steps, then the answers */
 	uv_idle_t again;               /* keeps the loop from sleeping while there is work */
 	uv_async_t wake;               /* shards or log have something for node_take */
-	uv_timer_t idle, second;
+	uv_timer_t idle, second, tick;
 	uv_signal_t term, interrupt;
+	uv_work_t first_work;          /* nothing; starts the pool of threads */
 	bool idle_due, closed;
 };
 
@@ -95,11 +98,28 @@ static void on_second(uv_timer_t *timer)
 	http_set_date((int64_t)time(NULL));
 }
 
+static void on_tick(uv_timer_t *timer)
+{
+	struct serve *serve = timer->data;
+	if (!serve->app.draining)
+		node_tick(serve->app.node);
+}
+
 static void on_drained(void *context)
 {
 	struct serve *serve = context;
 	serve->closed = true;
 	uv_stop(&serve->loop);
+}
+
+static void on_rpc_request(void *context, struct rpc_request *request)
+{
+	rpc_dispatch(context, request);
+}
+
+static void on_rpc_ended(void *context, const struct rpc_request *request)
+{
+	rpc_ended(context, request);
 }
 
 static void on_signal(uv_signal_t *signal, int number)
@@ -147,24 +167,33 @@ static bool ready_file_write(const char *path, const struct buf *lines)
 	return good && rename(temporary, path) == 0;
 }
 
+/* Listens on a list of addresses; each becomes a line of the ready file, "http 127.0.0.1:8000". */
+static bool listen_list(struct serve *serve, enum server_protocol protocol, const struct listen_list *list,
+			struct buf *lines)
+{
+	const char *name = protocol == SERVER_RPC ? "rpc" : "http";
+	for (size_t i = 0; i < list->count; i++) {
+		const struct listen_address *listen = &list->list[i];
+		char address[300], flag[16], error[400];
+		bool v6 = strchr(listen->host, ':');
+		snprintf(address, sizeof address, v6 ? "[%s]:%u" : "%s:%u", listen->host, listen->port);
+		snprintf(flag, sizeof flag, "--%s", name);
+		int port = server_listen(serve->app.server, protocol, address, flag, error, sizeof error);
+		if (port < 0) {
+			fprintf(stderr, "tally serve: %s\n", error);
+			return false;
+		}
+		log_line(LOG_LEVEL_INFO, "listening", v6 ? "%s://[%s]:%d" : "%s://%s:%d", name, listen->host, port);
+		buf_printf(lines, v6 ? "%s [%s]:%d\n" : "%s %s:%d\n", name, listen->host, port);
+	}
+	return true;
+}
+
 static bool listen_all(struct serve *serve, const struct options *options)
 {
 	struct buf lines = { 0 };
-	bool good = true;
-	for (size_t i = 0; good && i < options->http.count; i++) {
-		const struct listen_address *listen = &options->http.list[i];
-		char address[300], error[400];
-		bool v6 = strchr(listen->host, ':');
-		snprintf(address, sizeof address, v6 ? "[%s]:%u" : "%s:%u", listen->host, listen->port);
-		int port = server_listen(serve->app.server, address, "--http", error, sizeof error);
-		if (port < 0) {
-			fprintf(stderr, "tally serve: %s\n", error);
-			good = false;
-			break;
-		}
-		log_line(LOG_LEVEL_INFO, "listening", v6 ? "http://[%s]:%d" : "http://%s:%d", listen->host, port);
-		buf_printf(&lines, v6 ? "http [%s]:%d\n" : "http %s:%d\n", listen->host, port);
-	}
+	bool good = listen_list(serve, SERVER_HTTP, &options->http, &lines) &&
+		    listen_list(serve, SERVER_RPC, &options->rpc, &lines);
 	if (good && options->ready_file && !ready_file_write(options->ready_file, &lines)) {
 		fprintf(stderr, "tally serve: cannot write %s: %s\n", options->ready_file, strerror(errno));
 		good = false;
@@ -182,9 +211,10 @@ static void loop_init(struct serve *serve)
 	uv_async_init(loop, &serve->wake, on_wake);
 	uv_timer_init(loop, &serve->idle);
 	uv_timer_init(loop, &serve->second);
+	uv_timer_init(loop, &serve->tick);
 	uv_signal_init(loop, &serve->term);
 	uv_signal_init(loop, &serve->interrupt);
-	serve->turn.data = serve->idle.data = serve->term.data = serve->interrupt.data = serve;
+	serve->turn.data = serve->tick.data = serve->idle.data = serve->term.data = serve->interrupt.data = serve;
 }
 
 static void on_walk(uv_handle_t *handle, void *argument)
@@ -192,6 +222,28 @@ static void on_walk(uv_handle_t *handle, void *argument)
 	(void)argument;
 	if (!uv_is_closing(handle))
 		uv_close(handle, NULL);
+}
+
+/* A library that cannot go on calls abort(), which says nothing. */
+static void on_abort(int number)
+{
+	static const char line[] = "tally: aborted; nothing acknowledged is lost\n";
+	(void)number;
+	ssize_t written = write(STDERR_FILENO, line, sizeof line - 1);
+	(void)written;                 /* the process ends when this returns */
+}
+
+static void on_no_work(uv_work_t *work)
+{
+	(void)work;
+}
+
+/* The threads that read the log are made by libuv with the first work, and it aborts where that fails: better now than in
+ * the middle of a request. */
+static void threads_start(struct serve *serve)
+{
+	int error = uv_queue_work(&serve->loop, &serve->first_work, on_no_work, NULL);
+	ASSERT(!error);
 }
 
 static uint64_t memory_default(void)
@@ -209,23 +261,25 @@ int cmd_serve(const struct options *options)
 	/* Buffers of big batches come and go with every request: keep their pages instead of asking the kernel each time. */
 	mallopt(M_MMAP_THRESHOLD, 256 * 1024 * 1024);
 	mallopt(M_TRIM_THRESHOLD, 512 * 1024 * 1024);
-	if (options->rpc.count) {
-		fprintf(stderr, "tally serve: --rpc: this version has no MessagePack-RPC yet; leave the option out\n");
-		mem_free(serve);
-		return OPTIONS_EXIT_USAGE;
-	}
+	/* Grow the heap in big steps, so that its growth can be advised to use huge pages before it is touched (mem.c). */
+	mallopt(M_TOP_PAD, 64 * 1024 * 1024);
+	/* libuv would abort without a word where it cannot go on without memory. */
+	uv_replace_allocator(mem_alloc, mem_realloc, mem_calloc, mem_free);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGABRT, on_abort);
 	log_set_level(options->log_level);
 	log_force_json(options->log_format == LOG_FORMAT_JSON);
 	log_force_text(options->log_format == LOG_FORMAT_TEXT);
 	metrics_set_version(VERSION);
 	app_routes_check();
+	rpc_methods_init();
 	options_json(options, &error);
 	log_line(LOG_LEVEL_INFO, "options", "%.*s", (int)error.len, error.ptr);
 	buf_free(&error);
 	if (options->database_url_unused)
 		log_line(LOG_LEVEL_INFO, "database_url", "DATABASE_URL is set and not used: the data is in %s", options->data);
 	loop_init(serve);
+	threads_start(serve);
 	struct node_options node = { .data = options->data, .shards = shards > SHARDS_MAX ? SHARDS_MAX : shards,
 				     .segment_size = (uint64_t)options->log_segment, .ring_size = (uint64_t)options->log_ring,
 				     .direct = options->log_direct,
@@ -243,12 +297,15 @@ int cmd_serve(const struct options *options)
 	}
 	struct server_options server = {
 		.http = { .body_max = (uint64_t)options->body_max, .on_request = app_request, .context = &serve->app },
+		.rpc = { .frame_max = (uint64_t)options->body_max, .on_request = on_rpc_request, .on_ended = on_rpc_ended,
+			 .context = &serve->app },
 		.connections_max = connections_bound((size_t)options->connections),
 		.idle_ms = (uint64_t)options->idle_timeout * 1000,
 	};
 	serve->app.server = server_new(&serve->loop, &server);
 	http_set_date((int64_t)time(NULL));
 	uv_timer_start(&serve->second, on_second, 1000, 1000);
+	uv_timer_start(&serve->tick, on_tick, TICK_MS, TICK_MS);
 	uv_check_start(&serve->turn, on_turn);
 	uv_signal_start(&serve->term, on_signal, SIGTERM);
 	uv_signal_start(&serve->interrupt, on_signal, SIGINT);
@@ -259,7 +316,7 @@ int cmd_serve(const struct options *options)
 		serve->app.draining = true;
 		server_drain(serve->app.server, on_drained, serve);
 	}
-	while (!serve->closed || serve->app.tasks)
+	while (!serve->closed || serve->app.tasks || node_busy(serve->app.node))
 		uv_run(&serve->loop, UV_RUN_ONCE);
 	uv_walk(&serve->loop, on_walk, NULL);
 	uv_run(&serve->loop, UV_RUN_DEFAULT);

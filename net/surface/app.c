@@ -8,15 +8,34 @@
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 #include "engine/base/utf8.h"
+#include "engine/ledger/request.h"
 #include "net/loop/logline.h"
 #include "net/loop/metrics.h"
 #include "net/loop/server.h"
 
-static const struct route *const surfaces[] = { brand_routes, system_routes };
+const struct route *const app_surfaces[] = { brand_routes, ledger_routes, pos_routes, system_routes, NULL };
+
+void app_begin(struct app *app, uint64_t bytes)
+{
+	app->tasks++;
+	app->task_bytes += bytes;
+	if (app->tasks >= TASKS_MAX || app->task_bytes >= TASK_BYTES_MAX)
+		server_pause_reading(app->server, true);
+}
+
+void app_end(struct app *app, uint64_t bytes)
+{
+	ASSERT(app->tasks && app->task_bytes >= bytes);
+	app->tasks--;
+	app->task_bytes -= bytes;
+	if (app->tasks < TASKS_MAX / 2 && app->task_bytes < TASK_BYTES_MAX / 2)
+		server_pause_reading(app->server, false);
+}
 
 static void task_free(struct task *task)
 {
 	struct app *app = task->app;
+	struct task_sink *sink = task->sink;
 	for (size_t i = 0; i < task->part_count; i++)
 		buf_free(&task->parts[i]);
 	switch (task->shape) {
@@ -45,25 +64,42 @@ static void task_free(struct task *task)
 	buf_free(&task->text);
 	buf_free(&task->out);
 	buf_free(&task->headers);
-	app->tasks--;
-	app->task_bytes -= task->bytes;
-	if (app->tasks < TASKS_MAX / 2 && app->task_bytes < TASK_BYTES_MAX / 2)
-		server_pause_reading(app->server, false);
+	app_end(app, task->bytes);
 	mem_free(task);
+	if (sink)
+		sink->release(sink);
 }
 
-static const char *header_lines(struct task *task)
+static void respond(struct task *task, int status, const char *content_type, struct str body)
 {
-	if (!task->headers.len)
-		return NULL;
-	buf_char(&task->headers, '\0');
-	return task->headers.ptr;
+	struct buf *headers = &task->headers;
+	if (task->sink) {
+		task->sink->answer(task->sink, status, content_type, buf_view(headers), body);
+	} else {
+		if (headers->len)
+			buf_char(headers, '\0');
+		http_respond(task->request, status, content_type, headers->len ? headers->ptr : NULL, body);
+	}
+	task_free(task);
+}
+
+static void problem_respond(struct task *task, int status, const char *code, const struct faults *faults,
+			    const char *detail)
+{
+	struct buf body = { 0 };
+	/* Over RPC (a sink) every error has one form, made from the problem document. */
+	bool own = task->route && task->route->problem && !task->sink;
+	if (own)
+		task->route->problem(&body, status, code, faults, detail);
+	else
+		http_problem_json(&body, status, code, faults, detail, -1);
+	respond(task, status, own ? "application/json" : "application/problem+json", buf_view(&body));
+	buf_free(&body);
 }
 
 void task_text(struct task *task, int status, const char *content_type)
 {
-	http_respond(task->request, status, content_type, header_lines(task), buf_view(&task->out));
-	task_free(task);
+	respond(task, status, content_type, buf_view(&task->out));
 }
 
 void task_json(struct task *task, int status)
@@ -78,16 +114,13 @@ void task_problem(struct task *task, int status, const char *code, const char *f
 	va_start(args, format);
 	vsnprintf(detail, sizeof detail, format, args);
 	va_end(args);
-	http_problem(task->request, status, code, NULL, header_lines(task), "%s", detail);
-	task_free(task);
+	problem_respond(task, status, code, NULL, detail);
 }
 
 void task_faults(struct task *task, const struct problem *problem)
 {
 	ASSERT(problem->status);
-	http_problem(task->request, problem->status, problem->code, &problem->faults, header_lines(task), "%s",
-		     problem->detail);
-	task_free(task);
+	problem_respond(task, problem->status, problem->code, &problem->faults, problem->detail);
 }
 
 /* ---- messages --------------------------------------------------------------------------------------------------------- */
@@ -128,10 +161,17 @@ void task_catalog(struct task *task, void (*after)(struct task *))
 	node_post(task->app->node, CATALOG_SHARD, &task->catalog.message);
 }
 
+static void batch_done(struct batch *batch)
+{
+	struct task *task = batch->context;
+	task->after(task);
+}
+
 void task_batch(struct task *task, void (*after)(struct task *))
 {
 	ASSERT(task->shape == TASK_BATCH);
 	task->after = after;
+	task->batch.after = batch_done;
 	task->batch.context = task;
 	batch_start(&task->batch, node_env(task->app->node));
 }
@@ -146,8 +186,13 @@ void app_message(struct app *app, struct message *message)
 		if (task->gather && --task->gather->waiting)
 			return;
 		break;
+	case MESSAGE_LEDGER:
+		((struct ledger_request *)message->owner)->after(message->owner);
+		return;
 	case MESSAGE_CATALOG: task = ((struct catalog_request *)message->owner)->context; break;
-	default: task = ((struct batch *)message->owner)->context; break;
+	default:
+		((struct batch *)message->owner)->after(message->owner);
+		return;
 	}
 	task->after(task);
 }
@@ -382,34 +427,36 @@ static void allow_add(struct buf *allow, const char *method)
 
 void app_routes_check(void)
 {
-	for (size_t s = 0; s < sizeof surfaces / sizeof *surfaces; s++)
-		for (const struct route *a = surfaces[s]; a->method; a++)
+	for (size_t s = 0; app_surfaces[s]; s++)
+		for (const struct route *a = app_surfaces[s]; a->method; a++)
 			for (size_t t = 0; t <= s; t++)
-				for (const struct route *b = surfaces[t]; b->method && b != a; b++)
+				for (const struct route *b = app_surfaces[t]; b->method && b != a; b++)
 					if (!strcmp(a->method, b->method) && !strcmp(a->path, b->path)) {
 						fprintf(stderr, "tally: double route %s %s\n", a->method, a->path);
 						abort();
 					}
 }
 
-void app_request(void *context, struct http_request *request)
+struct task *app_task(struct app *app, struct http_request *request)
 {
-	struct app *app = context;
 	struct task *task = mem_zalloc(sizeof *task);
-	struct buf allow = { 0 };
-	struct str path = request->path;
-	bool malformed = false;
 	task->app = app;
 	task->request = request;
 	task->bytes = request->body.len;
-	app->tasks++;
-	app->task_bytes += task->bytes;
-	if (app->tasks >= TASKS_MAX || app->task_bytes >= TASK_BYTES_MAX)
-		server_pause_reading(app->server, true);
+	app_begin(app, task->bytes);
+	return task;
+}
+
+void app_request(void *context, struct http_request *request)
+{
+	struct task *task = app_task(context, request);
+	struct buf allow = { 0 };
+	struct str path = request->path;
+	bool malformed = false;
 	if (path.len > 1 && path.ptr[path.len - 1] == '/')
 		path.len--;            /* with and without a slash at the end; never a redirect */
-	for (size_t s = 0; s < sizeof surfaces / sizeof *surfaces; s++)
-		for (const struct route *route = surfaces[s]; route->method; route++) {
+	for (size_t s = 0; app_surfaces[s]; s++)
+		for (const struct route *route = app_surfaces[s]; route->method; route++) {
 			if (!path_matches(route->path, path, NULL, &malformed))
 				continue;
 			if (!method_fits(route, request->method_text)) {

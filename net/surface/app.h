@@ -18,7 +18,7 @@
 #include "net/http/http.h"
 #include "net/main/node.h"
 
-enum { PATH_PARTS_MAX = 12, LIST_DEFAULT = 100, LIST_MAX = 1000, TASKS_MAX = 4096, NAME_MAX_BYTES = 200 };
+enum { PATH_PARTS_MAX = 12, LIST_DEFAULT = 100, LIST_MAX = 1000, TASKS_MAX = 16384, NAME_MAX_BYTES = 200 };
 #define TASK_BYTES_MAX (UINT64_C(256) * 1024 * 1024)
 
 struct task;
@@ -42,12 +42,24 @@ struct route {
 	const char *permission;        /* enforced by a later step; named from the start */
 	const char *doc;               /* one line, for the reference */
 	const struct kind *kind;       /* of a resource route */
+	const char *command;           /* its name over RPC (net/rpc/bridge.h), "customers.get"; NULL: HTTP only */
+	const char *query;             /* its RPC keys that are query parameters although there is a body: words, or NULL */
+	bool brand_in_body;            /* over RPC, `brand` is a field of the body as well as X-Brand */
+	/* How errors look over HTTP, as a JSON document; NULL: RFC 9457. */
+	void (*problem)(struct buf *out, int status, const char *code, const struct faults *faults, const char *detail);
+};
+
+/* Where an answer goes that is not for HTTP; the task's request is the sink's own then, and has no session. */
+struct task_sink {
+	void (*answer)(struct task_sink *sink, int status, const char *content_type, struct str headers, struct str body);
+	void (*release)(struct task_sink *sink);      /* after the task, the last that borrows from the request */
 };
 
 /* One request in work.  Lives from its arrival to its answer. */
 struct task {
 	struct app *app;
 	struct http_request *request;
+	struct task_sink *sink;        /* NULL: http_respond */
 	const struct route *route;
 	struct buf parts[PATH_PARTS_MAX];      /* decoded values of {…}, in order */
 	size_t part_count;
@@ -80,11 +92,17 @@ struct gather {
 };
 
 /* Every table of routes ends with a NULL method. */
-extern const struct route system_routes[], brand_routes[];
+extern const struct route system_routes[], brand_routes[], ledger_routes[], pos_routes[];
+/* All tables, ended by NULL. */
+extern const struct route *const app_surfaces[];
 
 void app_request(void *app, struct http_request *request);         /* http_options.on_request */
+struct task *app_task(struct app *app, struct http_request *request);      /* one that its route's handler will answer */
 void app_message(struct app *app, struct message *message);        /* one that node_take gave */
 void app_routes_check(void);                                       /* stops the program on a double route */
+/* A request of any protocol, of as many bytes, begins and ends; too much at once, and sockets are not read for a while. */
+void app_begin(struct app *app, uint64_t bytes);
+void app_end(struct app *app, uint64_t bytes);
 
 /* Ways to answer; each ends the task. */
 void task_json(struct task *task, int status);                     /* task->out, task->headers */

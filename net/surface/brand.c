@@ -276,31 +276,48 @@ static void options_tags(struct task *task)
 		task_gather(task, QUERY_TENANT, tags_answer);
 }
 
-#define RESOURCE(path, number, permission, what)                                                                          \
-	{ "GET", path, resource_list, permission ".read", "List " what "s of the brand", &kinds[number - 1] },            \
-	{ "POST", path, resource_create, permission ".write", "Create a " what, &kinds[number - 1] },                     \
-	{ "GET", path "/{id}", resource_get, permission ".read", "Read a " what, &kinds[number - 1] },                    \
-	{ "PATCH", path "/{id}", resource_patch, permission ".write", "Change a " what, &kinds[number - 1] },             \
-	{ "DELETE", path "/{id}", resource_delete, permission ".write", "Delete a " what, &kinds[number - 1] }
+/* `name` begins both the permissions and the commands. */
+#define RESOURCE(path, number, name, what)                                                                                \
+	{ "GET", path, resource_list, name ".read", "List " what "s of the brand", &kinds[number - 1],                    \
+	  .command = name ".list" },                                                                                      \
+	{ "POST", path, resource_create, name ".write", "Create a " what, &kinds[number - 1],                             \
+	  .command = name ".create", .query = "dry_run" },                                                                \
+	{ "GET", path "/{id}", resource_get, name ".read", "Read a " what, &kinds[number - 1],                            \
+	  .command = name ".get" },                                                                                       \
+	{ "PATCH", path "/{id}", resource_patch, name ".write", "Change a " what, &kinds[number - 1],                     \
+	  .command = name ".update", .query = "dry_run" },                                                                \
+	{ "DELETE", path "/{id}", resource_delete, name ".write", "Delete a " what, &kinds[number - 1],                   \
+	  .command = name ".delete" }
 
 const struct route brand_routes[] = {
-	{ "GET", "/", root_get, "public", "Health of the engine (A1)", NULL },
-	{ "POST", "/transactions", transactions_post, "events.write", "Ingest an event, an array of events, or NDJSON", NULL },
-	{ "GET", "/transactions", transactions_list, "events.read", "List events, newest first", NULL },
-	{ "GET", "/transactions/{id}", transaction_get, "events.read", "Read an event with its payload", NULL },
-	{ "GET", "/transactions/{id}/executions", transaction_executions, "events.read", "What each rule did", NULL },
-	{ "POST", "/customers/upsert", customer_upsert, "customers.write", "Create or update a customer", NULL },
-	{ "GET", "/customers/{brand}/{profile_id}", customer_get, "customers.read", "Read a customer", NULL },
-	{ "GET", "/customers/{brand}/{profile_id}/wallet", wallet_get, "customers.read", "Points of a customer", NULL },
+	{ "GET", "/", root_get, "public", "Health of the engine (A1)", NULL, .command = "server.health" },
+	{ "POST", "/transactions", transactions_post, "events.write", "Ingest an event, an array of events, or NDJSON", NULL,
+	  .command = "transactions.create", .query = "dry_run customers", .brand_in_body = true },
+	{ "GET", "/transactions", transactions_list, "events.read", "List events, newest first", NULL,
+	  .command = "transactions.list" },
+	{ "GET", "/transactions/{id}", transaction_get, "events.read", "Read an event with its payload", NULL,
+	  .command = "transactions.get" },
+	{ "GET", "/transactions/{id}/executions", transaction_executions, "events.read", "What each rule did", NULL,
+	  .command = "transactions.executions" },
+	{ "POST", "/customers/upsert", customer_upsert, "customers.write", "Create or update a customer", NULL,
+	  .command = "customers.upsert", .query = "dry_run" },
+	{ "GET", "/customers/{brand}/{profile_id}", customer_get, "customers.read", "Read a customer", NULL,
+	  .command = "customers.get" },
+	{ "GET", "/customers/{brand}/{profile_id}/wallet", wallet_get, "customers.read", "Points of a customer", NULL,
+	  .command = NULL },
 	{ "GET", "/customers/{brand}/{profile_id}/point-movements", movements_list, "customers.read",
-	  "Every change of the balance, newest first", NULL },
-	{ "GET", "/wallet/{brand}/{profile_id}", wallet_get, "customers.read", "Points of a customer", NULL },
-	{ "POST", "/imports/customers", import_customers, "customers.write", "Import customers from CSV", NULL },
-	{ "POST", "/imports/events", import_events, "events.write", "Import events from CSV, strictly", NULL },
+	  "Every change of the balance, newest first", NULL, .command = "customers.movements" },
+	{ "GET", "/wallet/{brand}/{profile_id}", wallet_get, "customers.read", "Points of a customer", NULL,
+	  .command = "wallets.get" },
+	{ "POST", "/imports/customers", import_customers, "customers.write", "Import customers from CSV", NULL,
+	  .command = "customers.import", .query = "dry_run" },
+	{ "POST", "/imports/events", import_events, "events.write", "Import events from CSV, strictly", NULL,
+	  .command = "events.import", .query = "dry_run" },
 	RESOURCE("/admin/event-types", KIND_EVENT_TYPE, "event_types", "event type"),
 	RESOURCE("/rules", KIND_RULE, "rules", "rule"),
 	{ "GET", "/admin/ui-options/event-types", options_event_types, "event_types.read", "Event types to choose from",
-	  &kinds[KIND_EVENT_TYPE - 1] },
-	{ "GET", "/admin/ui-options/customer-tags", options_tags, "customers.read", "Tags in use, ascending", NULL },
-	{ NULL, NULL, NULL, NULL, NULL, NULL },
+	  &kinds[KIND_EVENT_TYPE - 1], .command = "event_types.options" },
+	{ "GET", "/admin/ui-options/customer-tags", options_tags, "customers.read", "Tags in use, ascending", NULL,
+	  .command = "customers.tags" },
+	{ .method = NULL },
 };

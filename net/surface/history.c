@@ -13,7 +13,7 @@
 enum { WALK_MAX = 500000 };
 
 enum walk_want { WANT_TRANSACTIONS, WANT_MOVEMENTS, WANT_ONE, WANT_EXECUTIONS };
-enum walk_outcome { WALK_DONE, WALK_PRUNED, WALK_TOO_LONG, WALK_MISSING };
+enum walk_outcome { WALK_DONE, WALK_PRUNED, WALK_UNREADABLE, WALK_TOO_LONG, WALK_MISSING };
 
 struct walk {
 	enum walk_want want;
@@ -111,7 +111,7 @@ static void walk_run(struct task *task)
 			return;
 		}
 		if (!record_read(wal, lsn, record)) {
-			walk->outcome = WALK_PRUNED;
+			walk->outcome = record->len == RECORD_UNREADABLE ? WALK_UNREADABLE : WALK_PRUNED;
 			return;
 		}
 		if (event_view_read((const unsigned char *)record->ptr, record->len, &event)) {
@@ -121,7 +121,7 @@ static void walk_run(struct task *task)
 		} else if (customer_view_read((const unsigned char *)record->ptr, record->len, &customer)) {
 			walk->heads[chain] = customer.head.prev_member;
 		} else {
-			walk->outcome = WALK_PRUNED;
+			walk->outcome = WALK_UNREADABLE;
 			return;
 		}
 	}
@@ -135,6 +135,10 @@ static void walk_answer(struct task *task)
 	case WALK_PRUNED:
 		task_problem(task, 410, "history_pruned", "the history before LSN %llu is no longer kept",
 			     (unsigned long long)wal_first(node_wal(task->app->node)));
+		return;
+	case WALK_UNREADABLE:
+		task_problem(task, 500, "log_unreadable", "the record at LSN %llu cannot be read; the server's log says why",
+			     (unsigned long long)walk->at);
 		return;
 	case WALK_TOO_LONG:
 		task_problem(task, 422, "query_too_broad",
@@ -243,8 +247,12 @@ static void one_read(struct task *task)
 {
 	struct walk *walk = task->context;
 	struct event_view event;
-	if (!record_read(node_wal(task->app->node), walk->at, &walk->records[0]) ||
-	    !event_view_read((const unsigned char *)walk->records[0].ptr, walk->records[0].len, &event) ||
+	bool read = record_read(node_wal(task->app->node), walk->at, &walk->records[0]);
+	if (walk->records[0].len == RECORD_UNREADABLE) {
+		walk->outcome = WALK_UNREADABLE;
+		return;
+	}
+	if (!read || !event_view_read((const unsigned char *)walk->records[0].ptr, walk->records[0].len, &event) ||
 	    !str_eq(event.tenant, task->tenant) || event.head.id_hash != hash_name(HASH_EVENT_ID, event.tenant, event.id)) {
 		walk->outcome = WALK_MISSING;
 		return;

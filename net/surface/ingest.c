@@ -10,6 +10,7 @@
 #include "engine/base/mem.h"
 #include "engine/member/member.h"
 #include "net/loop/metrics.h"
+#include "net/surface/row.h"
 #include "net/surface/transaction.h"
 
 enum { ANSWER_SINGLE, ANSWER_ARRAY, ANSWER_NDJSON, ANSWER_IMPORT_EVENTS, ANSWER_IMPORT_CUSTOMERS, ANSWER_CUSTOMER };
@@ -56,49 +57,14 @@ static void batch_rows(struct task *task, size_t count)
 	batch_init(&task->batch, node_shards(task->app->node));
 }
 
-static void shape_fault(struct row *row, const char *pointer, const char *format, const char *what)
-{
-	struct problem *problem = row_refuse(row);
-	problem_set(problem, 422, "validation_failed", "the document does not have the expected shape");
-	faults_add(&problem->faults, pointer, format, what);
-}
-
 /* One text of a document; `value` is NULL where it is absent.  False after a fault. */
-static bool text_value(struct row *row, yyjson_val *value, const char *name, bool required, size_t max, struct str *out)
+static bool text_value(struct row *row, yyjson_val *value, const char *name, bool required, struct str *out)
 {
-	char pointer[64];
-	if (yyjson_is_str(value) && yyjson_get_len(value) - 1 < max) {
-		*out = json_text(value);       /* the usual case, fast */
+	if (yyjson_is_str(value) && row_text_usual(json_text(value), out))
 		return true;
-	}
-	snprintf(pointer, sizeof pointer, "/%s", name);
-	*out = (struct str){ "", 0 };
-	if (!value || (!required && yyjson_is_null(value))) {
-		if (!required)
-			return true;
-		shape_fault(row, pointer, "%s is required", name);
-		return false;
-	}
-	if (!yyjson_is_str(value)) {
-		shape_fault(row, pointer, "expected a string, found %s", json_type_name(value));
-		return false;
-	}
-	*out = json_text(value);
-	if ((required && !out->len) || out->len > max) {
-		shape_fault(row, pointer, "%s", required ? "expected 1 to 200 bytes of text" : "the text is too long");
-		return false;
-	}
-	return true;
-}
-
-static void row_place(struct row *row)
-{
-	row->member_hash = hash_name(HASH_MEMBER, row->tenant, row->profile);
-	row->member_partition = partition_of(row->member_hash);
-	if (row->kind == ROW_EVENT) {
-		row->id_hash = hash_name(HASH_EVENT_ID, row->tenant, row->id);
-		row->id_partition = partition_of(row->id_hash);
-	}
+	enum row_form form = !value ? ROW_FORM_ABSENT : yyjson_is_null(value) ? ROW_FORM_NULL
+			     : yyjson_is_str(value) ? ROW_FORM_TEXT : ROW_FORM_OTHER;
+	return row_text(row, name, required, form, json_text(value), json_type_name(value), out);
 }
 
 enum event_field { EVENT_BRAND, EVENT_PROFILE, EVENT_TYPE, EVENT_ID, EVENT_SOURCE, EVENT_PAYLOAD, EVENT_FIELDS };
@@ -122,7 +88,7 @@ static bool event_fields(struct row *row, yyjson_val *event, yyjson_val *fields[
 		}
 		struct buf pointer = { 0 };
 		pointer_push(&pointer, name);
-		shape_fault(row, pointer_text(&pointer), "%s", "this field is not known here");
+		row_fault(row, pointer_text(&pointer), "%s", "this field is not known here");
 		buf_free(&pointer);
 		good = false;
 	}
@@ -136,21 +102,21 @@ static void event_row(struct task *task, struct row *row, yyjson_val *event)
 	yyjson_val *fields[EVENT_FIELDS] = { NULL }, *payload;
 	row->kind = ROW_EVENT;
 	if (!yyjson_is_obj(event)) {
-		shape_fault(row, "", "expected an object, found %s", json_type_name(event));
+		row_fault(row, "", "expected an object, found %s", json_type_name(event));
 		return;
 	}
 	bool good = event_fields(row, event, fields);
-	good &= text_value(row, fields[EVENT_BRAND], "brand", true, NAME_MAX_BYTES, &row->tenant);
-	good &= text_value(row, fields[EVENT_PROFILE], "profileId", true, NAME_MAX_BYTES, &row->profile);
-	good &= text_value(row, fields[EVENT_TYPE], "eventType", true, NAME_MAX_BYTES, &row->type);
-	good &= text_value(row, fields[EVENT_ID], "eventId", true, NAME_MAX_BYTES, &row->id);
-	good &= text_value(row, fields[EVENT_SOURCE], "source", false, NAME_MAX_BYTES, &row->source);
+	good &= text_value(row, fields[EVENT_BRAND], "brand", true, &row->tenant);
+	good &= text_value(row, fields[EVENT_PROFILE], "profileId", true, &row->profile);
+	good &= text_value(row, fields[EVENT_TYPE], "eventType", true, &row->type);
+	good &= text_value(row, fields[EVENT_ID], "eventId", true, &row->id);
+	good &= text_value(row, fields[EVENT_SOURCE], "source", false, &row->source);
 	payload = fields[EVENT_PAYLOAD];
 	size_t start = task->text.len;
 	if (!payload || yyjson_is_null(payload))
 		payload = json_empty_object();
 	if (!yyjson_is_obj(payload)) {
-		shape_fault(row, "/payload", "expected an object, found %s", json_type_name(payload));
+		row_fault(row, "/payload", "expected an object, found %s", json_type_name(payload));
 		good = false;
 	} else {
 		json_write(&task->text, payload);
@@ -175,10 +141,7 @@ static void rows_settle(struct task *task)
 		if (row->result != ROW_OPEN || row->kind != ROW_EVENT)
 			continue;
 		row->payload_text.ptr = task->text.ptr + (uintptr_t)row->payload_text.ptr;
-		uint64_t parts[4] = { hash_bytes(row->profile.ptr, row->profile.len), hash_bytes(row->type.ptr, row->type.len),
-				      hash_bytes(row->source.ptr, row->source.len),
-				      hash_bytes(row->payload_text.ptr, row->payload_text.len) };
-		row->content_hash = hash_bytes(parts, sizeof parts);
+		row_content(row);
 	}
 }
 
@@ -190,32 +153,32 @@ static void customer_row(struct row *row, yyjson_val *customer, struct str tenan
 	bool good = true;
 	row->kind = ROW_CUSTOMER;
 	if (!yyjson_is_obj(customer)) {
-		shape_fault(row, "", "expected an object, found %s", json_type_name(customer));
+		row_fault(row, "", "expected an object, found %s", json_type_name(customer));
 		return;
 	}
 	row->tenant = tenant;
 	brand = json_get(customer, STR("brand"));
 	if (brand && !yyjson_is_null(brand)) {
-		good &= text_value(row, brand, "brand", true, NAME_MAX_BYTES, &row->tenant);
+		good &= text_value(row, brand, "brand", true, &row->tenant);
 		if (good && tenant.len && !str_eq(tenant, row->tenant)) {
 			problem_set(row_refuse(row), 400, "brand_mismatch", "the customer names brand %.*s, but X-Brand says %.*s",
 				    (int)row->tenant.len, row->tenant.ptr, (int)tenant.len, tenant.ptr);
 			return;
 		}
 	} else if (!tenant.len) {
-		shape_fault(row, "/brand", "%s is required", "brand");
+		row_fault(row, "/brand", "%s is required", "brand");
 		good = false;
 	}
-	good &= text_value(row, json_get(customer, STR("profileId")), "profileId", true, NAME_MAX_BYTES, &row->profile);
-	good &= text_value(row, json_get(customer, STR("status")), "status", false, NAME_MAX_BYTES, &status);
+	good &= text_value(row, json_get(customer, STR("profileId")), "profileId", true, &row->profile);
+	good &= text_value(row, json_get(customer, STR("status")), "status", false, &status);
 	if (yyjson_is_str(json_get(customer, STR("status"))) && good && !status.len) {
-		shape_fault(row, "/status", "%s", "expected 1 to 200 bytes of text");
+		row_fault(row, "/status", "%s", "expected 1 to 200 bytes of text");
 		good = false;
 	}
 	tags = json_get(customer, STR("tags"));
 	if (tags && !yyjson_is_null(tags)) {
 		if (!yyjson_is_arr(tags) || yyjson_arr_size(tags) > MEMBER_TAGS_MAX) {
-			shape_fault(row, "/tags", "%s", "expected an array of at most 1000 strings");
+			row_fault(row, "/tags", "%s", "expected an array of at most 1000 strings");
 			good = false;
 		} else {
 			yyjson_arr_foreach(tags, i, max, tag) {
@@ -223,13 +186,13 @@ static void customer_row(struct row *row, yyjson_val *customer, struct str tenan
 					continue;
 				char pointer[32];
 				snprintf(pointer, sizeof pointer, "/tags/%zu", i);
-				shape_fault(row, pointer, "%s", "expected 1 to 200 bytes of text");
+				row_fault(row, pointer, "%s", "expected 1 to 200 bytes of text");
 				good = false;
 			}
 		}
 	}
 	if (json_get(customer, STR("points"))) {
-		shape_fault(row, "/points", "%s", "points change only through events");
+		row_fault(row, "/points", "%s", "points change only through events");
 		good = false;
 	}
 	if (!good)
@@ -239,45 +202,16 @@ static void customer_row(struct row *row, yyjson_val *customer, struct str tenan
 	json_write(&text, customer);
 	row->payload_text = (struct str){ "", text.len };      /* only its length is needed, for the bound */
 	if (text.len > TEXT_BYTES_MAX)
-		shape_fault(row, "", "%s", "a customer is bounded to 60,000 bytes");
+		row_fault(row, "", "%s", "a customer is bounded to 60,000 bytes");
 	buf_free(&text);
 	row_place(row);
 }
 
 /* ---- answering -------------------------------------------------------------------------------------------------------- */
 
-static bool row_event_view(const struct task *task, const struct row *row, uint32_t index, struct event_view *view)
-{
-	const struct ingest_job *job = task->context;
-	if (row->result == ROW_DONE) {
-		const struct buf *frames = &task->batch.parts[row->record_part].frames;
-		return event_view_read((const unsigned char *)frames->ptr + row->record_offset,
-				       frames->len - row->record_offset, view);
-	}
-	const struct buf *first = &job->firsts[index];
-	return first->len && event_view_read((const unsigned char *)first->ptr, first->len, view);
-}
-
-/* A known id: the first outcome if the content is the same, else refused with the field that differs. */
-static void known_check(struct row *row, const struct event_view *first)
-{
-	const char *field;
-	if (first->head.content_hash == row->content_hash)
-		return;
-	if (!str_eq(first->profile, row->profile))
-		field = "profileId";
-	else if (!str_eq(first->type, row->type))
-		field = "eventType";
-	else if (!str_eq(first->source, row->source))
-		field = "source";
-	else
-		field = "payload";
-	problem_set(row_refuse(row), 409, "event_id_reused", "eventId %.*s was used before with another %s",
-		    (int)row->id.len, row->id.ptr, field);
-}
-
 static void row_json(struct task *task, uint32_t index, struct buf *out)
 {
+	const struct ingest_job *job = task->context;
 	struct row *row = &task->batch.rows[index];
 	struct event_view view;
 	if (row->result == ROW_REFUSED) {
@@ -285,7 +219,7 @@ static void row_json(struct task *task, uint32_t index, struct buf *out)
 				  (int64_t)index);
 		return;
 	}
-	bool good = row_event_view(task, row, index, &view);
+	bool good = row_view(&task->batch, row, job->firsts ? &job->firsts[index] : NULL, &view);
 	ASSERT(good);
 	transaction_json(out, &view, row->lsn, row->result == ROW_KNOWN, false);
 }
@@ -426,25 +360,9 @@ static void firsts_after(struct task *task)
 {
 	struct ingest_job *job = task->context;
 	bool again = false;
-	for (uint32_t r = 0; r < task->batch.row_count; r++) {
-		struct row *row = &task->batch.rows[r];
-		struct event_view first;
-		if (row->result != ROW_KNOWN)
-			continue;
-		if (!job->firsts[r].len ||
-		    !event_view_read((const unsigned char *)job->firsts[r].ptr, job->firsts[r].len, &first)) {
-			problem_set(row_refuse(row), 410, "outcome_pruned",
-				    "eventId %.*s is known (LSN %llu), but its first outcome is no longer in the log",
-				    (int)row->id.len, row->id.ptr, (unsigned long long)row->lsn);
-		} else if (!str_eq(first.id, row->id) || !str_eq(first.tenant, row->tenant)) {
-			row->ignored_lsn = row->lsn;   /* two ids with one hash: it is a new one after all */
-			row->result = ROW_OPEN;
-			row->lsn = 0;
-			again = true;
-		} else {
-			known_check(row, &first);
-		}
-	}
+	for (uint32_t r = 0; r < task->batch.row_count; r++)
+		if (task->batch.rows[r].result == ROW_KNOWN)
+			again |= row_first(&task->batch.rows[r], &job->firsts[r]);
 	if (again)
 		task_batch(task, batch_after);
 	else

@@ -49,8 +49,10 @@ static void metrics_get(struct task *task)
 }
 
 const struct route system_routes[] = {
-	{ "GET", "/livez", livez, "public", "The process runs", NULL },
-	{ "GET", "/readyz", readyz, "public", "It answers; ?verbose lists why not", NULL },
-	{ "GET", "/metrics", metrics_get, "metrics.read", "Counters and histograms, OpenMetrics", NULL },
-	{ NULL, NULL, NULL, NULL, NULL, NULL },
+	{ "GET", "/livez", livez, "public", "The process runs", NULL, .command = "server.livez" },
+	{ "GET", "/readyz", readyz, "public", "It answers; ?verbose lists why not", NULL,
+	  .command = "server.readyz" },
+	{ "GET", "/metrics", metrics_get, "metrics.read", "Counters and histograms, OpenMetrics", NULL,
+	  .command = "server.metrics" },
+	{ .method = NULL },
 };

@@ -203,18 +203,30 @@ size_t movements_json(struct buf *out, const struct event_view *event, uint64_t 
 	return given;
 }
 
+/* Part of the log as the bytes of `out`; one byte where it is there and cannot be read. */
+static bool log_read(const struct wal *wal, uint64_t lsn, size_t size, struct buf *out)
+{
+	out->len = 0;
+	buf_room(out, size);
+	if (wal_read(wal, lsn, out->ptr, size))
+		out->len = size;
+	else if (lsn >= wal_first(wal))
+		buf_char(out, '\0');
+	return out->len == size;
+}
+
 bool record_read(const struct wal *wal, uint64_t lsn, struct buf *out)
 {
 	struct record_head head;
-	if (lsn % 8 || lsn < wal_first(wal) || lsn + sizeof head > wal_durable(wal) || !wal_read(wal, lsn, &head, sizeof head))
+	out->len = 0;
+	if (lsn % 8 || lsn < wal_first(wal) || lsn + sizeof head > wal_durable(wal))
 		return false;
+	if (!log_read(wal, lsn, sizeof head, out))
+		return false;
+	memcpy(&head, out->ptr, sizeof head);
+	out->len = 0;
 	if (head.size < sizeof head || head.size % 8 || head.size > wal_frame_max(wal) || lsn + head.size > wal_durable(wal) ||
 	    (head.type != RECORD_EVENT && head.type != RECORD_CUSTOMER))
 		return false;
-	out->len = 0;
-	buf_room(out, head.size);
-	if (!wal_read(wal, lsn, out->ptr, head.size))
-		return false;
-	out->len = head.size;
-	return true;
+	return log_read(wal, lsn, head.size, out);
 }

@@ -28,7 +28,8 @@ enum { HARNESS_PATH_MAX = 256 };
 struct server {
 	pid_t pid;                     /* 0: not running */
 	char folder[HARNESS_PATH_MAX]; /* temporary; holds data, ready and log */
-	int port;
+	int port;                      /* of HTTP */
+	int rpc_port;
 };
 
 struct client {

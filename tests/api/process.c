@@ -57,9 +57,9 @@ static pid_t spawn(const struct server *server, const char *log, unsigned shards
 	snprintf(ready, sizeof ready, "%s/ready", server->folder);
 	snprintf(error, sizeof error, "%s/%s", server->folder, log);
 	snprintf(number, sizeof number, "%u", shards);
-	const char *const fixed[] = { binary, "serve", "--data", data, "--http", "127.0.0.1:0", "--ready-file", ready,
-				      "--shards",
-				      number, "--log-segment", "1M", "--log-ring", "256K", "--log-format", "json" };
+	const char *const fixed[] = { binary, "serve", "--data", data, "--http", "127.0.0.1:0", "--rpc", "127.0.0.1:0",
+				      "--ready-file", ready, "--shards", number, "--log-segment", "1M", "--log-ring",
+				      "256K", "--log-format", "json" };
 	for (; count < COUNT_OF(fixed); count++)
 		words[count] = fixed[count];
 	for (; options && *options && count + 1 < WORDS_MAX; options++)
@@ -102,6 +102,12 @@ static void fail_with_log(const struct server *server, const char *what, int sta
 	fail_msg("%s (status %x)", what, (unsigned)status);
 }
 
+static int ready_port(const char *text, const char *prefix)
+{
+	const char *line = strstr(text, prefix);
+	return line ? (int)strtol(line + strlen(prefix), NULL, 10) : 0;
+}
+
 void server_start(struct server *server, unsigned shards, const char *const *options)
 {
 	char path[PATH_MAX];
@@ -125,9 +131,9 @@ void server_start(struct server *server, unsigned shards, const char *const *opt
 		poll_pause();
 	}
 	file_read(path, &text);
-	const char *colon = strrchr(text.ptr, ':');
-	server->port = colon ? (int)strtol(colon + 1, NULL, 10) : 0;
-	if (!strstr(text.ptr, "http 127.0.0.1:") || server->port <= 0)
+	server->port = ready_port(text.ptr, "http 127.0.0.1:");
+	server->rpc_port = ready_port(text.ptr, "rpc 127.0.0.1:");
+	if (server->port <= 0 || server->rpc_port <= 0)
 		fail_msg("the ready file says \"%s\"", text.ptr);
 	buf_free(&text);
 }

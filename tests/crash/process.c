@@ -131,11 +131,12 @@ static bool ended_within(pid_t pid, int *status, int wait_ms)
 static bool ready_read(struct process *process, const char *path)
 {
 	struct buf text = { 0 };
-	unsigned port = 0;
+	unsigned port = 0, rpc_port = 0;
 	file_read(path, &text);
 	buf_char(&text, '\0');
-	bool found = sscanf(text.ptr, "http 127.0.0.1:%u", &port) == 1;
+	bool found = sscanf(text.ptr, "http 127.0.0.1:%u\nrpc 127.0.0.1:%u", &port, &rpc_port) == 2;
 	process->port = (uint16_t)port;
+	process->rpc_port = (uint16_t)rpc_port;
 	buf_free(&text);
 	return found;
 }
@@ -147,9 +148,9 @@ bool process_start(struct process *process, unsigned shards, const char *const *
 	snprintf(ready, sizeof ready, "%s/ready", process->folder);
 	snprintf(output, sizeof output, "%s/log", process->folder);
 	snprintf(count, sizeof count, "%u", shards);
-	const char *words[PROCESS_ARGS] = { process_program(), "serve", "--data", data, "--http", "127.0.0.1:0",
-					    "--ready-file", ready, "--shards", count, "--log-format", "json" };
-	for (size_t n = 12; options && *options; n++) {
+	const char *words[PROCESS_ARGS] = { process_program(), "serve", "--data", data, "--http", "127.0.0.1:0", "--rpc",
+					    "127.0.0.1:0", "--ready-file", ready, "--shards", count, "--log-format", "json" };
+	for (size_t n = 14; options && *options; n++) {
 		assert_true(n + 1 < PROCESS_ARGS);
 		words[n] = *options++;
 	}
@@ -189,17 +190,36 @@ static int status_code(int status)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
-int process_stop(struct process *process)
+int process_status(const struct process *process)
 {
-	pid_t pid = process->pid;
-	assert_true(pid > 0);
-	kill(pid, SIGTERM);
-	if (!ended_within(pid, &process->status, PROCESS_WAIT_MS)) {
+	return status_code(process->status);
+}
+
+int process_wait(struct process *process)
+{
+	assert_true(process->pid > 0);
+	if (!ended_within(process->pid, &process->status, PROCESS_WAIT_MS)) {
 		process_kill(process);
-		fail_msg("the server did not stop within %d s", PROCESS_WAIT_MS / 1000);
+		fail_msg("the server did not end within %d s", PROCESS_WAIT_MS / 1000);
 	}
 	process->pid = 0;
-	return status_code(process->status);
+	return process_status(process);
+}
+
+int process_stop(struct process *process)
+{
+	assert_true(process->pid > 0);
+	kill(process->pid, SIGTERM);
+	return process_wait(process);
+}
+
+void process_said(const struct process *process, struct buf *text)
+{
+	char path[FOLDER_PATH + 8];
+	snprintf(path, sizeof path, "%s/log", process->folder);
+	text->len = 0;
+	file_read(path, text);
+	buf_char(text, '\0');
 }
 
 int program_run(const char *const *words, struct buf *output)
@@ -258,11 +278,17 @@ void connection_close(struct connection *connection)
 
 bool connection_send(struct connection *connection, const char *method, const char *path, struct str body)
 {
+	return connection_send_type(connection, method, path, "application/json", body);
+}
+
+bool connection_send_type(struct connection *connection, const char *method, const char *path, const char *content_type,
+			  struct str body)
+{
 	struct buf request = { 0 };
 	size_t at = 0;
 	buf_printf(&request, "%s %s HTTP/1.1\r\nHost: tally\r\nX-Brand: " BRAND "\r\n", method, path);
 	if (body.len)
-		buf_printf(&request, "Content-Type: application/json\r\nContent-Length: %zu\r\n", body.len);
+		buf_printf(&request, "Content-Type: %s\r\nContent-Length: %zu\r\n", content_type, body.len);
 	buf_lit(&request, "\r\n");
 	buf_str(&request, body);
 	while (at < request.len) {

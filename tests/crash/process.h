@@ -18,7 +18,8 @@ enum { PROCESS_WAIT_MS = 60000, FOLDER_PATH = 128, PROCESS_ARGS = 32 };
 
 struct process {
 	pid_t pid;                     /* 0: not running */
-	uint16_t port;
+	uint16_t port;                 /* of HTTP */
+	uint16_t rpc_port;
 	int status;                    /* as waitpid gave it, once it ended */
 	char folder[FOLDER_PATH];
 	void (*prepare)(const char *folder);   /* runs in the child before the program starts; may be NULL */
@@ -36,6 +37,9 @@ const char *process_program(void);
 bool process_start(struct process *process, unsigned shards, const char *const *options);
 void process_kill(struct process *process);        /* SIGKILL, and waits; nothing if it does not run */
 int process_stop(struct process *process);         /* SIGTERM, and waits; the exit status, or minus the signal */
+int process_wait(struct process *process);         /* waits until it ends by itself; the same */
+int process_status(const struct process *process); /* of one that ended: the exit status, or minus the signal */
+void process_said(const struct process *process, struct buf *text);        /* what the last one wrote, as a text */
 
 /* Runs `tally WORD...` to its end; words ended by NULL.  Its output, both streams, is appended.  The exit status. */
 int program_run(const char *const *words, struct buf *output);
@@ -48,8 +52,10 @@ struct connection {
 bool connection_open(struct connection *connection, uint16_t port);
 void connection_close(struct connection *connection);
 
-/* Writes one request of the brand BRAND.  False: the other side is gone. */
+/* Writes one request of the brand BRAND, with a body of JSON if it has one.  False: the other side is gone. */
 bool connection_send(struct connection *connection, const char *method, const char *path, struct str body);
+bool connection_send_type(struct connection *connection, const char *method, const char *path, const char *content_type,
+			  struct str body);
 
 /* Takes one answer; waits up to `wait_ms` for it (0: only what is there).  The status; 0: none yet; -1: the other side
  * is gone.  Replaces what is in `body`. */

@@ -2,8 +2,9 @@
 /* fuzz_record.c - arbitrary bytes as records of the log: nothing is read outside, and what is accepted can be walked.
  *
  * The first byte says whether type, partition and size are put right first, so that the lengths behind them are
- * reached. The rest is read as an event, as a customer and as a change of the catalog.  A change that decodes encodes
- * to bytes that decode to the same, and can be applied.
+ * reached. The rest is read as an event, as a customer, as the ledger's records and as a change of the catalog.  A change
+ * that decodes encodes to bytes that decode to the same, and can be applied.  A transfer's record is compared with a row, as
+ * it is when an id comes again.
  */
 #include <string.h>
 
@@ -12,6 +13,8 @@
 #include "engine/base/mem.h"
 #include "engine/catalog/catalog.h"
 #include "engine/event/record.h"
+#include "engine/ledger/record.h"
+#include "engine/ledger/request.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -63,6 +66,48 @@ static void customer_walk(const unsigned char *bytes, size_t len)
 	ASSERT(at <= customer.end && customer.end <= bytes + len);
 }
 
+static void account_walk(const unsigned char *bytes, size_t len)
+{
+	struct account_record_view account;
+	struct sliced_record_view sliced;
+	if (account_record_read(bytes, len, &account)) {
+		const struct str texts[] = { account.tenant, account.unit, account.member, account.program };
+		for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+			touch(texts[i], bytes, bytes + account.head.head.size);
+		ASSERT(account.head.head.type == RECORD_ACCOUNT && account.head.head.size <= len);
+	}
+	if (sliced_record_read(bytes, len, &sliced)) {
+		touch(sliced.tenant, bytes, bytes + sliced.head.head.size);
+		touch(sliced.unit, bytes, bytes + sliced.head.head.size);
+		ASSERT(sliced.head.head.type == RECORD_SLICED && sliced.head.head.size <= len);
+	}
+}
+
+static void transfer_walk(const unsigned char *bytes, size_t len, const unsigned char row[ROW_BYTES])
+{
+	struct transfer_view transfer;
+	struct failed_record failed;
+	struct known_row known = { .debit_number = 1, .credit_number = 2 };
+	bool is_transfer = transfer_record_read(bytes, len, &transfer), is_failed = failed_record_read(bytes, len, &failed);
+	ASSERT(!(is_transfer && is_failed));
+	if (is_transfer) {
+		const unsigned both = TRANSFER_DEBIT_WHOLE | TRANSFER_CREDIT_WHOLE;
+		unsigned flags = transfer.head.flags;
+		size_t size = sizeof(struct transfer_record) + ((flags & both) == both) * sizeof(struct transfer_second) +
+			      ((flags & TRANSFER_EXTENDED) != 0) * sizeof(struct transfer_extra);
+		ASSERT(transfer.head.head.type == RECORD_TRANSFER && transfer.head.head.size >= size && size <= len);
+		IMPLIES((flags & both) != both, !transfer.second.prev && !transfer.second.balance);
+		IMPLIES(!(flags & TRANSFER_EXTENDED), !transfer.extra.requested && !transfer.extra.pending_amount);
+		sink += transfer.head.amount + transfer.second.prev + transfer.extra.requested;
+	}
+	if (is_failed)
+		ASSERT(failed.head.type == RECORD_FAILED && failed.head.size <= len);
+	known_compare(&known, row, bytes, len);
+	ASSERT(known.resolved != known.collision);
+	IMPLIES(known.resolved, is_transfer || is_failed);
+	IMPLIES(known.resolved && is_failed, known.refusal == REFUSED_ID_ALREADY_FAILED);
+}
+
 static void change_walk(const unsigned char *bytes, size_t len)
 {
 	struct catalog_change change, again;
@@ -92,10 +137,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		memcpy(bytes, data + 1, len);
 	if (data[0] & 1 && len >= sizeof(struct record_head)) {
 		struct record_head head = { .size = (uint32_t)(len & ~(size_t)7), .partition = data[0] };
-		head.type = data[0] & 2 ? RECORD_EVENT : RECORD_CUSTOMER;
+		static const uint16_t types[] = { RECORD_EVENT, RECORD_CUSTOMER, RECORD_ACCOUNT, RECORD_SLICED, RECORD_TRANSFER,
+						  RECORD_FAILED, RECORD_TRANSFER, RECORD_FILLER };
+		head.type = types[data[0] >> 1 & 7];
 		memcpy(bytes, &head, sizeof head);
 	}
+	/* The row has the record's id, where there is one, and else what stands behind. */
+	unsigned char row[ROW_BYTES] = { 0 };
+	if (len > sizeof(struct record_head))
+		memcpy(row, bytes + sizeof(struct record_head), len - sizeof(struct record_head) < 16 ? len - sizeof(struct record_head) : 16);
+	if (len > 80)
+		memcpy(row + 16, bytes + 72, len - 72 < 48 ? len - 72 : 48);
 	event_walk(bytes, len);
+	account_walk(bytes, len);
+	transfer_walk(bytes, len, row);
 	customer_walk(bytes, len);
 	change_walk(bytes, len);
 	mem_free(bytes);

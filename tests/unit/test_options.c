@@ -68,7 +68,7 @@ static void takes_defaults(void **state)
 	assert_int_equal(options.http.count, 1);
 	assert_string_equal(options.http.list[0].host, "127.0.0.1");
 	assert_int_equal(options.http.list[0].port, 8000);
-	assert_int_equal(options.rpc.count, 0);
+	assert_int_equal(options.rpc.count, 1);
 	assert_int_equal(options.log_segment, 64 << 20);
 	assert_int_equal(options.log_ring, 16 << 20);
 	assert_true(options.log_direct);
@@ -86,7 +86,7 @@ static void prefers_the_stronger_source(void **state)
 	(void)state;
 	environment_clear();
 	file_write("conf", "# all of them\ndata = file\nshards = 2   # two\nhttp = 127.0.0.1:1\nhttp = "
-		"[::1]:2=api\nrows-max=5\n");
+		"[::1]:2=ledger\nrows-max=5\n");
 	file_write(".env", "TALLY_DATA=dotenv\nexport TALLY_SHARDS='3'\nOTHER=x\nDATABASE_URL=postgresql://x\n");
 	setenv("TALLY_DATA", "environment", 1);
 	assert_true(READ(&options, &error, "--config", "conf", "--rows-max=7"));
@@ -95,15 +95,31 @@ static void prefers_the_stronger_source(void **state)
 	assert_int_equal(options.rows_max, 7);
 	assert_int_equal(options.http.count, 2);
 	assert_string_equal(options.http.list[1].host, "::1");
-	assert_string_equal(options.http.list[1].service, "api");
+	assert_string_equal(options.http.list[1].service, "ledger");
 	assert_true(options.database_url_unused);
 	options_free(&options);
 	assert_true(READ(&options, &error, "--config", "conf", "--data", "flag", "--http", "127.0.0.1:9"));
 	assert_string_equal(options.data, "flag");
+	assert_int_equal(options.rpc.count, 1);
 	assert_int_equal(options.http.count, 1);
 	assert_int_equal(options.http.list[0].port, 9);
 	options_free(&options);
 	environment_clear();
+	setenv("TALLY_RPC", "127.0.0.1:3,127.0.0.1:4", 1);
+	assert_true(options_read(&options, 0, NULL, &error));
+	assert_int_equal(options.rpc.count, 2);
+	options_free(&options);
+	assert_true(READ(&options, &error, "--rpc", "none"));
+	assert_int_equal(options.rpc.count, 0);
+	options_free(&options);
+	setenv("TALLY_RPC", "none", 1);
+	assert_true(READ(&options, &error, "--rpc", "none", "--rpc", "127.0.0.1:7"));
+	assert_int_equal(options.rpc.count, 1);
+	options_free(&options);
+	assert_true(options_read(&options, 0, NULL, &error));
+	assert_int_equal(options.rpc.count, 0);
+	options_free(&options);
+	unsetenv("TALLY_RPC");
 	setenv("TALLY_HTTP", "127.0.0.1:1,127.0.0.1:2", 1);
 	assert_true(options_read(&options, 0, NULL, &error));
 	assert_int_equal(options.http.count, 2);
@@ -129,12 +145,20 @@ static void names_what_is_wrong(void **state)
 	EXPECT_ERROR("--shards needs a value: a number from 1 to 64, or 0 (automatic)", "--shards");
 	EXPECT_ERROR("--shards is \"65\"; expected a number from 1 to 64, or 0 (automatic)", "--shards", "65");
 	EXPECT_ERROR("--shards is \"-1\"; expected a number from 1 to 64, or 0 (automatic)", "--shards", "-1");
-	EXPECT_ERROR("--http is \"8000\"; expected ADDR:PORT such as 127.0.0.1:8000 or [::1]:8000, at most 8 of them",
+	EXPECT_ERROR("--rpc is \"127.0.0.1:1=ledger\"; expected ADDR:PORT such as 127.0.0.1:8000 or [::1]:8000, at most 8 of "
+		     "them, or none", "--rpc", "127.0.0.1:1=ledger");
+	EXPECT_ERROR("--http is \"8000\"; expected ADDR:PORT such as 127.0.0.1:8000 or [::1]:8000 (with =ledger, =membership or "
+		     "=all for a service's name), at most 8 of them",
 		     "--http",
 		     "8000");
+	EXPECT_ERROR("--http is \"127.0.0.1:1=api\"; expected ADDR:PORT such as 127.0.0.1:8000 or [::1]:8000 (with =ledger, "
+		     "=membership or =all for a service's name), at most 8 of them",
+		     "--http",
+		     "127.0.0.1:1=api");
 	EXPECT_ERROR("--log-ring is \"3M\"; expected bytes, K, M or G, from 64K to 4G, a power of two", "--log-ring",
 		"3M");
 	EXPECT_ERROR("--log-direct is \"maybe\"; expected on or off", "--log-direct", "maybe");
+	EXPECT_ERROR("--data is no UTF-8", "--data", "d\xff");
 	EXPECT_ERROR("--customers is \"\"; expected one of auto|strict", "--customers", "");
 	EXPECT_ERROR("unexpected \"data\"; options are --name value", "data");
 	file_write("conf", "\n\nshards = many\n");
@@ -176,10 +200,10 @@ static void shows_options_as_json(void **state)
 
 	(void)state;
 	environment_clear();
-	assert_true(READ(&options, &error, "--http", "[::1]:0=api", "--customers", "strict"));
+	assert_true(READ(&options, &error, "--http", "[::1]:0=all", "--customers", "strict"));
 	options_json(&options, &out);
 	buf_char(&out, '\0');
-	assert_non_null(strstr(out.ptr, "{\"data\":\"./data\",\"http\":[\"[::1]:0=api\"],\"rpc\":[],\"shards\":0"));
+	assert_non_null(strstr(out.ptr, "{\"data\":\"./data\",\"http\":[\"[::1]:0=all\"],\"rpc\":[\"127.0.0.1:8100\"],\"shards\":0"));
 	assert_non_null(strstr(out.ptr, "\"customers\":\"strict\""));
 	buf_free(&out);
 	options_free(&options);

@@ -190,7 +190,8 @@ static void test_pattern(void **state)
 		{ "^\\u00e9$", "\xC3\xA9", true }, { "^.{2}$", "\xF0\x9F\x98\x80\xC3\xA9", true },
 		{ "a+?b", "aab", true }, { "^(a|ab)(c|bcd)(d*)$", "abcd", true }, { "(^a)|(^b)", "b", true },
 		{ "^(|a)b$", "b", true }, { "x*", "", true }, { "^(a|b|c|d|e)*$", "abcde", true },
-		{ "^[]$", "a", false }, { "a^b", "ab", false },
+		{ "^[]$", "a", false }, { "a^b", "ab", false }, { "^a$|", "b", true }, { "|^a$", "b", true },
+		{ "()*a", "a", true }, { "(){3}a", "b", false },
 	};
 	static const char *const bad[] = { "(", ")", "a)", "[a", "*", "a**", "a{", "a{2", "a{3,2}", "\\", "\\1", "\\b",
 					  "(?=a)",

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+/* ids.h - the ids that were used, each with the position of its outcome in the log.
+ *
+ *     hash of (kind, id)  ->  LSN | ID_FAILED      or ID_IN_FLIGHT while its first arrival runs on another shard
+ *
+ * The hash stands for the id: who finds an entry reads the record at that LSN and compares.  16 bytes an entry, at most 24
+ * with the room between them.  Lives with the shard that owns partition_of(hash).
+ */
+#ifndef ENGINE_LEDGER_IDS_H
+#define ENGINE_LEDGER_IDS_H
+
+#include <stdint.h>
+
+#include "engine/base/hash.h"
+#include "engine/base/str.h"
+#include "engine/base/table.h"
+#include "engine/base/u128.h"
+
+#define ID_IN_FLIGHT (UINT64_C(1) << 63)
+#define ID_FAILED (UINT64_C(1) << 62)          /* the outcome was a refusal that used the id up */
+#define ID_LSN (ID_FAILED - 1)
+
+struct ids {
+	struct table tables[PARTITION_COUNT];
+	uint64_t total, bytes;
+};
+
+/* The first entry with this hash but those that say `ignored_lsn` (0: none). */
+struct table_entry *ids_find(const struct ids *ids, uint64_t hash, uint64_t ignored_lsn);
+void ids_insert(struct ids *ids, uint64_t hash, uint64_t value);
+void ids_remove(struct ids *ids, uint64_t hash, uint64_t value);       /* it is there */
+void ids_free(struct ids *ids);
+
+uint64_t id_hash_of_transfer(u128 id);         /* never 0 */
+u128 transfer_id_of_text(struct str tenant, struct str text);  /* XXH3-128; never 0 or all ones */
+
+#endif

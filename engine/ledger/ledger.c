@@ -1,0 +1,511 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/ledger/ledger.h"
+
+#include <string.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/mem.h"
+
+void ledger_init(struct ledger *ledger, unsigned shard, unsigned shard_count, struct ids *ids)
+{
+	*ledger = (struct ledger){ .shard = shard, .shard_count = shard_count, .ids = ids };
+	atomic_init(&ledger->next_expiry_ms, INT64_MAX);
+}
+
+static void table_free_values(struct table *table)
+{
+	for (uint32_t i = 0; i < table->slots; i++)
+		if (table->entries[i].hash && table->entries[i].value > PENDING_EXPIRED)
+			mem_free((void *)(uintptr_t)table->entries[i].value);
+	table_free(table);
+}
+
+void ledger_deinit(struct ledger *ledger)
+{
+	for (unsigned p = 0; p < PARTITION_COUNT; p++) {
+		table_free(&ledger->accounts[p]);
+		table_free_values(&ledger->pendings[p]);
+	}
+	for (unsigned g = 0; g < GROUP_COUNT; g++) {
+		for (uint32_t s = 0; s < ledger->groups[g].slab_count; s++)
+			mem_free(ledger->groups[g].slabs[s]);
+		mem_free(ledger->groups[g].slabs);
+	}
+	for (uint32_t b = 0; b < ledger->book_count; b++) {
+		struct book *book = ledger->books[b];
+		for (unsigned g = 0; g < GROUP_COUNT; g++)
+			mem_free(book->book_slices[g]);
+		mem_free((char *)(uintptr_t)book->tenant.ptr);
+		mem_free((char *)(uintptr_t)book->unit.ptr);
+		mem_free(book);
+	}
+	mem_free(ledger->books);
+	mem_free(ledger->heap);
+	table_free(&ledger->book_names);
+	table_free(&ledger->sliced);
+	table_free_values(&ledger->extras);
+}
+
+static bool owns(const struct ledger *ledger, unsigned group)
+{
+	return group * ledger->shard_count / GROUP_COUNT == ledger->shard;
+}
+
+/* ---- finding ---------------------------------------------------------------------------------------------------------- */
+
+struct account *ledger_account(const struct ledger *ledger, u128 id, uint64_t key, uint32_t *number)
+{
+	const struct table *table = &ledger->accounts[partition_of(key)];
+	for (const struct table_entry *entry = table_find(table, key, NULL); entry; entry = table_find(table, key, entry)) {
+		struct account *account = ledger_account_at(ledger, (uint32_t)entry->value);
+		if (account->id == id) {
+			*number = (uint32_t)entry->value;
+			return account;
+		}
+	}
+	return NULL;
+}
+
+struct book *ledger_sliced(const struct ledger *ledger, u128 id, uint64_t key, enum account_kind *kind)
+{
+	for (const struct table_entry *entry = table_find(&ledger->sliced, key, NULL); entry;
+	     entry = table_find(&ledger->sliced, key, entry)) {
+		struct book *book = ledger->books[entry->value >> 8];
+		*kind = (enum account_kind)(entry->value & 255);
+		if (book->ids[*kind - ACCOUNT_FIRST_SLICED] == id)
+			return book;
+	}
+	return NULL;
+}
+
+struct book *ledger_book_find(const struct ledger *ledger, struct str tenant, struct str unit)
+{
+	uint64_t hash = hash_name(HASH_TENANT, tenant, unit);
+	for (const struct table_entry *entry = table_find(&ledger->book_names, hash, NULL); entry;
+	     entry = table_find(&ledger->book_names, hash, entry)) {
+		struct book *book = ledger->books[entry->value];
+		if (str_eq(book->tenant, tenant) && str_eq(book->unit, unit))
+			return book;
+	}
+	return NULL;
+}
+
+struct book *ledger_book(struct ledger *ledger, struct str tenant, struct str unit)
+{
+	struct book *book = ledger_book_find(ledger, tenant, unit);
+	if (book)
+		return book;
+	book = mem_zalloc(sizeof *book);
+	book->tenant = (struct str){ mem_dup(tenant.ptr, tenant.len), tenant.len };
+	book->unit = (struct str){ mem_dup(unit.ptr, unit.len), unit.len };
+	book->index = ledger->book_count;
+	if ((ledger->book_count & (ledger->book_count - 1)) == 0)
+		ledger->books = mem_realloc(ledger->books, (ledger->book_count ? ledger->book_count * 2 : 1) *
+								   sizeof *ledger->books);
+	ledger->books[ledger->book_count++] = book;
+	table_insert(&ledger->book_names, hash_name(HASH_TENANT, tenant, unit), book->index);
+	ledger->bytes += sizeof *book + tenant.len + unit.len + 96;
+	return book;
+}
+
+struct slice *ledger_slice(struct ledger *ledger, struct book *book, unsigned group)
+{
+	struct slice **slice = &book->book_slices[group];
+	if (!*slice) {
+		*slice = mem_lines((sizeof **slice + 63) / 64 * 64);
+		ledger->bytes += sizeof **slice;
+	}
+	return *slice;
+}
+
+uint32_t ledger_next_number(const struct ledger *ledger, unsigned group)
+{
+	uint32_t next = ledger->groups[group].count + 1;
+	return next <= ACCOUNT_INDEX_MASK ? (uint32_t)group << ACCOUNT_GROUP_SHIFT | next : 0;
+}
+
+static uint64_t number_hash(uint32_t number)
+{
+	return number * UINT64_C(0x9E3779B97F4A7C15);
+}
+
+struct account_extra *ledger_extra(const struct ledger *ledger, uint32_t number)
+{
+	const struct table_entry *entry = table_find(&ledger->extras, number_hash(number), NULL);
+	return entry ? (struct account_extra *)(uintptr_t)entry->value : NULL;
+}
+
+void ledger_limits(const struct ledger *ledger, const struct account *account, uint32_t number, int64_t *floor,
+		   int64_t *ceiling)
+{
+	*floor = account->flags & ACCOUNT_FLOOR_ZERO ? 0 : NO_FLOOR;
+	*ceiling = NO_CEILING;
+	if (account->flags & ACCOUNT_LIMITED) {
+		const struct account_extra *extra = ledger_extra(ledger, number);
+		ASSERT(extra);
+		*floor = extra->floor;
+		*ceiling = extra->ceiling;
+	}
+}
+
+/* ---- accounts --------------------------------------------------------------------------------------------------------- */
+
+static struct account *account_new(struct ledger *ledger, unsigned group, uint32_t number)
+{
+	struct group_accounts *list = &ledger->groups[group];
+	if (number != ledger_next_number(ledger, group))
+		return NULL;
+	uint32_t index = ++list->count;
+	if (index / SLAB_ACCOUNTS == list->slab_count) {
+		if ((list->slab_count & (list->slab_count - 1)) == 0)
+			list->slabs = mem_realloc(list->slabs, (list->slab_count ? list->slab_count * 2 : 1) * sizeof *list->slabs);
+		list->slabs[list->slab_count++] = mem_lines(SLAB_ACCOUNTS * sizeof(struct account));
+		ledger->bytes += SLAB_ACCOUNTS * sizeof(struct account);
+	}
+	return &list->slabs[index / SLAB_ACCOUNTS][index % SLAB_ACCOUNTS];
+}
+
+static void account_index(struct ledger *ledger, u128 id, uint32_t number)
+{
+	uint64_t key = account_key(id);
+	struct table *table = &ledger->accounts[partition_of(key)];
+	size_t before = table_bytes(table);
+	table_insert(table, key, number);
+	ledger->bytes += table_bytes(table) - before;
+	ledger->account_total++;
+}
+
+static void extra_keep(struct ledger *ledger, const struct account_record_view *record)
+{
+	struct account_extra *extra = mem_alloc(sizeof *extra + record->member.len + record->program.len);
+	extra->floor = record->head.floor;
+	extra->ceiling = record->head.ceiling;
+	extra->created_ms = record->head.time_ms;
+	extra->member_len = (uint16_t)record->member.len;
+	extra->program_len = (uint16_t)record->program.len;
+	if (record->member.len)
+		memcpy(extra->names, record->member.ptr, record->member.len);
+	if (record->program.len)
+		memcpy(extra->names + record->member.len, record->program.ptr, record->program.len);
+	size_t before = table_bytes(&ledger->extras);
+	table_insert(&ledger->extras, number_hash(record->head.number), (uint64_t)(uintptr_t)extra);
+	ledger->bytes += table_bytes(&ledger->extras) - before + sizeof *extra + record->member.len + record->program.len + 16;
+}
+
+struct account *account_apply(struct ledger *ledger, const struct account_record_view *record, uint64_t lsn)
+{
+	const struct account_record *head = &record->head;
+	unsigned group = number_group(head->number);
+	struct account *account;
+	if (head->op == ACCOUNT_OP_FLAGS) {
+		account = ledger_account_at(ledger, head->number);
+		if (!account)
+			return NULL;
+		account->flags = (uint16_t)((account->flags & ~ACCOUNT_CLOSED) | (head->flags & ACCOUNT_CLOSED));
+		account->last_lsn = lsn;
+		return account;
+	}
+	account = account_new(ledger, group, head->number);
+	if (!account)
+		return NULL;
+	struct book *book = ledger_book(ledger, record->tenant, record->unit);
+	account->book = book->index;
+	account->kind = head->kind;
+	account->flags = head->flags;
+	account->last_lsn = lsn;
+	if (head->flags & ACCOUNT_SLICE) {
+		struct slice *slice = ledger_slice(ledger, book, group);
+		slice->numbers[head->kind - ACCOUNT_FIRST_SLICED] = head->number;
+		account->id = (uintptr_t)&slice->sums[head->kind - ACCOUNT_FIRST_SLICED];
+		return account;
+	}
+	account->id = u128_load(head->id);
+	if (head->flags & (ACCOUNT_LIMITED | ACCOUNT_NAMED))
+		extra_keep(ledger, record);
+	account_index(ledger, account->id, head->number);
+	return account;
+}
+
+void sliced_apply(struct ledger *ledger, const struct sliced_record_view *record)
+{
+	struct book *book = ledger_book(ledger, record->tenant, record->unit);
+	u128 id = u128_load(record->head.id);
+	if (book->ids[record->head.kind - ACCOUNT_FIRST_SLICED] == id)
+		return;                        /* replayed twice */
+	book->ids[record->head.kind - ACCOUNT_FIRST_SLICED] = id;
+	table_insert(&ledger->sliced, account_key(id), (uint64_t)book->index << 8 | record->head.kind);
+	ledger->bytes += 24;
+}
+
+/* ---- transfers -------------------------------------------------------------------------------------------------------- */
+
+void transfer_apply_debit(struct account *account, const struct transfer_record *record, uint64_t pending_amount, uint64_t lsn)
+{
+	uint64_t posted = 0, pending = 0, released = 0;
+	if (record->flags & TRANSFER_PENDING)
+		pending = record->amount;
+	else if (record->flags & (TRANSFER_POST | TRANSFER_VOID | TRANSFER_EXPIRED))
+		released = pending_amount;
+	if (!(record->flags & (TRANSFER_PENDING | TRANSFER_VOID | TRANSFER_EXPIRED)))
+		posted = record->amount;
+	if (account->flags & ACCOUNT_SLICE) {
+		struct slice_sums *sums = (struct slice_sums *)(uintptr_t)account->id;
+		ASSERT(sums->debits_pending + pending >= released);
+		sums->debits_posted += posted;
+		sums->debits_pending += pending - (u128)released;
+		return;
+	}
+	ASSERT(account->debits_pending >= released);
+	account->debits_posted += posted;
+	account->debits_pending += pending - released;
+	account->last_lsn = lsn;
+}
+
+void transfer_apply_credit(struct account *account, const struct transfer_record *record, uint64_t pending_amount, uint64_t lsn)
+{
+	uint64_t posted = 0, pending = 0, released = 0;
+	if (record->flags & TRANSFER_PENDING)
+		pending = record->amount;
+	else if (record->flags & (TRANSFER_POST | TRANSFER_VOID | TRANSFER_EXPIRED))
+		released = pending_amount;
+	if (!(record->flags & (TRANSFER_PENDING | TRANSFER_VOID | TRANSFER_EXPIRED)))
+		posted = record->amount;
+	if (account->flags & ACCOUNT_SLICE) {
+		struct slice_sums *sums = (struct slice_sums *)(uintptr_t)account->id;
+		ASSERT(sums->credits_pending + pending >= released);
+		sums->credits_posted += posted;
+		sums->credits_pending += pending - (u128)released;
+		return;
+	}
+	ASSERT(account->credits_pending >= released);
+	account->credits_posted += posted;
+	account->credits_pending += pending - released;
+	account->last_lsn = lsn;
+}
+
+static bool transfer_apply(struct ledger *ledger, const unsigned char *record, size_t len, uint64_t lsn, bool ids, bool actors)
+{
+	struct transfer_view view;
+	if (!transfer_record_read(record, len, &view))
+		return false;
+	const struct transfer_record *head = &view.head;
+	if (actors) {
+		struct account *debit = NULL, *credit = NULL;
+		bool here[2] = { owns(ledger, number_group(head->debit)), owns(ledger, number_group(head->credit)) };
+		if ((here[0] && !(debit = ledger_account_at(ledger, head->debit))) ||
+		    (here[1] && !(credit = ledger_account_at(ledger, head->credit))))
+			return false;
+		if (debit)
+			transfer_apply_debit(debit, head, view.extra.pending_amount, lsn);
+		if (credit)
+			transfer_apply_credit(credit, head, view.extra.pending_amount, lsn);
+	}
+	if (!ids)
+		return true;
+	u128 id = u128_load(head->id), pending_id = u128_load(view.extra.pending_id);
+	if (!(head->flags & TRANSFER_EXPIRED)) {
+		uint64_t hash = id_hash_of_transfer(id);
+		if (owns(ledger, group_of(partition_of(hash)))) {
+			ids_insert(ledger->ids, hash, lsn);
+			ledger->transfer_total++;
+			if (head->flags & TRANSFER_PENDING)
+				pending_apply_open(ledger, head, hash, lsn);
+		}
+	}
+	if (head->flags & (TRANSFER_POST | TRANSFER_VOID | TRANSFER_EXPIRED)) {
+		uint64_t hash = id_hash_of_transfer(pending_id);
+		enum pending_state state;
+		if (owns(ledger, group_of(partition_of(hash)))) {
+			if (!ledger_pending(ledger, pending_id, hash, &state))
+				return false;
+			mem_free(pending_apply_end(ledger, pending_id, hash,
+						   head->flags & TRANSFER_POST   ? PENDING_POSTED
+						   : head->flags & TRANSFER_VOID ? PENDING_VOIDED
+										 : PENDING_EXPIRED));
+		}
+	}
+	return true;
+}
+
+bool ledger_apply(struct ledger *ledger, const unsigned char *record, size_t len, uint64_t lsn, bool ids, bool actors)
+{
+	struct record_head head;
+	struct account_record_view account;
+	struct sliced_record_view sliced;
+	struct failed_record failed;
+	if (!record_head_read(record, len, &head))
+		return false;
+	switch (head.type) {
+	case RECORD_ACCOUNT:
+		if (!account_record_read(record, len, &account))
+			return false;
+		return !actors || !owns(ledger, number_group(account.head.number)) || account_apply(ledger, &account, lsn);
+	case RECORD_SLICED:
+		if (!sliced_record_read(record, len, &sliced))
+			return false;
+		if (actors)
+			sliced_apply(ledger, &sliced);
+		return true;
+	case RECORD_TRANSFER: return transfer_apply(ledger, record, len, lsn, ids, actors);
+	case RECORD_FAILED:
+		if (!failed_record_read(record, len, &failed))
+			return false;
+		if (ids) {
+			uint64_t hash = id_hash_of_transfer(u128_load(failed.id));
+			if (owns(ledger, group_of(partition_of(hash))))
+				ids_insert(ledger->ids, hash, lsn | ID_FAILED);
+		}
+		return true;
+	default: return false;
+	}
+}
+
+/* ---- events ----------------------------------------------------------------------------------------------------------- */
+
+struct account *ledger_event_account(struct ledger *ledger, struct str tenant, struct str profile, uint32_t number,
+				     bool created, int64_t now_ms)
+{
+	if (!created)
+		return ledger_account_at(ledger, number);
+	struct account_record_view record = {
+		.head = { .number = number, .kind = ACCOUNT_MEMBER, .op = ACCOUNT_OP_CREATE, .time_ms = now_ms,
+			  .flags = ACCOUNT_FLOOR_ZERO },
+		.tenant = tenant, .unit = STR("points"),
+	};
+	u128_store(record.head.id, account_id_of_member(tenant, profile, STR("default"), STR("points")));
+	return account_apply(ledger, &record, 0);
+}
+
+void ledger_earn(struct ledger *ledger, struct account *account, unsigned group, uint64_t points)
+{
+	struct slice *slice = ledger_slice(ledger, ledger->books[account->book], group);
+	slice->sums[ACCOUNT_LIABILITY - ACCOUNT_FIRST_SLICED].debits_posted += points;
+	account->credits_posted += points;
+}
+
+void ledger_burn(struct ledger *ledger, struct account *account, unsigned group, uint64_t points)
+{
+	struct slice *slice = ledger_slice(ledger, ledger->books[account->book], group);
+	account->debits_posted += points;
+	slice->sums[ACCOUNT_REDEEMED - ACCOUNT_FIRST_SLICED].credits_posted += points;
+}
+
+/* ---- sums and text ---------------------------------------------------------------------------------------------------- */
+
+static void sums_add(u128 sums[4], u128 debits_posted, u128 credits_posted, u128 debits_pending, u128 credits_pending)
+{
+	sums[0] += debits_posted;
+	sums[1] += credits_posted;
+	sums[2] += debits_pending;
+	sums[3] += credits_pending;
+}
+
+void ledger_book_sums(const struct ledger *ledger, const struct book *book, u128 sums[ACCOUNT_KINDS][4],
+		      uint64_t counts[ACCOUNT_KINDS])
+{
+	for (unsigned g = 0; g < GROUP_COUNT; g++) {
+		const struct slice *slice = book->book_slices[g];
+		for (unsigned k = 0; slice && k < SLICED_KINDS; k++)
+			sums_add(sums[k + ACCOUNT_FIRST_SLICED], slice->sums[k].debits_posted, slice->sums[k].credits_posted,
+				 slice->sums[k].debits_pending, slice->sums[k].credits_pending);
+		for (uint32_t i = 1; i <= ledger->groups[g].count; i++) {
+			const struct account *account = &ledger->groups[g].slabs[i / SLAB_ACCOUNTS][i % SLAB_ACCOUNTS];
+			if (account->book != book->index || (account->flags & ACCOUNT_SLICE))
+				continue;
+			sums_add(sums[account->kind], account->debits_posted, account->credits_posted,
+				 account->debits_pending, account->credits_pending);
+			counts[account->kind]++;
+		}
+	}
+}
+
+static void dump_id(struct buf *out, u128 id)
+{
+	uint64_t high = (uint64_t)(id >> 64);
+	buf_printf(out, "%016llx%016llx", (unsigned long long)high, (unsigned long long)id);
+}
+
+static void dump_sums(struct buf *out, const u128 sums[4])
+{
+	static const char *const names[4] = { "debits", "credits", "pending_debits", "pending_credits" };
+	for (unsigned i = 0; i < 4; i++) {
+		buf_printf(out, " %s ", names[i]);
+		if (sums[i] >> 64)
+			buf_printf(out, "%llu:", (unsigned long long)(sums[i] >> 64));
+		buf_u64(out, (uint64_t)sums[i]);
+	}
+}
+
+static void dump_book(struct buf *out, const struct book *book)
+{
+	buf_json_text(out, book->tenant);
+	buf_char(out, ' ');
+	buf_json_text(out, book->unit);
+}
+
+static void dump_account(const struct ledger *ledger, const struct account *account, uint32_t number, struct buf *out)
+{
+	int64_t floor, ceiling;
+	ledger_limits(ledger, account, number, &floor, &ceiling);
+	buf_lit(out, "account ");
+	dump_id(out, account->id);
+	buf_printf(out, " number %u ", number);
+	dump_book(out, ledger->books[account->book]);
+	buf_printf(out, " %s%s floor %lld ceiling %lld", account_kind_name((enum account_kind)account->kind),
+		   account->flags & ACCOUNT_CLOSED ? " closed" : "", (long long)floor, (long long)ceiling);
+	const u128 sums[4] = { account->debits_posted, account->credits_posted, account->debits_pending,
+			       account->credits_pending };
+	dump_sums(out, sums);
+	buf_printf(out, " lsn %llu\n", (unsigned long long)account->last_lsn);
+}
+
+void ledger_dump(const struct ledger *ledger, struct buf *out)
+{
+	for (unsigned g = 0; g < GROUP_COUNT; g++) {
+		for (uint32_t i = 1; i <= ledger->groups[g].count; i++) {
+			const struct account *account = &ledger->groups[g].slabs[i / SLAB_ACCOUNTS][i % SLAB_ACCOUNTS];
+			if (!(account->flags & ACCOUNT_SLICE))
+				dump_account(ledger, account, (uint32_t)g << ACCOUNT_GROUP_SHIFT | i, out);
+		}
+		for (uint32_t b = 0; b < ledger->book_count; b++) {
+			const struct slice *slice = ledger->books[b]->book_slices[g];
+			for (unsigned k = 0; slice && k < SLICED_KINDS; k++) {
+				const struct slice_sums *at = &slice->sums[k];
+				const u128 sums[4] = { at->debits_posted, at->credits_posted, at->debits_pending,
+						       at->credits_pending };
+				if (!slice->numbers[k] && !(sums[0] | sums[1] | sums[2] | sums[3]))
+					continue;
+				buf_printf(out, "slice %u %s ", g, account_kind_name((enum account_kind)(k + ACCOUNT_FIRST_SLICED)));
+				dump_book(out, ledger->books[b]);
+				dump_sums(out, sums);
+				buf_printf(out, " number %u\n", slice->numbers[k]);
+			}
+		}
+	}
+	for (uint32_t b = 0; b < ledger->book_count && ledger->shard == 0; b++)
+		for (unsigned k = 0; k < SLICED_KINDS; k++)
+			if (ledger->books[b]->ids[k]) {
+				buf_printf(out, "sliced %s ", account_kind_name((enum account_kind)(k + ACCOUNT_FIRST_SLICED)));
+				dump_book(out, ledger->books[b]);
+				buf_char(out, ' ');
+				dump_id(out, ledger->books[b]->ids[k]);
+				buf_char(out, '\n');
+			}
+	for (unsigned p = 0; p < PARTITION_COUNT; p++)
+		for (uint32_t i = 0; i < ledger->pendings[p].slots; i++) {
+			const struct table_entry *entry = &ledger->pendings[p].entries[i];
+			const struct pending *pending = (const struct pending *)(uintptr_t)entry->value;
+			if (!entry->hash)
+				continue;
+			if (entry->value <= PENDING_EXPIRED) {
+				buf_printf(out, "pending %016llx ended %llu\n", (unsigned long long)entry->hash,
+					   (unsigned long long)entry->value);
+				continue;
+			}
+			buf_printf(out, "pending %016llx ", (unsigned long long)entry->hash);
+			dump_id(out, pending->id);
+			buf_printf(out, " open amount %llu debit %u credit %u code %u expires %lld lsn %llu\n",
+				   (unsigned long long)pending->amount, pending->debit, pending->credit, pending->code,
+				   (long long)pending->expires_ms, (unsigned long long)pending->lsn);
+		}
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Pending transfers: found by the hash of their id; a heap says whose timeout is next.  What ended keeps a word (posted,
+ * voided, expired) in its entry, so that a second post can be told why it is refused. */
+#include <string.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/mem.h"
+#include "engine/ledger/ledger.h"
+
+static bool is_open(const struct table_entry *entry)
+{
+	return entry->value > PENDING_EXPIRED;
+}
+
+static struct table_entry *entry_of(const struct ledger *ledger, u128 id, uint64_t hash)
+{
+	const struct table *table = &ledger->pendings[partition_of(hash)];
+	for (struct table_entry *entry = table_find(table, hash, NULL); entry; entry = table_find(table, hash, entry))
+		if (!is_open(entry) || ((struct pending *)(uintptr_t)entry->value)->id == id)
+			return entry;
+	return NULL;
+}
+
+struct pending *ledger_pending(const struct ledger *ledger, u128 id, uint64_t id_hash, enum pending_state *state)
+{
+	struct table_entry *entry = entry_of(ledger, id, id_hash);
+	*state = entry && !is_open(entry) ? (enum pending_state)entry->value : PENDING_OPEN;
+	return entry && is_open(entry) ? (struct pending *)(uintptr_t)entry->value : NULL;
+}
+
+static void heap_publish(struct ledger *ledger)
+{
+	atomic_store_explicit(&ledger->next_expiry_ms, ledger->heap_count ? ledger->heap[0].at_ms : INT64_MAX,
+			      memory_order_relaxed);
+}
+
+/* Earlier first; at the same time by hash, so that expiries have one order whatever the heap looks like. */
+static bool before(const struct expiry *a, const struct expiry *b)
+{
+	return a->at_ms != b->at_ms ? a->at_ms < b->at_ms : a->id_hash < b->id_hash;
+}
+
+static void heap_push(struct ledger *ledger, int64_t at_ms, uint64_t id_hash)
+{
+	if (ledger->heap_count == ledger->heap_cap) {
+		ledger->heap_cap = ledger->heap_cap ? ledger->heap_cap * 2 : 64;
+		ledger->heap = mem_realloc(ledger->heap, ledger->heap_cap * sizeof *ledger->heap);
+	}
+	struct expiry new = { at_ms, id_hash };
+	size_t at = ledger->heap_count++;
+	while (at && before(&new, &ledger->heap[(at - 1) / 2])) {
+		ledger->heap[at] = ledger->heap[(at - 1) / 2];
+		at = (at - 1) / 2;
+	}
+	ledger->heap[at] = new;
+	heap_publish(ledger);
+}
+
+static void heap_pop(struct ledger *ledger)
+{
+	struct expiry last = ledger->heap[--ledger->heap_count];
+	size_t at = 0, child;
+	while ((child = 2 * at + 1) < ledger->heap_count) {
+		if (child + 1 < ledger->heap_count && before(&ledger->heap[child + 1], &ledger->heap[child]))
+			child++;
+		if (!before(&ledger->heap[child], &last))
+			break;
+		ledger->heap[at] = ledger->heap[child];
+		at = child;
+	}
+	if (ledger->heap_count)
+		ledger->heap[at] = last;
+	heap_publish(ledger);
+}
+
+/* The open one that the heap's first entry is about; NULL: it ended. */
+static struct pending *first_pending(const struct ledger *ledger)
+{
+	const struct expiry *first = &ledger->heap[0];
+	const struct table *table = &ledger->pendings[partition_of(first->id_hash)];
+	for (struct table_entry *entry = table_find(table, first->id_hash, NULL); entry;
+	     entry = table_find(table, first->id_hash, entry)) {
+		struct pending *pending = (struct pending *)(uintptr_t)entry->value;
+		if (is_open(entry) && pending->expires_ms == first->at_ms)
+			return pending;
+	}
+	return NULL;
+}
+
+struct pending *ledger_due(struct ledger *ledger, int64_t now_ms)
+{
+	while (ledger->heap_count && ledger->heap[0].at_ms <= now_ms) {
+		struct pending *pending = first_pending(ledger);
+		if (pending)
+			return pending;
+		heap_pop(ledger);
+	}
+	return NULL;
+}
+
+void pending_apply_open(struct ledger *ledger, const struct transfer_record *record, uint64_t id_hash, uint64_t lsn)
+{
+	struct pending *pending = mem_alloc(sizeof *pending);
+	*pending = (struct pending){ .id = u128_load(record->id), .lsn = lsn, .amount = record->amount, .debit = record->debit,
+				     .credit = record->credit, .code = record->code };
+	if (record->timeout) {
+		pending->expires_ms = record->time_ms + (int64_t)record->timeout * 1000;
+		heap_push(ledger, pending->expires_ms, id_hash);
+	}
+	struct table *table = &ledger->pendings[partition_of(id_hash)];
+	size_t old = table_bytes(table);
+	table_insert(table, id_hash, (uint64_t)(uintptr_t)pending);
+	ledger->ids->bytes += table_bytes(table) - old + sizeof *pending + 16;
+	ledger->pending_total++;
+}
+
+struct pending *pending_apply_end(struct ledger *ledger, u128 pending_id, uint64_t id_hash, enum pending_state state)
+{
+	struct table_entry *entry = entry_of(ledger, pending_id, id_hash);
+	ASSERT(entry && is_open(entry) && state != PENDING_OPEN);
+	struct pending *pending = (struct pending *)(uintptr_t)entry->value;
+	entry->value = state;
+	ledger->pending_total--;
+	ledger->ids->bytes -= sizeof *pending + 16;
+	return pending;
+}
+
+void pending_restore(struct ledger *ledger, struct pending *pending, uint64_t id_hash)
+{
+	struct table_entry *entry = entry_of(ledger, pending->id, id_hash);
+	ASSERT(entry && !is_open(entry));
+	entry->value = (uint64_t)(uintptr_t)pending;
+	ledger->pending_total++;
+	ledger->ids->bytes += sizeof *pending + 16;
+	/* Its place in the heap may have come up in between. */
+	if (pending->expires_ms)
+		heap_push(ledger, pending->expires_ms, id_hash);
+}
+
+void pending_forget(struct ledger *ledger, uint64_t id_hash)
+{
+	struct table *table = &ledger->pendings[partition_of(id_hash)];
+	struct table_entry *entry = table_find(table, id_hash, NULL);
+	while (entry && !is_open(entry))
+		entry = table_find(table, id_hash, entry);
+	ASSERT(entry);
+	mem_free((void *)(uintptr_t)entry->value);
+	table_remove(table, entry);
+	ledger->pending_total--;
+	ledger->ids->bytes -= sizeof(struct pending) + 16;
+}

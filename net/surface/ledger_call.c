@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+/* ledger_call.c - stages of a call, and the known rows of a batch.
+ *
+ * A row whose id is known has its first outcome in the log.  Such records often lie side by side (a batch that is sent again):
+ * they are read in order of their LSNs, neighbours in one read.
+ */
+#include "net/surface/ledger_call.h"
+
+#include <stdlib.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/mem.h"
+#include "engine/ledger/record.h"
+#include "engine/shard/ledger.h"
+
+enum {
+	READ_SPAN = 256 * 1024,        /* bytes of one read, at most */
+	READ_GAP = 4096,               /* bytes between two records that are still read together */
+	RECORD_MAX = TRANSFER_RECORD_MAX
+};
+
+static struct ledger_call *kept;       /* the loop's own */
+static unsigned kept_count;
+
+struct ledger_call *ledger_call_new(struct app *app, void *owner)
+{
+	struct ledger_call *call = kept;
+	if (call) {
+		kept = call->next;
+		kept_count--;
+	} else {
+		call = mem_zalloc(sizeof *call);
+	}
+	call->app = app;
+	call->owner = owner;
+	return call;
+}
+
+/* As new, but with its memory. */
+static void request_reset(struct ledger_request *request)
+{
+	struct ledger_request old = *request;
+	*request = (struct ledger_request){ .messages = old.messages, .known = old.known, .known_cap = old.known_cap,
+					    .refused = old.refused, .balances = old.balances, .texts = old.texts };
+	request->refused.len = request->balances.len = request->texts.len = 0;
+}
+
+static void room_free(struct buf *buf, bool all)
+{
+	buf->len = 0;
+	if (all || buf->cap > LEDGER_ROOM_KEPT)
+		buf_free(buf);
+}
+
+void ledger_call_end(struct ledger_call *call)
+{
+	bool all = kept_count >= LEDGER_CALLS_KEPT;
+	struct buf *bufs[] = { &call->rows, &call->specs, &call->views, &call->ids, &call->lsns, &call->states, &call->numbers,
+			       &call->text };
+	if (call->free_context)
+		call->free_context(call->context);
+	call->free_context = NULL;
+	call->context = NULL;
+	for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
+		room_free(bufs[i], all);
+	if (all) {
+		ledger_request_free(&call->request);
+		mem_free(call);
+		return;
+	}
+	request_reset(&call->request);
+	call->next = kept;
+	kept = call;
+	kept_count++;
+}
+
+void *ledger_room(struct buf *buf, size_t count, size_t size)
+{
+	buf->len = 0;
+	buf_room(buf, count * size + 1);
+	buf->len = count * size;
+	return memset(buf->ptr, 0, count * size + 1);
+}
+
+struct str ledger_view_text(const struct ledger_call *call, size_t at, size_t len)
+{
+	return (struct str){ call->request.texts.ptr + at, len };
+}
+
+static void asked(struct ledger_request *request)
+{
+	struct ledger_call *call = request->context;
+	call->after(call);
+}
+
+void ledger_ask(struct ledger_call *call, enum ledger_verb verb, void (*after)(struct ledger_call *call))
+{
+	struct ledger_request *request = &call->request;
+	request->verb = verb;
+	request->next_row = 0;
+	if (verb == LEDGER_LOOKUP)
+		request->texts.len = 0;
+	request->context = call;
+	request->after = asked;
+	call->after = after;
+	ledger_start(request, node_env(call->app->node));
+}
+
+/* ---- the worker thread -------------------------------------------------------------------------------------------------- */
+
+static void work_run(uv_work_t *work)
+{
+	struct ledger_call *call = work->data;
+	call->read(call);
+}
+
+static void work_after(uv_work_t *work, int status)
+{
+	struct ledger_call *call = work->data;
+	ASSERT(status == 0);
+	call->after(call);
+}
+
+void ledger_read(struct ledger_call *call, void (*read)(struct ledger_call *call), void (*after)(struct ledger_call *call))
+{
+	call->read = read;
+	call->after = after;
+	call->work.data = call;
+	int error = uv_queue_work(call->app->loop, &call->work, work_run, work_after);
+	ASSERT(!error);
+}
+
+/* ---- transfers ---------------------------------------------------------------------------------------------------------- */
+
+struct repeat { uint64_t lsn; uint32_t known; };
+
+static int repeat_order(const void *a, const void *b)
+{
+	uint64_t left = ((const struct repeat *)a)->lsn, right = ((const struct repeat *)b)->lsn;
+	return (left > right) - (left < right);
+}
+
+/* On a worker thread: every known row that is not resolved. */
+static void known_read(struct ledger_call *call)
+{
+	struct ledger_request *request = &call->request;
+	const struct wal *wal = node_wal(call->app->node);
+	struct buf repeats = { 0 }, bytes = { 0 };
+	uint64_t first = wal_first(wal), durable = wal_durable(wal);
+	for (uint32_t k = 0; k < request->known_count; k++)
+		if (!request->known[k].resolved && !request->known[k].used)
+			buf_bytes(&repeats, &(struct repeat){ request->known[k].lsn, k }, sizeof(struct repeat));
+	size_t count = repeats.len / sizeof(struct repeat);
+	struct repeat *list = (struct repeat *)(void *)repeats.ptr;
+	if (count)
+		qsort(list, count, sizeof *list, repeat_order);
+	for (size_t i = 0; i < count;) {
+		size_t behind = i + 1;
+		uint64_t from = list[i].lsn, to = from + RECORD_MAX;
+		while (behind < count && list[behind].lsn <= to + READ_GAP && list[behind].lsn + RECORD_MAX - from <= READ_SPAN)
+			to = list[behind++].lsn + RECORD_MAX;
+		if (to > durable)
+			to = durable;
+		bytes.len = 0;
+		buf_room(&bytes, (size_t)(to - from) + 1);
+		bool there = from >= first && from < to && wal_read(wal, from, bytes.ptr, (size_t)(to - from));
+		for (; i < behind; i++) {
+			struct known_row *known = &request->known[list[i].known];
+			const unsigned char *record = (const unsigned char *)bytes.ptr + (list[i].lsn - from);
+			size_t len = list[i].lsn < to ? (size_t)(to - list[i].lsn) : 0;
+			known_compare(known, request->rows + (size_t)known->index * ROW_BYTES, there && len ? record : NULL, len);
+		}
+	}
+	buf_free(&repeats);
+	buf_free(&bytes);
+}
+
+static void known_after(struct ledger_call *call);
+
+/* Decided as far as possible.  What is known is durable by now: it was appended before this batch's own end. */
+static void transfers_after(struct ledger_request *request)
+{
+	struct ledger_call *call = request->context;
+	if (request->known_count || request->stopped)
+		ledger_read(call, known_read, known_after);
+	else
+		call->decided(call);
+}
+
+static void known_after(struct ledger_call *call)
+{
+	struct ledger_request *request = &call->request;
+	bool again = request->stopped;
+	for (uint32_t k = 0; k < request->known_count && !again; k++)
+		again = request->known[k].collision && !request->known[k].used;
+	if (again) {
+		ledger_restart(request, node_env(call->app->node));
+		return;
+	}
+	ledger_known_finish(request);
+	call->decided(call);
+}
+
+void ledger_transfers(struct ledger_call *call, void (*after)(struct ledger_call *call))
+{
+	struct ledger_request *request = &call->request;
+	call->decided = after;
+	request->verb = LEDGER_TRANSFERS;
+	request->context = call;
+	request->after = transfers_after;
+	ledger_start(request, node_env(call->app->node));
+}

@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/surface/ledger_log.h"
+
+#include "engine/base/assert.h"
+#include "engine/base/hash.h"
+#include "engine/base/mem.h"
+
+enum { FIRST_READ = TRANSFER_RECORD_MAX, PLACES = 1024 };
+
+#define BOTH_WHOLE (TRANSFER_DEBIT_WHOLE | TRANSFER_CREDIT_WHOLE)
+
+static bool record_at(const struct wal *wal, uint64_t lsn, struct buf *out)
+{
+	struct record_head head;
+	uint64_t durable = wal_durable(wal);
+	if (lsn % 8 || lsn < wal_first(wal) || lsn >= durable)
+		return false;
+	size_t size = durable - lsn < FIRST_READ ? (size_t)(durable - lsn) : FIRST_READ;
+	out->len = 0;
+	buf_room(out, FIRST_READ);
+	if (size < sizeof head || !wal_read(wal, lsn, out->ptr, size))
+		return false;
+	memcpy(&head, out->ptr, sizeof head);
+	if (head.size < sizeof head || head.size % 8 || head.size > wal_frame_max(wal) || head.size > durable - lsn)
+		return false;
+	if (head.size > size) {
+		buf_room(out, head.size);
+		if (!wal_read(wal, lsn, out->ptr, head.size))
+			return false;
+	}
+	out->len = head.size;
+	return true;
+}
+
+/* One record of an account's chain. */
+struct link {
+	enum { LINK_TRANSFER, LINK_EVENT, LINK_ACCOUNT } kind;
+	uint64_t lsn, prev;
+	int64_t time_ms;
+	int64_t balance;
+	bool debit;                    /* the account is the debit side */
+	struct transfer_view transfer;
+	struct event_view event;
+	struct account_record_view account;
+};
+
+/* False: there is no record of this account at `lsn`. */
+static bool link_read(const struct wal *wal, uint32_t number, uint64_t lsn, struct buf *bytes, struct link *link)
+{
+	if (!record_at(wal, lsn, bytes))
+		return false;
+	const unsigned char *record = (const unsigned char *)bytes->ptr;
+	link->lsn = lsn;
+	if (transfer_record_read(record, bytes->len, &link->transfer)) {
+		const struct transfer_record *head = &link->transfer.head;
+		bool both = (head->flags & BOTH_WHOLE) == BOTH_WHOLE;
+		link->kind = LINK_TRANSFER;
+		link->time_ms = head->time_ms;
+		link->debit = (head->flags & TRANSFER_DEBIT_WHOLE) && head->debit == number;
+		if (!link->debit && !((head->flags & TRANSFER_CREDIT_WHOLE) && head->credit == number))
+			return false;
+		link->prev = !link->debit && both ? link->transfer.second.prev : head->prev;
+		link->balance = !link->debit && both ? link->transfer.second.balance : head->balance;
+		return true;
+	}
+	if (event_view_read(record, bytes->len, &link->event)) {
+		link->kind = LINK_EVENT;
+		link->time_ms = link->event.head.time_ms;
+		link->prev = link->event.head.prev_account;
+		link->balance = link->event.head.points;
+		return link->event.head.account == number;
+	}
+	if (account_record_read(record, bytes->len, &link->account)) {
+		link->kind = LINK_ACCOUNT;
+		link->time_ms = link->account.head.time_ms;
+		link->prev = link->account.head.prev;
+		return link->account.head.number == number;
+	}
+	return false;
+}
+
+static bool after_moment(const struct link *link, const struct log_moment *at)
+{
+	return (at->lsn && link->lsn > at->lsn) || link->time_ms > at->time_ms;
+}
+
+/* ---- movements ----------------------------------------------------------------------------------------------------------- */
+
+/* enum account_kind of a sliced side; 0: it is a whole account. */
+static uint8_t side_kind(unsigned flags, unsigned shift)
+{
+	unsigned kind = flags >> shift & 7;
+	return (uint8_t)(kind ? kind + 1 : 0);
+}
+
+static void transfer_movement(struct movement *movement, const struct transfer_view *view)
+{
+	const struct transfer_record *head = &view->head;
+	bool expired = head->flags & TRANSFER_EXPIRED;
+	*movement = (struct movement){
+		.id = expired ? 0 : u128_load(head->id), .pending_id = u128_load(view->extra.pending_id), .time_ms = head->time_ms,
+		.amount = head->amount, .requested = head->flags & TRANSFER_EXTENDED ? view->extra.requested : head->amount,
+		.pending_amount = view->extra.pending_amount, .debit = head->debit, .credit = head->credit,
+		.timeout = head->timeout, .code = head->code, .flags = head->flags & (TRANSFER_FLAGS | TRANSFER_EXPIRED),
+		.debit_kind = side_kind(head->flags, TRANSFER_DEBIT_KIND_SHIFT),
+		.credit_kind = side_kind(head->flags, TRANSFER_CREDIT_KIND_SHIFT),
+	};
+}
+
+static void event_movements(struct log_walk *walk, const struct link *link)
+{
+	const struct event_view *event = &link->event;
+	const unsigned char *at = event->executions;
+	size_t first = walk->movements.len, text = walk->texts.len;
+	uint16_t number = 0;
+	buf_str(&walk->texts, event->id);
+	for (unsigned i = 0; i < event->execution_count; i++) {
+		struct execution_view execution;
+		execution_next(&at, &execution);
+		const unsigned char *effects = execution.effects;
+		for (unsigned e = 0; e < execution.head.effect_count; e++) {
+			struct effect_view effect;
+			effect_next(&effects, &effect);
+			bool earn = effect.head.type == EFFECT_EARN;
+			if (!earn && effect.head.type != EFFECT_BURN)
+				continue;
+			struct movement movement = {
+				.lsn = link->lsn, .time_ms = link->time_ms, .amount = (uint64_t)effect.head.points,
+				.requested = (uint64_t)effect.head.points, .balance = effect.head.balance,
+				.debit = earn ? 0 : walk->number, .credit = earn ? walk->number : 0,
+				.debit_kind = earn ? ACCOUNT_LIABILITY : 0, .credit_kind = earn ? 0 : ACCOUNT_REDEEMED,
+				.number = number++,
+				.event_at = text, .event_len = event->id.len,
+			};
+			buf_bytes(&walk->movements, &movement, sizeof movement);
+		}
+	}
+	/* They are found in the order in which they happened. */
+	struct movement *list = (struct movement *)(void *)(walk->movements.ptr + first);
+	for (uint16_t i = 0; walk->newest_first && i < number / 2; i++) {
+		struct movement swap = list[i];
+		list[i] = list[number - 1 - i];
+		list[number - 1 - i] = swap;
+	}
+}
+
+static void link_movements(struct log_walk *walk, const struct link *link)
+{
+	struct movement movement;
+	if (link->kind == LINK_EVENT) {
+		event_movements(walk, link);
+		return;
+	}
+	transfer_movement(&movement, &link->transfer);
+	movement.lsn = link->lsn;
+	movement.balance = link->balance;
+	buf_bytes(&walk->movements, &movement, sizeof movement);
+}
+
+static size_t movement_count(const struct log_walk *walk)
+{
+	return walk->movements.len / sizeof(struct movement);
+}
+
+static bool walk_takes(const struct log_walk *walk, const struct link *link)
+{
+	return link->kind != LINK_ACCOUNT && !(walk->before && link->lsn >= walk->before) && !after_moment(link, &walk->at);
+}
+
+/* Newest first: what is found is given, up to the limit. */
+static void walk_back(struct log_walk *walk, struct buf *bytes)
+{
+	struct link link;
+	uint64_t last = 0;
+	uint32_t steps = 0;
+	for (uint64_t lsn = walk->head; lsn && lsn > walk->after; lsn = link.prev) {
+		walk->lsn = lsn;
+		if (steps++ == LOG_WALK_MAX) {
+			walk->outcome = LOG_TOO_LONG;
+			return;
+		}
+		if (!link_read(walk->wal, walk->number, lsn, bytes, &link)) {
+			walk->outcome = LOG_PRUNED;
+			return;
+		}
+		if (!walk_takes(walk, &link))
+			continue;
+		if (movement_count(walk) >= walk->limit) {
+			walk->next = last;
+			walk->resume = lsn;
+			return;
+		}
+		link_movements(walk, &link);
+		last = lsn;
+	}
+}
+
+/* Oldest first: the chain's positions are collected down to the lower bound, then the oldest are read again. */
+static void walk_forth(struct log_walk *walk, struct buf *bytes)
+{
+	struct link link;
+	struct buf positions = { 0 };
+	uint64_t lsn;
+	uint32_t steps = 0;
+	for (lsn = walk->head; lsn && lsn > walk->after; lsn = link.prev) {
+		walk->lsn = lsn;
+		if (steps++ == LOG_WALK_MAX || !link_read(walk->wal, walk->number, lsn, bytes, &link)) {
+			walk->outcome = steps > LOG_WALK_MAX ? LOG_TOO_LONG : LOG_PRUNED;
+			buf_free(&positions);
+			return;
+		}
+		if (walk_takes(walk, &link))
+			buf_bytes(&positions, &lsn, sizeof lsn);
+	}
+	for (size_t i = positions.len / sizeof lsn; i-- > 0;) {
+		memcpy(&lsn, positions.ptr + i * sizeof lsn, sizeof lsn);
+		if (movement_count(walk) >= walk->limit)
+			break;
+		if (!link_read(walk->wal, walk->number, lsn, bytes, &link)) {
+			walk->outcome = LOG_PRUNED;
+			break;
+		}
+		link_movements(walk, &link);
+		walk->next = i ? lsn : 0;
+	}
+	buf_free(&positions);
+}
+
+void log_walk_run(struct log_walk *walk)
+{
+	struct buf bytes = { 0 };
+	walk->outcome = LOG_DONE;
+	walk->next = walk->resume = 0;
+	if (walk->newest_first)
+		walk_back(walk, &bytes);
+	else
+		walk_forth(walk, &bytes);
+	buf_free(&bytes);
+}
+
+void log_walk_free(struct log_walk *walk)
+{
+	buf_free(&walk->movements);
+	buf_free(&walk->texts);
+}
+
+/* ---- as of --------------------------------------------------------------------------------------------------------------- */
+
+static void transfer_undo(struct log_sums *sums, const struct link *link)
+{
+	const struct transfer_record *head = &link->transfer.head;
+	u128 *posted = link->debit ? &sums->debits_posted : &sums->credits_posted;
+	u128 *pending = link->debit ? &sums->debits_pending : &sums->credits_pending;
+	if (head->flags & TRANSFER_PENDING)
+		*pending -= head->amount;
+	else if (!(head->flags & (TRANSFER_VOID | TRANSFER_EXPIRED)))
+		*posted -= head->amount;
+	if (head->flags & (TRANSFER_POST | TRANSFER_VOID | TRANSFER_EXPIRED))
+		*pending += link->transfer.extra.pending_amount;
+}
+
+static void event_undo(struct log_sums *sums, const struct event_view *event)
+{
+	const unsigned char *at = event->executions;
+	for (unsigned i = 0; i < event->execution_count; i++) {
+		struct execution_view execution;
+		execution_next(&at, &execution);
+		const unsigned char *effects = execution.effects;
+		for (unsigned e = 0; e < execution.head.effect_count; e++) {
+			struct effect_view effect;
+			effect_next(&effects, &effect);
+			if (effect.head.type == EFFECT_EARN)
+				sums->credits_posted -= (uint64_t)effect.head.points;
+			else if (effect.head.type == EFFECT_BURN)
+				sums->debits_posted -= (uint64_t)effect.head.points;
+		}
+	}
+}
+
+void log_sums_run(struct log_sums *sums)
+{
+	struct buf bytes = { 0 };
+	struct link link = { 0 };
+	uint64_t lsn;
+	uint32_t steps = 0;
+	sums->outcome = LOG_DONE;
+	for (lsn = sums->head; lsn; lsn = link.prev) {
+		sums->lsn = lsn;
+		if (sums->at.lsn && lsn <= sums->at.lsn)
+			break;                 /* by LSN nothing needs to be read any more */
+		if (steps++ == LOG_WALK_MAX) {
+			sums->outcome = LOG_TOO_LONG;
+			break;
+		}
+		if (!link_read(sums->wal, sums->number, lsn, &bytes, &link)) {
+			sums->outcome = LOG_PRUNED;
+			break;
+		}
+		if (!after_moment(&link, &sums->at))
+			break;
+		if (link.kind == LINK_TRANSFER)
+			transfer_undo(sums, &link);
+		else if (link.kind == LINK_EVENT)
+			event_undo(sums, &link.event);
+		else if (link.account.head.op == ACCOUNT_OP_FLAGS)
+			sums->flags ^= ACCOUNT_CLOSED;
+	}
+	if (!lsn)
+		sums->outcome = LOG_ABSENT;
+	buf_free(&bytes);
+}
+
+/* ---- one transfer ---------------------------------------------------------------------------------------------------------- */
+
+bool log_transfer_read(const struct wal *wal, uint64_t lsn, u128 id, struct movement *movement, bool *failed,
+		       uint32_t *refusal)
+{
+	struct buf bytes = { 0 };
+	struct transfer_view view;
+	struct failed_record record;
+	bool good = record_at(wal, lsn, &bytes);
+	*failed = false;
+	if (good && transfer_record_read((const unsigned char *)bytes.ptr, bytes.len, &view)) {
+		transfer_movement(movement, &view);
+		good = movement->id == id;
+	} else if (good && failed_record_read((const unsigned char *)bytes.ptr, bytes.len, &record)) {
+		*failed = true;
+		*refusal = record.refusal;
+		*movement = (struct movement){ .id = u128_load(record.id), .time_ms = record.time_ms };
+		good = movement->id == id;
+	} else {
+		good = false;
+	}
+	movement->lsn = lsn;
+	buf_free(&bytes);
+	return good;
+}
+
+/* ---- places ----------------------------------------------------------------------------------------------------------------- */
+
+static struct place { uint32_t number; uint64_t before, resume; } places[PLACES];
+
+static struct place *place_of(uint32_t number, uint64_t before)
+{
+	uint64_t key[2] = { number, before };
+	return &places[hash_bytes(key, sizeof key) % PLACES];
+}
+
+void log_place_keep(uint32_t number, uint64_t before, uint64_t resume)
+{
+	*place_of(number, before) = (struct place){ number, before, resume };
+}
+
+uint64_t log_place(uint32_t number, uint64_t before)
+{
+	const struct place *place = place_of(number, before);
+	return before && place->number == number && place->before == before ? place->resume : 0;
+}

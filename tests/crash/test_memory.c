@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: Apache-2.0
+/* test_memory.c - an allocation fails: the process stops with a word, or answers with an error; nothing is lost.
+ *
+ * The heap is the C library's, with inject/memory.c in front of it, so what the libraries ask for counts as well.  Every
+ * allocation of a start fails in turn, then every one of one request of each route that the program knows; only that
+ * one, or it and all behind it.  The data stays the same all the time, and at the end everything that was acknowledged
+ * must be there.
+ *
+ *     TALLY_CRASH_FULL=1   every allocation; otherwise some, others with another seed
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/surface/app.h"
+#include "tests/crash/injection.h"
+#include "tests/crash/journal.h"
+
+enum { EVENTS = 300, STARTS = 40, REQUEST_STEP = 12, OUT_OF_MEMORY = 70 };
+
+static char config[FOLDER_PATH + 16];              /* file of options; its last line is looked for */
+static const char *const options[] = { "--log-segment", "1M", "--log-ring", "256K", "--config", config, NULL };
+static struct process process;
+static struct journal journal;
+static struct inject *page;
+static unsigned stopped, refused, answered;        /* how the runs ended */
+
+#define CONFIG_LINE "idle-timeout = 74"
+#define CONFIG_READ "\\\"idle-timeout\\\":74"         /* in the first line that a server says */
+
+/* ---- the server ------------------------------------------------------------------------------------------------ */
+
+/* Allocation n from now on fails; 0: none does. */
+static void arm(uint64_t n, bool on)
+{
+	atomic_store(&page->allocation_at, 0);
+	atomic_store(&page->allocation_hits, 0);
+	atomic_store(&page->allocation_on, on);
+	if (n)
+		atomic_store(&page->allocation_at, atomic_load(&page->allocations) + n);
+}
+
+static void start(void)
+{
+	arm(0, false);
+	if (process_start(&process, 1, options))
+		return;
+	process_said(&process, &journal.text);
+	fail_msg("the server does not start: %s", journal.text.ptr);
+}
+
+/* The process is gone: with the line and the status of a heap that is used up, or with an error of the start.  There a
+ * thread may also be missing, and libuv's way to say that is abort(). */
+static void ended_clearly(bool started)
+{
+	int status = process_status(&process);
+	process_said(&process, &journal.text);
+	const char *text = journal.text.ptr;
+	if (status == OUT_OF_MEMORY && (strstr(text, "tally: out of memory") || strstr(text, "tally: a thread cannot be started")))
+		stopped++;
+	else if (!started && (((status == 2 || status == 64) && strstr(text, "tally serve: ")) || (status == 74 && strstr(text, "cannot be started")) ||
+			      (status == -SIGABRT && strstr(text, "tally: aborted"))))
+		refused++;
+	else
+		fail_msg("it ends with %d: %s", status, journal.text.ptr);
+}
+
+static void events_send(struct connection *connection, unsigned count)
+{
+	uint32_t numbers[EVENTS];
+	for (unsigned i = 0; i < count; i++)
+		numbers[i] = journal_event(&journal);
+	journal_resend(&journal, connection, numbers, count, false);
+}
+
+static void begin(void)
+{
+	struct connection connection;
+	start();
+	assert_true(connection_open(&connection, process.port));
+	journal_configure(&journal, &connection);
+	events_send(&connection, EVENTS);
+	connection_close(&connection);
+}
+
+static void verify(void)
+{
+	struct connection connection;
+	uint32_t numbers[RESEND_MAX];
+	size_t count = 0;
+	if (!process.pid)
+		start();
+	arm(0, false);
+	assert_true(connection_open(&connection, process.port));
+	for (uint32_t n = 0; n < journal.count; n++) {
+		if (journal.events[n].transaction[0])
+			numbers[count++] = n;
+		if (count == RESEND_MAX || n + 1 == journal.count) {
+			journal_resend(&journal, &connection, numbers, count, true);
+			count = 0;
+		}
+	}
+	for (unsigned member = 0; member < MEMBERS; member++)
+		journal_compare(&journal, &connection, member);
+	journal_compare_counter(&journal, &connection);
+	connection_close(&connection);
+	assert_int_equal(process_stop(&process), 0);
+	books_check(&process);
+}
+
+static void stops_or_refuses_to_start(void **state)
+{
+	unsigned runs = 0;
+	(void)state;
+	if (share_out(__func__))
+		return;
+	begin();
+	assert_int_equal(process_stop(&process), 0);
+	uint64_t before = atomic_load(&page->allocations);
+	start();
+	unsigned total = (unsigned)(atomic_load(&page->allocations) - before), turn = 0, at;
+	assert_int_equal(process_stop(&process), 0);
+	assert_true(total > 20);
+	for (unsigned step = share_step(total, STARTS); share_next(&turn, step, total, &at); runs++) {
+		fprintf(stderr, "allocation %u of the start fails\n", at + 1);
+		arm(at + 1, turn % 2);
+		if (!process_start(&process, turn / 2 % 2 ? 4 : 1, options)) {
+			ended_clearly(false);
+			continue;
+		}
+		/* It can do without, and must then work, and have read everything. */
+		bool hit = atomic_load(&page->allocation_hits);
+		process_said(&process, &journal.text);
+		assert_non_null(strstr(journal.text.ptr, CONFIG_READ));
+		arm(0, false);
+		struct connection connection;
+		if (!connection_open(&connection, process.port)) {
+			process_wait(&process);        /* the threads behind the start met it */
+			ended_clearly(true);
+			continue;
+		}
+		events_send(&connection, 1);
+		connection_close(&connection);
+		assert_int_equal(process_stop(&process), 0);
+		answered += hit;
+	}
+	verify();
+	printf("# %u starts of %u allocations: %u stopped, %u refused, %u did without\n", runs, total, stopped, refused, answered);
+	assert_true(stopped > 0);
+}
+
+/* ---- requests -------------------------------------------------------------------------------------------------- */
+
+#define JSON "application/json"
+
+/* What a request of a route is made of; a route that is not here gets an empty object.  "#" becomes a number that no
+ * request had before; {id} what the request `first` was answered with as "id". */
+static const struct known {
+	const char *method, *path, *type, *body;
+	const char *first_path, *first_body;
+} known[] = {
+	{ "POST", "/transactions", JSON, "", NULL, NULL },             /* of the journal */
+	{ "POST", "/customers/upsert", JSON, "", NULL, NULL },
+	{ "POST", "/imports/customers", "text/csv", "brand,profileId,tags,level\n" BRAND ",c#,a;b,1\n", NULL, NULL },
+	{ "POST", "/imports/events", "text/csv",
+	  "brand,profileId,eventType,eventId,payload.amount\n" BRAND ",m1,OTHER,i#,12.5\n", NULL, NULL },
+	{ "POST", "/admin/event-types", JSON,
+	  "{\"key\":\"K#\",\"origin\":\"EXTERNAL\",\"name\":\"K\",\"payload_schema\":{\"type\":\"object\",\"properties\":"
+	  "{\"a\":{\"type\":\"string\",\"pattern\":\"^[a-z]+$\"}}}}", NULL, NULL },
+	{ "PATCH", "/admin/event-types/{id}", JSON, "{\"description\":\"number #\"}", "/admin/event-types",
+	  "{\"key\":\"K#\",\"origin\":\"EXTERNAL\",\"name\":\"K\"}" },
+	{ "DELETE", "/admin/event-types/{id}", NULL, "", "/admin/event-types",
+	  "{\"key\":\"K#\",\"origin\":\"EXTERNAL\",\"name\":\"K\"}" },
+	{ "POST", "/rules", JSON, "{\"event_type\":\"OTHER\",\"conditions\":{\"in\":[{\"var\":\"payload.a\"},[\"b\",1,2.5]]},"
+	  "\"actions\":[{\"type\":\"earn_points\",\"points\":1}]}", NULL, NULL },
+	{ "PATCH", "/rules/{id}", JSON, "{\"priority\":#}", "/rules",
+	  "{\"event_type\":\"OTHER\",\"conditions\":null,\"actions\":[{\"type\":\"add_customer_tag\",\"tag\":\"a\"}]}" },
+	{ "DELETE", "/rules/{id}", NULL, "", "/rules",
+	  "{\"event_type\":\"OTHER\",\"conditions\":null,\"actions\":[{\"type\":\"add_customer_tag\",\"tag\":\"a\"}]}" },
+	{ "GET", "/rules/{id}", NULL, "", "/rules",
+	  "{\"event_type\":\"OTHER\",\"conditions\":null,\"actions\":[{\"type\":\"add_customer_tag\",\"tag\":\"a\"}]}" },
+};
+
+struct request {
+	const struct route *route;
+	const struct known *known;     /* NULL: nothing is */
+	struct buf path, body;         /* owned */
+	uint32_t event;                /* of the journal; UINT32_MAX: none */
+};
+
+static unsigned number;                            /* of "#" */
+
+static void text_fill(struct buf *out, const char *text)
+{
+	for (; *text; text++) {
+		if (*text == '#')
+			buf_printf(out, "%u", number);
+		else
+			buf_char(out, *text);
+	}
+}
+
+/* The id that a document gets which the request needs to be there. */
+static void first_make(struct request *request, struct connection *connection, char id[64])
+{
+	struct str found;
+	snprintf(id, 64, "%s", journal.events[0].transaction);
+	if (!request->known || !request->known->first_path)
+		return;
+	journal.text.len = 0;
+	text_fill(&journal.text, request->known->first_body);
+	assert_int_equal(connection_ask(connection, "POST", request->known->first_path, buf_view(&journal.text),
+					&journal.answer), 201);
+	yyjson_doc *doc = journal_read(&journal.answer);
+	found = json_text(json_get(yyjson_doc_get_root(doc), STR("id")));
+	snprintf(id, 64, "%.*s", (int)found.len, found.ptr);
+	yyjson_doc_free(doc);
+}
+
+static void path_fill(struct buf *out, const char *path, const char *id)
+{
+	for (; *path; path++) {
+		const char *end = *path == '{' ? strchr(path, '}') : NULL;
+		if (!end) {
+			buf_char(out, *path);
+			continue;
+		}
+		struct str name = { path + 1, (size_t)(end - path) - 1 };
+		if (str_eq(name, STR("brand")))
+			buf_lit(out, BRAND);
+		else if (str_eq(name, STR("profile_id")))
+			buf_lit(out, "m1");
+		else
+			buf_str(out, str_of(id));
+		path = end;
+	}
+}
+
+/* Makes the request new, with everything that it needs in place; the server runs. */
+static void request_make(struct request *request)
+{
+	struct connection connection;
+	char id[64];
+	const char *path = request->route->path, *method = request->route->method;
+	number++;
+	request->path.len = request->body.len = 0;
+	request->event = UINT32_MAX;
+	assert_true(connection_open(&connection, process.port));
+	first_make(request, &connection, id);
+	connection_close(&connection);
+	number++;
+	path_fill(&request->path, path, id);
+	buf_char(&request->path, '\0');
+	if (strcmp(method, "POST") == 0 && strcmp(path, "/transactions") == 0) {
+		request->event = journal_event(&journal);
+		journal_write(&journal, &request->body, request->event);
+	} else if (strcmp(path, "/customers/upsert") == 0) {
+		journal_write_upsert(&journal, &request->body);
+	} else if (request->known) {
+		text_fill(&request->body, request->known->body);
+	} else if (strcmp(method, "GET") != 0 && strcmp(method, "DELETE") != 0) {
+		buf_lit(&request->body, "{}");
+	}
+}
+
+/* The status; -1: the server is gone. */
+static int request_send(struct request *request)
+{
+	struct connection connection;
+	const char *type = request->known && request->known->type ? request->known->type : JSON;
+	int status = -1;
+	if (connection_open(&connection, process.port) &&
+	    connection_send_type(&connection, request->route->method, request->path.ptr, type, buf_view(&request->body)))
+		status = connection_take(&connection, PROCESS_WAIT_MS, &journal.answer);
+	connection_close(&connection);
+	if (status == 0)
+		fail_msg("no answer to %s %s", request->route->method, request->path.ptr);
+	if (status != 200 && status != 201)
+		return status;
+	if (request->event != UINT32_MAX) {
+		yyjson_doc *doc = journal_read(&journal.answer);
+		journal_answered(&journal, request->event, yyjson_doc_get_root(doc), false);
+		yyjson_doc_free(doc);
+	} else if (strcmp(request->route->path, "/customers/upsert") == 0) {
+		journal.upsert_done = journal.upsert_sent;
+	}
+	return status;
+}
+
+static void request_sweep(struct request *request)
+{
+	unsigned before_stopped = stopped, before_answered = answered, turn = 0;
+	request_make(request);
+	request_send(request);                         /* what is only made once is there now */
+	request_make(request);
+	uint64_t from = atomic_load(&page->allocations);
+	int usual = request_send(request);
+	unsigned total = (unsigned)(atomic_load(&page->allocations) - from);
+	const char *full = getenv("TALLY_CRASH_FULL");
+	unsigned step = full && *full && *full != '0' ? 1 : REQUEST_STEP;
+	uint64_t seed = share_seed();
+	for (uint64_t at = 1 + random_next(&seed) % step; at <= total; at += step) {
+		request_make(request);
+		fprintf(stderr, "allocation %llu of %s %s fails\n", (unsigned long long)at, request->route->method,
+			request->path.ptr);
+		arm(at, turn++ % 2);
+		int status = request_send(request);
+		if (status < 0) {
+			process_wait(&process);
+			ended_clearly(true);
+			start();
+			continue;
+		}
+		bool hit = atomic_load(&page->allocation_hits);
+		arm(0, false);
+		if (hit && status != usual && status < 500)
+			fail_msg("%s %s is usually answered with %d, and then with %d: %.*s", request->route->method,
+				 request->path.ptr, usual, status, (int)journal.answer.len, journal.answer.ptr);
+		answered += hit;
+	}
+	printf("# %s %s: %d; %u allocations, %u stopped it, %u it did without\n", request->route->method, request->route->path,
+	       usual, total, stopped - before_stopped, answered - before_answered);
+}
+
+static void stops_or_answers(void **state)
+{
+	static const struct str other = STR("{\"key\":\"OTHER\",\"origin\":\"EXTERNAL\",\"name\":\"Other\"}");
+	struct connection connection;
+	unsigned count = 0;
+	(void)state;
+	if (share_out(__func__))
+		return;
+	begin();
+	assert_true(connection_open(&connection, process.port));
+	assert_int_equal(connection_ask(&connection, "POST", "/admin/event-types", other, &journal.answer), 201);
+	connection_close(&connection);
+	for (size_t s = 0; app_surfaces[s]; s++)
+		for (const struct route *route = app_surfaces[s]; route->method; route++) {
+			struct request request = { .route = route };
+			if (!share_mine(count++))
+				continue;
+			for (size_t k = 0; k < sizeof known / sizeof *known; k++)
+				if (!strcmp(known[k].method, route->method) && !strcmp(known[k].path, route->path))
+					request.known = &known[k];
+			request_sweep(&request);
+			buf_free(&request.path);
+			buf_free(&request.body);
+		}
+	verify();
+	printf("# %u routes; %u times it stopped, %u times it did without\n", count, stopped, answered);
+	assert_true(stopped > 0);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	folder_make(process.folder);
+	snprintf(config, sizeof config, "%s/options", process.folder);
+	FILE *file = fopen(config, "w");
+	assert_non_null(file);
+	/* The second line is longer than what a first one takes. */
+	fprintf(file, "# options\n# %300s\n%s\n", "", CONFIG_LINE);
+	fclose(file);
+	page = injection_open(&process, "memory");
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	process_kill(&process);
+	injection_close(page);
+	folder_remove(process.folder);
+	journal_free(&journal);
+	stopped = refused = answered = 0;
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(stops_or_refuses_to_start, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(stops_or_answers, set_up, tear_down),
+	};
+	setenv("TALLY_CRASH_BIN", "build/tally", 0);
+	share_main();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
