@@ -164,8 +164,8 @@ if wants w6; then measure w6 tally bench/tally.sh w6 "$work"; fi
 if wants w7; then
 	for ((shards = 1; shards <= $(nproc); shards *= 2)); do
 		export SERVE_OPTIONS="--shards $shards"
-		measure "w1" "shards-$shards" bench/tally.sh w1 "$seconds" "$work"
-		measure "w2a" "shards-$shards" bench/tally.sh w2a "$seconds" "$work"
+		measure w7a "shards-$shards" bench/tally.sh w1 "$seconds" "$work"
+		measure w7b "shards-$shards" bench/tally.sh w2a "$seconds" "$work"
 		unset SERVE_OPTIONS
 	done
 fi

@@ -23,6 +23,7 @@ struct lane {
 	uint8_t debit_kind, credit_kind;       /* of a sliced side; 0: whole or unknown */
 	uint8_t group;                 /* where slices are */
 	uint8_t refusal;               /* in the content; smaller than any of the state */
+	bool skip;                     /* another shard's */
 	uint32_t book;                 /* of the sliced sides, in that group's ledger */
 };
 
@@ -50,6 +51,9 @@ struct transfer_run {
 	size_t undo_count, undo_cap;
 	uint32_t chain_first;          /* rows of the running chain before this one may be repeated within it */
 	bool in_chain;
+	struct transfer_share *share;  /* NULL: all rows, and their ids */
+	uint32_t *progress;            /* request->next_row or share->next_row */
+	struct buf *refused;           /* request->refused or share->refused */
 	struct account dry_slices[2];
 	struct slice_sums dry_sums[2];
 };
@@ -269,7 +273,7 @@ __attribute__((always_inline)) static inline void account_ahead(const struct led
 static void resolve_accounts(const struct ledgers *ledgers, struct lane *lane, const struct transfer_row *row,
 			     uint64_t debit_key, uint64_t credit_key)
 {
-	const struct ledger *any = ledgers->at[0];
+	const struct ledger *any = ledgers->at[ledgers->home];
 	enum account_kind kind;
 	const struct book *debit = ledger_sliced(any, row->debit, debit_key, &kind);
 	if (debit)
@@ -334,9 +338,14 @@ static void resolve_block(struct transfer_run *run, uint32_t first, uint32_t beh
 		struct transfer_row row = row_at(run, i);
 		struct lane *lane = &run->lanes[i - run->first];
 		*lane = (struct lane){ .id_hash = id_hash_of_transfer(row.id), .refusal = (uint8_t)check_content(&row) };
-		table_prefetch(&ledger_of_partition(ledgers, partition_of(lane->id_hash))->ids->tables[partition_of(lane->id_hash)],
-			       lane->id_hash);
 		keys[i - first][0] = 0;
+		if (run->share && run->share->deciders[i] != ledgers->home) {
+			lane->skip = true;
+			continue;
+		}
+		if (!run->share)
+			table_prefetch(&ledger_of_partition(ledgers, partition_of(lane->id_hash))->ids->tables[partition_of(lane->id_hash)],
+				       lane->id_hash);
 		if (lane->refusal || is_end(&row))
 			continue;
 		uint64_t debit = account_key(row.debit), credit = account_key(row.credit);
@@ -358,26 +367,38 @@ static void resolve_block(struct transfer_run *run, uint32_t first, uint32_t beh
 	}
 }
 
-uint32_t transfers_resolve(struct transfer_run *run, const struct ledgers *ledgers, struct ledger_request *request,
-			   uint32_t limit, uint32_t *bound)
+static void run_begin(struct transfer_run *run, const struct ledgers *ledgers, struct ledger_request *request,
+		      struct transfer_share *share)
 {
-	uint64_t sum = 0;
-	uint64_t before_chain = 0;
 	run->ledgers = ledgers;
 	run->request = request;
-	run->first = run->behind = request->next_row;
+	run->share = share;
+	run->progress = share ? &share->next_row : &request->next_row;
+	run->refused = share ? share->refused : &request->refused;
+	run->first = run->behind = *run->progress;
 	ASSERT(request->count <= ROWS_MAX);
+}
+
+static uint32_t resolve(struct transfer_run *run, uint32_t limit, uint32_t *bound)
+{
+	const struct ledgers *ledgers = run->ledgers;
+	const struct ledger_request *request = run->request;
+	uint64_t sum = 0, before_chain = 0;
+	uint32_t rows = 0;
 	*bound = 0;
 	for (uint32_t at = run->first; at < request->count;) {
 		uint32_t end = at + BLOCK < request->count ? at + BLOCK : request->count;
 		resolve_block(run, at, end);
 		for (; at < end; at++) {
 			struct transfer_row row = row_at(run, at);
-			sum += row_bound(ledgers, &run->lanes[at - run->first], &row);
+			if (!run->lanes[at - run->first].skip) {
+				sum += row_bound(ledgers, &run->lanes[at - run->first], &row);
+				rows++;
+			}
 			if ((row.flags & TRANSFER_LINKED) && at + 1 < request->count)
 				continue;
 			/* A chain, or a row alone, ends here. */
-			if (run->behind > run->first && (sum > limit || at + 1 - run->first > CHUNK_ROWS)) {
+			if (before_chain && (sum > limit || rows > CHUNK_ROWS)) {
 				*bound = (uint32_t)before_chain;
 				return run->behind;
 			}
@@ -387,6 +408,54 @@ uint32_t transfers_resolve(struct transfer_run *run, const struct ledgers *ledge
 	}
 	*bound = before_chain > UINT32_MAX ? UINT32_MAX : (uint32_t)before_chain;
 	return run->behind;
+}
+
+uint32_t transfers_resolve(struct transfer_run *run, const struct ledgers *ledgers, struct ledger_request *request,
+			   uint32_t limit, uint32_t *bound)
+{
+	run_begin(run, ledgers, request, NULL);
+	return resolve(run, limit, bound);
+}
+
+uint32_t transfers_resolve_share(struct transfer_run *run, const struct ledgers *ledgers, struct ledger_request *request,
+				 struct transfer_share *share, uint32_t limit, uint32_t *bound)
+{
+	run_begin(run, ledgers, request, share);
+	return resolve(run, limit, bound);
+}
+
+unsigned transfer_decider(const struct ledgers *ledgers, const struct transfer_row *row, uint64_t id_hash)
+{
+	const struct ledger *here = ledgers->at[ledgers->home];
+	unsigned ids = shard_of(partition_of(id_hash), ledgers->count);
+	enum account_kind kind;
+	if (row->flags)
+		return SHARDS_MAX;
+	if (check_content(row))
+		return ids;
+	uint64_t debit = account_key(row->debit), credit = account_key(row->credit);
+	bool debit_sliced = ledger_sliced(here, row->debit, debit, &kind), credit_sliced = ledger_sliced(here, row->credit, credit, &kind);
+	unsigned from = shard_of(partition_of(debit), ledgers->count), to = shard_of(partition_of(credit), ledgers->count);
+	if (debit_sliced && credit_sliced)
+		return ids;
+	if (debit_sliced || credit_sliced)
+		return debit_sliced ? to : from;
+	return from == to ? from : SHARDS_MAX;
+}
+
+bool transfers_in_flight(const struct ledgers *ledgers, const struct ledger_request *request)
+{
+	for (uint32_t i = request->next_row; i < request->count; i++) {
+		struct transfer_row row = row_load(request->rows + (size_t)i * ROW_BYTES);
+		for (int end = 0; end <= is_end(&row); end++) {
+			uint64_t hash = id_hash_of_transfer(end ? row.debit : row.id);
+			const struct table_entry *entry =
+				ids_find(ledger_of_partition(ledgers, partition_of(hash))->ids, hash, 0);
+			if (entry && entry->value == ID_IN_FLIGHT)
+				return true;
+		}
+	}
+	return false;
 }
 
 /* ---- one row ---------------------------------------------------------------------------------------------------------- */
@@ -403,10 +472,10 @@ static void balances_put(struct transfer_run *run, uint32_t index, const struct 
 	memcpy(run->request->balances.ptr + (size_t)index * sizeof balances, balances, sizeof balances);
 }
 
-static void refused_put(struct ledger_request *request, uint32_t index, enum refusal refusal)
+static void refused_put(struct transfer_run *run, uint32_t index, enum refusal refusal)
 {
 	uint32_t pair[2] = { index, refusal };
-	buf_bytes(&request->refused, pair, sizeof pair);
+	buf_bytes(run->refused, pair, sizeof pair);
 }
 
 /* The slices' entries of a lane, made where they are missing. */
@@ -459,8 +528,8 @@ struct ending {
 };
 
 /* Writes the record and applies it.  `amount` is what moves, is reserved or is released. */
-static void transfer_write(struct transfer_run *run, const struct lane *lane, const struct transfer_row *row, uint64_t amount,
-			   uint16_t code, const struct ending *ending)
+static void transfer_write(struct transfer_run *run, uint32_t index, const struct lane *lane, const struct transfer_row *row,
+			   uint64_t amount, uint16_t code, const struct ending *ending)
 {
 	struct account *debit = lane->debit, *credit = lane->credit;
 	uint16_t flags = row->flags;
@@ -501,6 +570,10 @@ static void transfer_write(struct transfer_run *run, const struct lane *lane, co
 		if (ending)
 			u128_store(extra.pending_id, ending->pending->id);
 		memcpy(behind, &extra, sizeof extra);
+	}
+	if (run->share) {
+		run->share->outcomes[index] = lsn;     /* for the id's shard */
+		return;
 	}
 	struct ledger *ids = ledger_of_partition(run->ledgers, partition_of(lane->id_hash));
 	if (!(flags & TRANSFER_EXPIRED)) {
@@ -591,7 +664,7 @@ static enum refusal check_limits(const struct transfer_run *run, const struct la
 	return REFUSAL_NONE;
 }
 
-static enum refusal decide_end(struct transfer_run *run, struct lane *lane, const struct transfer_row *row)
+static enum refusal decide_end(struct transfer_run *run, uint32_t index, struct lane *lane, const struct transfer_row *row)
 {
 	struct ending ending = { .hash = id_hash_of_transfer(row->debit) };
 	enum pending_state state;
@@ -631,7 +704,7 @@ static enum refusal decide_end(struct transfer_run *run, struct lane *lane, cons
 	}
 	if (run->memory_full)
 		return REFUSED_MEMORY_FULL;
-	transfer_write(run, lane, row, amount, pending->code, &ending);
+	transfer_write(run, index, lane, row, amount, pending->code, &ending);
 	return REFUSAL_NONE;
 }
 
@@ -695,14 +768,38 @@ static enum refusal known_in_chain(const struct transfer_run *run, uint32_t inde
 	return REFUSED_ID_ALREADY_FAILED;      /* not reached: chains with other known rows stop before */
 }
 
+/* A row whose id is new, and whose content is good. */
+static enum refusal decide_new(struct transfer_run *run, uint32_t index, struct lane *lane, const struct transfer_row *row)
+{
+	if (lane->refusal)
+		return (enum refusal)lane->refusal;
+	if (is_end(row))
+		return decide_end(run, index, lane, row);
+	slices_make(run, lane);
+	if (lane->debit->flags & ACCOUNT_CLOSED)
+		return REFUSED_DEBIT_ACCOUNT_CLOSED;
+	if (lane->credit->flags & ACCOUNT_CLOSED)
+		return REFUSED_CREDIT_ACCOUNT_CLOSED;
+	uint64_t amount = row->amount;
+	enum refusal refusal = check_limits(run, lane, row, &amount);
+	if (refusal)
+		return refusal;
+	if (run->memory_full)
+		return REFUSED_MEMORY_FULL;
+	transfer_write(run, index, lane, row, amount, row->code, NULL);
+	return REFUSAL_NONE;
+}
+
 /* Decides one row.  ROW_IS_KNOWN: its first outcome is in the log; it was put among the known ones. */
 static enum refusal decide_row(struct transfer_run *run, uint32_t index)
 {
 	struct lane *lane = &run->lanes[index - run->first];
 	struct transfer_row row = row_at(run, index);
-	const struct ledger *ids = ledger_of_partition(run->ledgers, partition_of(lane->id_hash));
 	if (lane->refusal && lane->refusal < REFUSED_EXISTS_WITH_DIFFERENT_FLAGS)
 		return (enum refusal)lane->refusal;
+	if (run->share)
+		return decide_new(run, index, lane, &row);     /* its id was claimed */
+	const struct ledger *ids = ledger_of_partition(run->ledgers, partition_of(lane->id_hash));
 	struct known_row *known = run->request->known_sorted ? known_find(run->request, index) : NULL;
 	if (known && known->resolved && !known->collision) {
 		known->used = true;
@@ -718,23 +815,7 @@ static enum refusal decide_row(struct transfer_run *run, uint32_t index)
 		known_push(run->request, index, entry->value & ID_LSN, lane);
 		return ROW_IS_KNOWN;
 	}
-	if (lane->refusal)
-		return (enum refusal)lane->refusal;
-	if (is_end(&row))
-		return decide_end(run, lane, &row);
-	slices_make(run, lane);
-	if (lane->debit->flags & ACCOUNT_CLOSED)
-		return REFUSED_DEBIT_ACCOUNT_CLOSED;
-	if (lane->credit->flags & ACCOUNT_CLOSED)
-		return REFUSED_CREDIT_ACCOUNT_CLOSED;
-	uint64_t amount = row.amount;
-	enum refusal refusal = check_limits(run, lane, &row, &amount);
-	if (refusal)
-		return refusal;
-	if (run->memory_full)
-		return REFUSED_MEMORY_FULL;
-	transfer_write(run, lane, &row, amount, row.code, NULL);
-	return REFUSAL_NONE;
+	return decide_new(run, index, lane, &row);
 }
 
 /* The id of a row that was refused for a reason of the state is used up. */
@@ -744,7 +825,6 @@ static void burn(struct transfer_run *run, uint32_t index, enum refusal refusal)
 	uint64_t lsn;
 	if (!refusal_burns(refusal) || run->memory_full)
 		return;
-	struct ledger *ids = ledger_of_partition(run->ledgers, partition_of(lane->id_hash));
 	const struct known_row *known = run->request->known_sorted ? known_find(run->request, index) : NULL;
 	if (known && !known->collision)
 		return;                        /* it has its record */
@@ -755,6 +835,11 @@ static void burn(struct transfer_run *run, uint32_t index, enum refusal refusal)
 		.refusal = refusal, .time_ms = run->now_ms,
 	};
 	u128_store(failed->id, row.id);
+	if (run->share) {
+		run->share->outcomes[index] = lsn | ID_FAILED;
+		return;
+	}
+	struct ledger *ids = ledger_of_partition(run->ledgers, partition_of(lane->id_hash));
 	ids_insert(ids->ids, lane->id_hash, lsn | ID_FAILED);
 	if (run->keeping) {
 		struct undo *undo = undo_push(run, UNDO_ID, ids);
@@ -772,7 +857,7 @@ static void row_end(struct transfer_run *run, uint32_t index, enum refusal refus
 	if (!known || !known->used)
 		balances_put(run, index, lane->debit, lane->credit);
 	if (refusal)
-		refused_put(run->request, index, refusal);
+		refused_put(run, index, refusal);
 }
 
 static int known_order(const void *a, const void *b)
@@ -908,8 +993,7 @@ void transfers_resolve_one(struct transfer_run *run, const struct ledgers *ledge
 			   uint32_t index, uint32_t *bound)
 {
 	struct transfer_row row = row_load(request->rows + (size_t)index * ROW_BYTES);
-	run->ledgers = ledgers;
-	run->request = request;
+	run_begin(run, ledgers, request, NULL);
 	run->first = index;
 	run->behind = index + 1;
 	resolve_block(run, index, index + 1);
@@ -929,6 +1013,10 @@ void transfers_decide(struct transfer_run *run, struct ledger_writer *writer, in
 	}
 	for (uint32_t at = run->first; at < run->behind;) {
 		struct transfer_row row = row_at(run, at);
+		if (run->lanes[at - run->first].skip) {
+			*run->progress = ++at;
+			continue;
+		}
 		if (at + AHEAD < run->behind) {
 			account_prefetch(run->lanes[at + AHEAD - run->first].debit);
 			account_prefetch(run->lanes[at + AHEAD - run->first].credit);
@@ -939,14 +1027,14 @@ void transfers_decide(struct transfer_run *run, struct ledger_writer *writer, in
 				behind++;
 			if (!decide_chain(run, at, behind))
 				return;
-			request->next_row = at = behind;
+			*run->progress = at = behind;
 			continue;
 		}
 		enum refusal refusal = decide_row(run, at);
 		row_end(run, at, refusal);
 		if (refusal && refusal != ROW_IS_KNOWN)
 			burn(run, at, refusal);
-		request->next_row = ++at;
+		*run->progress = ++at;
 	}
 }
 
@@ -959,10 +1047,12 @@ void transfers_refuse(struct transfer_run *run, enum refusal refusal)
 	}
 	known_used(request, run->first, run->behind);
 	for (uint32_t i = run->first; i < run->behind; i++) {
+		if (run->lanes[i - run->first].skip)
+			continue;
 		enum refusal content = (enum refusal)run->lanes[i - run->first].refusal;
 		row_end(run, i, content && content < REFUSED_EXISTS_WITH_DIFFERENT_FLAGS ? content : refusal);
 	}
-	request->next_row = run->behind;
+	*run->progress = run->behind;
 }
 
 uint32_t transfers_expire(const struct ledgers *ledgers, struct ledger_writer *writer, int64_t now_ms, uint32_t max)
@@ -978,7 +1068,7 @@ uint32_t transfers_expire(const struct ledgers *ledgers, struct ledger_writer *w
 			struct ending ending = { .pending = pending, .hash = lane.id_hash, .ledger = ledgers->at[s] };
 			lane.debit = ledger_account_at(ledger_of_number(ledgers, pending->debit), pending->debit);
 			lane.credit = ledger_account_at(ledger_of_number(ledgers, pending->credit), pending->credit);
-			transfer_write(&run, &lane, &row, pending->amount, pending->code, &ending);
+			transfer_write(&run, 0, &lane, &row, pending->amount, pending->code, &ending);
 			done++;
 		}
 	}

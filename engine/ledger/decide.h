@@ -21,6 +21,15 @@
 struct ledgers {
 	struct ledger *at[SHARDS_MAX]; /* borrowed; by shard */
 	unsigned count;
+	unsigned home;                 /* the shard that runs; what all shards know alike is asked there */
+};
+
+/* One shard's share of a batch whose ids were claimed before: the rows with deciders[i] == home, nothing of other shards. */
+struct transfer_share {
+	const uint8_t *deciders;       /* one a row */
+	uint64_t *outcomes;            /* one a row: LSN of its record, with ID_FAILED for a burned id; 0: none */
+	struct buf *refused;           /* this shard's (index, refusal) */
+	uint32_t next_row;
 };
 
 /* Where records go.  `begin` opens the frame, of `size` bytes, once the first record is there. */
@@ -41,6 +50,13 @@ void transfer_run_free(struct transfer_run *run);
  * Returns the index behind them and their bound. */
 uint32_t transfers_resolve(struct transfer_run *run, const struct ledgers *ledgers, struct ledger_request *request,
 			   uint32_t limit, uint32_t *bound);
+/* The same for a share: from share->next_row on. */
+uint32_t transfers_resolve_share(struct transfer_run *run, const struct ledgers *ledgers, struct ledger_request *request,
+				 struct transfer_share *share, uint32_t limit, uint32_t *bound);
+/* The shard that can decide a row without any other but its id's; SHARDS_MAX: there is none, it takes a visit. */
+unsigned transfer_decider(const struct ledgers *ledgers, const struct transfer_row *row, uint64_t id_hash);
+/* True if an id of the batch is marked in flight by a batch that is not through. */
+bool transfers_in_flight(const struct ledgers *ledgers, const struct ledger_request *request);
 /* The same for one row alone, whose known id turned out to be another's. */
 void transfers_resolve_one(struct transfer_run *run, const struct ledgers *ledgers, struct ledger_request *request,
 			   uint32_t index, uint32_t *bound);

@@ -8,23 +8,6 @@
 #include "engine/ledger/record.h"
 #include "engine/ledger/request.h"
 
-void ledger_request_free(struct ledger_request *request)
-{
-	mem_free(request->messages);
-	mem_free(request->known);
-	buf_free(&request->refused);
-	buf_free(&request->balances);
-	buf_free(&request->texts);
-}
-
-void ledger_request_reuse(struct ledger_request *request)
-{
-	struct ledger_request old = *request;
-	*request = (struct ledger_request){ .messages = old.messages, .known = old.known, .known_cap = old.known_cap,
-					    .refused = old.refused, .balances = old.balances, .texts = old.texts };
-	request->refused.len = request->balances.len = request->texts.len = 0;
-}
-
 /* What of a row differs from the first one of that id, but its accounts. */
 static enum refusal compare_rest(const struct transfer_row *row, const struct transfer_view *first)
 {

@@ -79,6 +79,8 @@ enum found_state { FOUND_NOTHING, FOUND_TRANSFER, FOUND_FAILED, FOUND_PENDING, F
 
 struct ledger_request {
 	struct message *messages;      /* one a shard, internal; owned */
+	struct ledger_split *split;    /* internal; owned: a batch that several shards decide side by side */
+	bool entered;                  /* internal: the visit has begun */
 	enum ledger_verb verb;
 	void (*after)(struct ledger_request *request);         /* on the loop, durable */
 	void *context;                 /* net/'s own */

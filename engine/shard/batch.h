@@ -31,6 +31,7 @@ enum message_kind {
 	MESSAGE_QUERY,                 /* a question to one shard or all */
 	MESSAGE_CATALOG,               /* a change or question of configuration; on the catalog's shard */
 	MESSAGE_LEDGER,                /* of a ledger_request: at each shard in turn, run at the last */
+	MESSAGE_SPLIT_CLAIM, MESSAGE_SPLIT_DECIDE, MESSAGE_SPLIT_RESOLVE,      /* of transfers that shards decide side by side */
 	MESSAGE_VIEW                   /* take a new view of a tenant's configuration */
 };
 

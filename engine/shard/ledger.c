@@ -3,6 +3,10 @@
  *
  * Transfers are decided straight into the frame: room for the upper bound of a chunk of rows is taken, the rows' records are
  * written where they will stand, what is left becomes a filler record.  A chunk without a record takes no room at all. */
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 #include "engine/ledger/decide.h"
@@ -13,9 +17,55 @@ enum { FRAME_BYTES = 192 * 1024, EXPIRE_FRAME_MAX = 64, EXPIRE_MAX = 10000 };
 
 #define DRY_LSN (UINT64_C(1) << 61)
 
-void ledger_start(struct ledger_request *request, const struct env *env)
+struct ledger_split {
+	struct ledger_request *request;
+	const struct env *env;
+	unsigned count;
+	atomic_uint waiting;           /* shards that have not finished the stage */
+	atomic_bool crossing;          /* something needs a visit */
+	struct buf outcomes;           /* u64 a row */
+	struct buf deciders, claimed;  /* u8 a row */
+	struct split_part {
+		struct message message;
+		bool claims;           /* has ids of the batch */
+		atomic_bool decides;   /* has rows to decide */
+		struct transfer_share share;
+		struct buf refused;
+		uint64_t lsn;
+	} parts[];
+};
+
+void ledger_request_free(struct ledger_request *request)
+{
+	struct ledger_split *split = request->split;
+	if (split) {
+		for (unsigned s = 0; s < split->count; s++)
+			buf_free(&split->parts[s].refused);
+		buf_free(&split->outcomes);
+		buf_free(&split->deciders);
+		buf_free(&split->claimed);
+		mem_free(split);
+	}
+	mem_free(request->messages);
+	mem_free(request->known);
+	buf_free(&request->refused);
+	buf_free(&request->balances);
+	buf_free(&request->texts);
+}
+
+void ledger_request_reuse(struct ledger_request *request)
+{
+	struct ledger_request old = *request;
+	*request = (struct ledger_request){ .messages = old.messages, .split = old.split, .known = old.known,
+					    .known_cap = old.known_cap, .refused = old.refused, .balances = old.balances,
+					    .texts = old.texts };
+	request->refused.len = request->balances.len = request->texts.len = 0;
+}
+
+void ledger_visit(struct ledger_request *request, const struct env *env)
 {
 	unsigned shard_count = env->shards;
+	request->entered = false;
 	if (!request->messages)
 		request->messages = mem_zalloc(shard_count * sizeof *request->messages);
 	for (unsigned s = 0; s < shard_count; s++)
@@ -35,7 +85,229 @@ void ledger_restart(struct ledger_request *request, const struct env *env)
 		for (uint32_t i = 0; i < request->known_count; i++)
 			request->known[i].used = false;
 	}
-	ledger_start(request, env);
+	ledger_visit(request, env);
+}
+
+/* ---- batches that shards decide side by side ---------------------------------------------------------------------------
+ *
+ *     CLAIM (owners of the ids)  ->  DECIDE (owners of the accounts)  ->  RESOLVE (owners of the ids)  ->  done
+ *       \- crossing: RESOLVE lets go of what was claimed, and the batch becomes a visit
+ *
+ * A stage's shards write only what is theirs: claimed and deciders of rows whose id they own, outcomes of rows they decide.
+ * The last shard of a stage posts the next one. */
+
+static void *room(struct buf *buf, size_t size)
+{
+	buf->len = 0;
+	buf_room(buf, size);
+	buf->len = size;
+	return memset(buf->ptr, 0, size);
+}
+
+/* Without flags, for the first time, more than one shard: worth trying. */
+static bool may_split(const struct ledger_request *request, const struct env *env)
+{
+	if (env->shards == 1 || request->verb != LEDGER_TRANSFERS || request->dry_run || request->next_row || request->known_count)
+		return false;
+	for (uint32_t i = 0; i < request->count; i++)
+		if (row_load(request->rows + (size_t)i * ROW_BYTES).flags)
+			return false;
+	return request->count > 0;
+}
+
+static void stage_post(struct ledger_split *split, enum message_kind kind, uint64_t shards)
+{
+	const struct env *env = split->env;
+	atomic_store(&split->waiting, (unsigned)__builtin_popcountll(shards));
+	/* After the last post the batch may be gone. */
+	for (unsigned s = 0; shards; s++, shards >>= 1)
+		if (shards & 1) {
+			split->parts[s].message = (struct message){ .kind = kind, .shard = s, .owner = split };
+			env->post(env->context, s, &split->parts[s].message);
+		}
+}
+
+void ledger_start(struct ledger_request *request, const struct env *env)
+{
+	if (!may_split(request, env)) {
+		ledger_visit(request, env);
+		return;
+	}
+	struct ledger_split *split = request->split;
+	if (!split)
+		split = request->split = mem_zalloc(sizeof *split + env->shards * sizeof *split->parts);
+	split->request = request;
+	split->env = env;
+	split->count = env->shards;
+	atomic_store(&split->crossing, false);
+	room(&split->outcomes, request->count * sizeof(uint64_t));
+	room(&split->deciders, request->count);
+	room(&split->claimed, request->count);
+	if (request->want_balances)
+		room(&request->balances, (size_t)request->count * 2 * sizeof(int64_t));
+	for (unsigned s = 0; s < split->count; s++) {
+		struct split_part *part = &split->parts[s];
+		part->claims = false;
+		atomic_store(&part->decides, false);
+		part->refused.len = 0;
+		part->lsn = 0;
+		part->share = (struct transfer_share){ .deciders = (const uint8_t *)split->deciders.ptr,
+						       .outcomes = (uint64_t *)(void *)split->outcomes.ptr,
+						       .refused = &part->refused };
+	}
+	uint64_t shards = 0, all = split->count == 64 ? UINT64_MAX : (UINT64_C(1) << split->count) - 1;
+	for (uint32_t i = 0; i < request->count && shards != all; i++) {
+		u128 id = row_load(request->rows + (size_t)i * ROW_BYTES).id;
+		shards |= UINT64_C(1) << shard_of(partition_of(id_hash_of_transfer(id)), split->count);
+	}
+	for (unsigned s = 0; s < split->count; s++)
+		split->parts[s].claims = shards >> s & 1;
+	stage_post(split, MESSAGE_SPLIT_CLAIM, shards);
+}
+
+static void split_claim(struct shard *shard, struct ledger_split *split, const struct ledgers *ledgers)
+{
+	struct ledger_request *request = split->request;
+	struct ids *ids = &shard->state.ids;
+	uint8_t *deciders = (uint8_t *)split->deciders.ptr, *claimed = (uint8_t *)split->claimed.ptr;
+	bool decides[SHARDS_MAX] = { false }, crossing = false;
+	enum { BLOCK = 64 };
+	uint64_t hashes[BLOCK];
+	for (uint32_t i = 0; i < request->count; i++) {
+		if (i % BLOCK == 0)
+			for (uint32_t j = i; j < request->count && j < i + BLOCK; j++) {
+				uint64_t hash = id_hash_of_transfer(row_load(request->rows + (size_t)j * ROW_BYTES).id);
+				hashes[j - i] = hash;
+				if (state_owns(&shard->state, partition_of(hash)))
+					table_prefetch(&ids->tables[partition_of(hash)], hash);
+			}
+		uint64_t hash = hashes[i % BLOCK];
+		if (!state_owns(&shard->state, partition_of(hash)))
+			continue;
+		struct transfer_row row = row_load(request->rows + (size_t)i * ROW_BYTES);
+		unsigned decider = transfer_decider(ledgers, &row, hash);
+		if (decider == SHARDS_MAX || ids_find(ids, hash, 0)) {
+			crossing = true;
+			break;
+		}
+		ids_insert(ids, hash, ID_IN_FLIGHT);
+		claimed[i] = 1;
+		deciders[i] = (uint8_t)decider;
+		decides[decider] = true;
+	}
+	for (unsigned s = 0; s < split->count; s++)
+		if (decides[s])
+			atomic_store(&split->parts[s].decides, true);
+	if (crossing)
+		atomic_store(&split->crossing, true);
+}
+
+static bool chunk_run(struct shard *shard, uint32_t bound, bool all);
+
+/* False: waits for room; share.next_row remembers where. */
+static bool split_decide(struct shard *shard, struct ledger_split *split, const struct ledgers *ledgers)
+{
+	struct split_part *part = &split->parts[shard->state.shard];
+	uint32_t limit = shard->env->log_frame_max < FRAME_BYTES ? shard->env->log_frame_max : FRAME_BYTES, bound;
+	while (part->share.next_row < split->request->count) {
+		transfers_resolve_share(shard->run, ledgers, split->request, &part->share, limit, &bound);
+		if (!chunk_run(shard, bound, false))
+			return false;
+	}
+	part->lsn = shard->appended_lsn;
+	return true;
+}
+
+static void split_resolve(struct shard *shard, struct ledger_split *split)
+{
+	struct ledger_request *request = split->request;
+	struct ids *ids = &shard->state.ids;
+	const uint64_t *outcomes = (const uint64_t *)(const void *)split->outcomes.ptr;
+	bool crossing = atomic_load(&split->crossing);
+	for (uint32_t i = 0; i < request->count; i++) {
+		uint64_t hash = id_hash_of_transfer(row_load(request->rows + (size_t)i * ROW_BYTES).id);
+		if (!state_owns(&shard->state, partition_of(hash)) || !split->claimed.ptr[i])
+			continue;
+		if (crossing || !outcomes[i]) {
+			ids_remove(ids, hash, ID_IN_FLIGHT);
+			continue;
+		}
+		struct table_entry *entry = ids_find(ids, hash, 0);
+		while (entry && entry->value != ID_IN_FLIGHT)
+			entry = table_find(&ids->tables[partition_of(hash)], hash, entry);
+		ASSERT(entry);
+		entry->value = outcomes[i];
+		shard->state.ledger.transfer_total += !(outcomes[i] & ID_FAILED);
+	}
+}
+
+static int pair_order(const void *a, const void *b)
+{
+	uint32_t one, other;
+	memcpy(&one, a, sizeof one);
+	memcpy(&other, b, sizeof other);
+	return (one > other) - (one < other);
+}
+
+static void split_done(struct ledger_split *split)
+{
+	struct ledger_request *request = split->request;
+	const struct env *env = split->env;
+	uint64_t lsn = 0;
+	for (unsigned s = 0; s < split->count; s++) {
+		const struct split_part *part = &split->parts[s];
+		buf_bytes(&request->refused, part->refused.ptr, part->refused.len);
+		if (part->lsn > lsn)
+			lsn = part->lsn;
+	}
+	if (request->refused.len)
+		qsort(request->refused.ptr, request->refused.len / 8, 8, pair_order);
+	request->next_row = request->count;
+	request->wait_lsn = request->lsn = lsn;
+	if (!request->messages)
+		request->messages = mem_zalloc(split->count * sizeof *request->messages);
+	request->messages[0] = (struct message){ .kind = MESSAGE_LEDGER, .owner = request, .wait_lsn = lsn };
+	env->done(env->context, &request->messages[0]);
+}
+
+bool ledger_split_run(struct shard *shard, struct message *message)
+{
+	struct ledger_split *split = message->owner;
+	enum message_kind kind = message->kind;
+	struct ledgers ledgers = { .count = split->count, .home = shard->state.shard };
+	uint64_t claimers = 0, deciders = 0;
+	for (unsigned s = 0; s < split->count; s++)
+		ledgers.at[s] = &shard->peers[s].state.ledger; /* of others nothing is read */
+	if (kind == MESSAGE_SPLIT_CLAIM)
+		split_claim(shard, split, &ledgers);
+	else if (kind == MESSAGE_SPLIT_RESOLVE)
+		split_resolve(shard, split);
+	else if (!split_decide(shard, split, &ledgers))
+		return false;
+	if (atomic_fetch_sub(&split->waiting, 1) != 1)
+		return true;
+	for (unsigned s = 0; s < split->count; s++) {
+		claimers |= (uint64_t)split->parts[s].claims << s;
+		deciders |= (uint64_t)atomic_load(&split->parts[s].decides) << s;
+	}
+	bool crossing = atomic_load(&split->crossing);
+	if (kind == MESSAGE_SPLIT_CLAIM)
+		stage_post(split, crossing ? MESSAGE_SPLIT_RESOLVE : MESSAGE_SPLIT_DECIDE, crossing ? claimers : deciders);
+	else if (kind == MESSAGE_SPLIT_DECIDE)
+		stage_post(split, MESSAGE_SPLIT_RESOLVE, claimers);
+	else if (crossing)
+		ledger_visit(split->request, split->env);
+	else
+		split_done(split);
+	return true;
+}
+
+bool ledger_must_wait(struct shard *shard, const struct ledger_request *request)
+{
+	struct ledgers ledgers = { .count = shard->state.shard_count, .home = shard->state.shard };
+	for (unsigned s = 0; s < ledgers.count; s++)
+		ledgers.at[s] = &shard->peers[s].state.ledger;
+	return request->verb == LEDGER_TRANSFERS && transfers_in_flight(&ledgers, request);
 }
 
 bool ledger_expiry_due(const struct shard *shards, unsigned count, int64_t now_ms)
@@ -55,7 +327,7 @@ static void frame_begin(struct ledger_writer *writer)
 }
 
 /* Ends the frame, or gives the credit back where nothing was written. */
-static void frame_end(struct shard *shard, struct ledger_writer *writer, int64_t now_ms)
+static void frame_end(struct shard *shard, struct ledger_writer *writer, int64_t now_ms, bool all)
 {
 	const struct env *env = shard->env;
 	if (!writer->body) {
@@ -64,8 +336,9 @@ static void frame_end(struct shard *shard, struct ledger_writer *writer, int64_t
 	}
 	writer_finish(writer);
 	uint64_t end = env->log_publish(env->context, shard->state.shard, now_ms, hash_bytes(writer->body, writer->size));
-	/* The frame may have touched actors of every shard. */
-	for (unsigned s = 0; s < shard->state.shard_count; s++)
+	shard->appended_lsn = end;
+	/* A visit's frame may have touched actors of every shard. */
+	for (unsigned s = 0; all && s < shard->state.shard_count; s++)
 		shard->peers[s].appended_lsn = end;
 }
 
@@ -77,8 +350,10 @@ static void scratch_begin(struct ledger_writer *writer)
 	writer->lsn = DRY_LSN;
 }
 
-static bool memory_full(const struct shard *shard)
+static bool memory_full(const struct shard *shard, bool all)
 {
+	if (!all)
+		return shard->memory_limit && state_memory(&shard->state) > shard->memory_limit;
 	for (unsigned s = 0; s < shard->state.shard_count; s++)
 		if (shard->peers[s].memory_limit && state_memory(&shard->peers[s].state) > shard->peers[s].memory_limit)
 			return true;
@@ -88,10 +363,15 @@ static bool memory_full(const struct shard *shard)
 /* ---- transfers -------------------------------------------------------------------------------------------------------- */
 
 /* Decides what was resolved, in a frame of its own.  False: waits for room. */
-static bool chunk_run(struct shard *shard, uint32_t bound)
+static bool chunk_run(struct shard *shard, uint32_t bound, bool all)
 {
 	const struct env *env = shard->env;
 	int64_t now_ms = env->now_ms(env->context);
+	struct ledger_writer writer = { .begin = frame_begin, .context = shard, .size = bound };
+	if (bound == 0) {                      /* no row of these is this shard's */
+		transfers_decide(shard->run, &writer, now_ms, false);
+		return true;
+	}
 	if (bound > env->log_frame_max) {
 		transfers_refuse(shard->run, REFUSED_CHAIN_TOO_LONG);
 		return true;
@@ -103,9 +383,8 @@ static bool chunk_run(struct shard *shard, uint32_t bound)
 		transfers_refuse(shard->run, REFUSED_DISK_FULL);
 		return true;
 	}
-	struct ledger_writer writer = { .begin = frame_begin, .context = shard, .size = bound };
-	transfers_decide(shard->run, &writer, now_ms, memory_full(shard));
-	frame_end(shard, &writer, now_ms);
+	transfers_decide(shard->run, &writer, now_ms, memory_full(shard, all));
+	frame_end(shard, &writer, now_ms, all);
 	return true;
 }
 
@@ -118,7 +397,7 @@ static bool collisions_run(struct shard *shard, const struct ledgers *ledgers, s
 		if (!known->collision || known->used)
 			continue;
 		transfers_resolve_one(shard->run, ledgers, request, known->index, &bound);
-		if (!chunk_run(shard, bound))
+		if (!chunk_run(shard, bound, true))
 			return false;
 		request->next_row = request->count;
 		request->known[i].used = true; /* known[] may have moved */
@@ -134,7 +413,7 @@ static void dry_run(struct shard *shard, const struct ledgers *ledgers, struct l
 	struct ledger_writer writer = { .begin = scratch_begin, .context = &scratch, .size = ROWS_MAX * 1024 };
 	uint32_t bound;
 	transfers_resolve(shard->run, ledgers, request, UINT32_MAX, &bound);
-	transfers_decide(shard->run, &writer, env->now_ms(env->context), memory_full(shard));
+	transfers_decide(shard->run, &writer, env->now_ms(env->context), memory_full(shard, true));
 	transfers_undo(shard->run);
 	buf_free(&scratch);
 }
@@ -149,7 +428,7 @@ static bool transfers_run(struct shard *shard, const struct ledgers *ledgers, st
 	while (request->next_row < request->count && !request->stopped) {
 		uint32_t limit = shard->env->log_frame_max < FRAME_BYTES ? shard->env->log_frame_max : FRAME_BYTES, bound;
 		transfers_resolve(shard->run, ledgers, request, limit, &bound);
-		if (!chunk_run(shard, bound))
+		if (!chunk_run(shard, bound, true))
 			return false;
 	}
 	return request->stopped || collisions_run(shard, ledgers, request);
@@ -174,11 +453,12 @@ static void account_run(struct shard *shard, const struct ledgers *ledgers, stru
 static bool accounts_run(struct shard *shard, const struct ledgers *ledgers, struct ledger_request *request)
 {
 	const struct env *env = shard->env;
+	uint32_t limit = env->log_frame_max < FRAME_BYTES ? env->log_frame_max : FRAME_BYTES;
 	while (request->next_row < request->count) {
 		uint32_t first = request->next_row, behind = first, bound = 0;
 		for (; behind < request->count; behind++) {
 			uint32_t more = account_bound(&request->specs[behind]);
-			if (behind > first && bound + more > FRAME_BYTES)
+			if (behind > first && bound + more > limit)
 				break;
 			bound += more;
 		}
@@ -187,14 +467,14 @@ static bool accounts_run(struct shard *shard, const struct ledgers *ledgers, str
 			return false;
 		int64_t now_ms = env->now_ms(env->context);
 		struct ledger_writer writer = { .begin = frame_begin, .context = shard, .size = bound };
-		bool full = memory_full(shard);
+		bool full = memory_full(shard, true);
 		for (uint32_t i = first; i < behind; i++)
 			if (room == ENV_DISK_FULL)
 				request->specs[i].refusal = REFUSED_DISK_FULL;
 			else
 				account_run(shard, ledgers, request, &request->specs[i], &writer, now_ms, full);
 		if (room == ENV_ROOM)
-			frame_end(shard, &writer, now_ms);
+			frame_end(shard, &writer, now_ms, true);
 		request->next_row = behind;
 	}
 	return true;
@@ -219,14 +499,14 @@ static bool expire_run(struct shard *shard, const struct ledgers *ledgers)
 			return true;           /* they stay reserved; asked again later */
 		struct ledger_writer writer = { .begin = frame_begin, .context = shard, .size = rows * TRANSFER_RECORD_MAX };
 		done += transfers_expire(ledgers, &writer, now_ms, rows);
-		frame_end(shard, &writer, now_ms);
+		frame_end(shard, &writer, now_ms, true);
 	}
 	return true;
 }
 
 bool ledger_run(struct shard *shard, struct ledger_request *request)
 {
-	struct ledgers ledgers = { .count = shard->state.shard_count };
+	struct ledgers ledgers = { .count = shard->state.shard_count, .home = shard->state.shard };
 	bool done = true;
 	for (unsigned s = 0; s < ledgers.count; s++)
 		ledgers.at[s] = &shard->peers[s].state.ledger;

@@ -672,11 +672,18 @@ static bool run_visit(struct shard *shard, struct ledger_request *request)
 		env->post(env->context, here + 1, &request->messages[here + 1]);
 		return true;
 	}
-	if (!ledger_run(shard, request))
+	bool again = !request->entered && count > 1 && ledger_must_wait(shard, request);
+	request->entered = true;
+	if (!again && !ledger_run(shard, request))
 		return false;
 	for (unsigned s = 0; s < here; s++) {
 		atomic_store(&shard->peers[s].parked, false);
 		env->wake(env->context, s);
+	}
+	if (again) {
+		/* Behind what is under way with those ids. */
+		ledger_visit(request, env);
+		return true;
 	}
 	struct message *message = &request->messages[0];
 	message->wait_lsn = request->wait_lsn;
@@ -699,6 +706,9 @@ static bool message_run(struct shard *shard, struct message *message)
 	case MESSAGE_QUERY: run_query(shard, message->owner); return true;
 	case MESSAGE_CATALOG: return run_catalog(shard, message->owner);
 	case MESSAGE_LEDGER: return run_visit(shard, message->owner);
+	case MESSAGE_SPLIT_CLAIM:
+	case MESSAGE_SPLIT_DECIDE:
+	case MESSAGE_SPLIT_RESOLVE: return ledger_split_run(shard, message);
 	case MESSAGE_VIEW: run_view(shard, message->owner); return true;
 	}
 	stage_finish((struct part *)message, shard);

@@ -298,6 +298,25 @@ void state_replay(struct state *state, const unsigned char *record, size_t len, 
 	apply(state, record, len, lsn, parts, NULL, broken);
 }
 
+void state_prefetch(const struct state *state, const unsigned char *record, const struct record_head *head, enum state_parts parts)
+{
+	if (head->type == RECORD_TRANSFER && head->size >= sizeof(struct transfer_record)) {
+		const struct transfer_record *transfer = (const struct transfer_record *)(const void *)record;
+		if (parts & STATE_IDS) {
+			uint64_t hash = id_hash_of_transfer(u128_load(transfer->id));
+			table_prefetch(&state->ids.tables[partition_of(hash)], hash);
+		}
+		if (parts & STATE_ACTORS) {
+			__builtin_prefetch(ledger_account_at(&state->ledger, transfer->debit), 1);
+			__builtin_prefetch(ledger_account_at(&state->ledger, transfer->credit), 1);
+		}
+	} else if (head->type == RECORD_EVENT && head->size >= sizeof(struct event_head)) {
+		const struct event_head *event = (const struct event_head *)(const void *)record;
+		if (parts & STATE_IDS)
+			table_prefetch(&state->ids.tables[partition_of(event->id_hash)], event->id_hash);
+	}
+}
+
 void state_sums(const struct state *state, const struct tenant *tenant, __int128 *members, __int128 *liability,
 		__int128 *redeemed)
 {

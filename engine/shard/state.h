@@ -95,6 +95,9 @@ struct member *state_apply(struct state *state, const unsigned char *record, siz
 /* The same at replay, for some parts only: two threads may share the work, one for each part. */
 void state_replay(struct state *state, const unsigned char *record, size_t len, uint64_t lsn, enum state_parts parts, bool *broken);
 
+/* At replay, a while before a record is applied: fetches what it will touch. */
+void state_prefetch(const struct state *state, const unsigned char *record, const struct record_head *head, enum state_parts parts);
+
 /* Sums of one tenant's points over this shard: members, liability and redeemed, credits minus debits. */
 void state_sums(const struct state *state, const struct tenant *tenant, __int128 *members, __int128 *liability,
 		__int128 *redeemed);

@@ -413,8 +413,13 @@ static bool env_take(struct reader *reader, const char *where, const char *name,
 {
 	const struct spec *spec = spec_env(str_of(name));
 
+	/* Of the platforms that this one replaces: there is nothing to connect to. */
 	if (strcmp(name, "DATABASE_URL") == 0)
 		reader->options->database_url_unused = true;
+	if (strcmp(name, "TIGERBEETLE_ADDRESS") == 0)
+		reader->options->tigerbeetle_address_unused = true;
+	if (strcmp(name, "REDIS_URL") == 0)
+		reader->options->redis_url_unused = true;
 	if (!spec && env_foreign(name))
 		return true;
 	if (!spec) {

@@ -52,6 +52,7 @@ struct options {
 	char *ready_file;              /* owned; NULL: none.  "http 127.0.0.1:8000" a line, put in place by rename */
 	char *config;                  /* owned; NULL: none */
 	bool database_url_unused;      /* DATABASE_URL was set: accepted, to be logged as unused */
+	bool tigerbeetle_address_unused, redis_url_unused;     /* likewise TIGERBEETLE_ADDRESS, REDIS_URL */
 };
 
 /* Fills *options from flags, environment, `.env`, file and defaults.  argv holds the words behind the command.  False

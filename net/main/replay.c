@@ -7,9 +7,11 @@
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 
-enum { REPLAY_CHUNK = 2 * 1024 * 1024 };
+enum { REPLAY_CHUNK = 2 * 1024 * 1024, AHEAD_BYTES = 2048 };
 
-/* Frames in a chunk: u64 LSN of the body, u64 size, body. */
+/* Each shard has two workers: one takes note of the ids, the other one of the actors; they share nothing.
+ *
+ * Frames in a chunk: u64 LSN of the body, u64 size, body. */
 struct replay {
 	struct state **states;
 	unsigned count;
@@ -23,7 +25,13 @@ struct replay {
 	uint64_t records;
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;
-	struct worker { struct replay *replay; unsigned index; pthread_t thread; } workers[SHARDS_MAX];
+	unsigned worker_count;
+	struct worker {
+		struct replay *replay;
+		unsigned shard;
+		enum state_parts parts;
+		pthread_t thread;
+	} workers[2 * SHARDS_MAX];
 };
 
 static bool catalog_record(struct catalog *catalog, const unsigned char *record, const struct record_head *head, uint64_t lsn)
@@ -41,20 +49,26 @@ static bool catalog_record(struct catalog *catalog, const unsigned char *record,
 }
 
 /* Applies one frame's records to one shard.  Returns the LSN of a record that cannot be read, or UINT64_MAX. */
-static uint64_t frame_apply(struct replay *replay, unsigned index, const unsigned char *body, size_t size, uint64_t lsn,
-			    uint64_t *records)
+static uint64_t frame_apply(struct replay *replay, const struct worker *worker, const unsigned char *body, size_t size,
+			    uint64_t lsn, uint64_t *records)
 {
-	size_t at = 0;
+	struct state *state = replay->states[worker->shard];
+	size_t at = 0, ahead = 0, far = 0;
 	while (at < size) {
 		struct record_head head;
 		bool broken = false;
+		/* Memory that records some way ahead will touch is fetched meanwhile. */
+		while (far - at < AHEAD_BYTES && ahead < size && record_head_read(body + ahead, size - ahead, &head)) {
+			state_prefetch(state, body + ahead, &head, worker->parts);
+			far = ahead += head.size;
+		}
 		if (!record_head_read(body + at, size - at, &head))
 			return lsn + at;
 		if (head.type == RECORD_CATALOG) {
-			if (index == 0 && !catalog_record(replay->catalog, body + at, &head, lsn + at))
+			if (worker->shard == 0 && (worker->parts & STATE_ACTORS) && !catalog_record(replay->catalog, body + at, &head, lsn + at))
 				return lsn + at;
 		} else {
-			state_apply(replay->states[index], body + at, head.size, lsn + at, false, NULL, &broken);
+			state_replay(state, body + at, head.size, lsn + at, worker->parts, &broken);
 		}
 		if (broken)
 			return lsn + at;
@@ -64,12 +78,12 @@ static uint64_t frame_apply(struct replay *replay, unsigned index, const unsigne
 	return UINT64_MAX;
 }
 
-static uint64_t chunk_apply(struct replay *replay, unsigned index, const struct buf *chunk, uint64_t *records)
+static uint64_t chunk_apply(struct replay *replay, const struct worker *worker, const struct buf *chunk, uint64_t *records)
 {
 	for (size_t at = 0; at < chunk->len;) {
 		uint64_t head[2];
 		memcpy(head, chunk->ptr + at, sizeof head);
-		uint64_t broken = frame_apply(replay, index, (unsigned char *)chunk->ptr + at + sizeof head, head[1], head[0],
+		uint64_t broken = frame_apply(replay, worker, (unsigned char *)chunk->ptr + at + sizeof head, head[1], head[0],
 					      records);
 		if (broken != UINT64_MAX)
 			return broken;
@@ -93,14 +107,14 @@ static void *worker_run(void *context)
 		const struct buf *chunk = &replay->chunks[!replay->filling];
 		pthread_mutex_unlock(&replay->mutex);
 		if (broken == UINT64_MAX)
-			broken = chunk_apply(replay, worker->index, chunk, &records);
+			broken = chunk_apply(replay, worker, chunk, &records);
 		pthread_mutex_lock(&replay->mutex);
 		if (broken < replay->broken_lsn)
 			replay->broken_lsn = broken;
 		if (--replay->busy == 0)
 			pthread_cond_broadcast(&replay->changed);
 	}
-	if (worker->index == 0)
+	if (worker == replay->workers)
 		replay->records = records;
 	pthread_mutex_unlock(&replay->mutex);
 	return NULL;
@@ -115,8 +129,9 @@ struct replay *replay_new(struct state **states, unsigned count, struct catalog 
 	replay->broken_lsn = UINT64_MAX;
 	pthread_mutex_init(&replay->mutex, NULL);
 	pthread_cond_init(&replay->changed, NULL);
-	for (unsigned i = 0; i < count; i++) {
-		replay->workers[i] = (struct worker){ .replay = replay, .index = i };
+	replay->worker_count = 2 * count;
+	for (unsigned i = 0; i < replay->worker_count; i++) {
+		replay->workers[i] = (struct worker){ .replay = replay, .shard = i / 2, .parts = i % 2 ? STATE_IDS : STATE_ACTORS };
 		int error = pthread_create(&replay->workers[i].thread, NULL, worker_run, &replay->workers[i]);
 		ASSERT(!error);
 	}
@@ -131,7 +146,7 @@ static void chunk_hand_out(struct replay *replay)
 		pthread_cond_wait(&replay->changed, &replay->mutex);
 	replay->filling = !replay->filling;
 	replay->chunks[replay->filling].len = 0;
-	replay->busy = replay->count;
+	replay->busy = replay->worker_count;
 	replay->generation++;
 	pthread_cond_broadcast(&replay->changed);
 	pthread_mutex_unlock(&replay->mutex);
@@ -161,7 +176,7 @@ bool replay_end(struct replay *replay, uint64_t *broken_lsn, uint64_t *records)
 	replay->ending = true;
 	pthread_cond_broadcast(&replay->changed);
 	pthread_mutex_unlock(&replay->mutex);
-	for (unsigned i = 0; i < replay->count; i++)
+	for (unsigned i = 0; i < replay->worker_count; i++)
 		pthread_join(replay->workers[i].thread, NULL);
 	bool good = replay->broken_lsn == UINT64_MAX;
 	*broken_lsn = replay->broken_lsn;

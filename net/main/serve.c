@@ -278,6 +278,11 @@ int cmd_serve(const struct options *options)
 	buf_free(&error);
 	if (options->database_url_unused)
 		log_line(LOG_LEVEL_INFO, "database_url", "DATABASE_URL is set and not used: the data is in %s", options->data);
+	if (options->tigerbeetle_address_unused)
+		log_line(LOG_LEVEL_INFO, "tigerbeetle_address", "TIGERBEETLE_ADDRESS is set and not used: the ledger is in %s",
+			 options->data);
+	if (options->redis_url_unused)
+		log_line(LOG_LEVEL_INFO, "redis_url", "REDIS_URL is set and not used: there is no cache beside the memory");
 	loop_init(serve);
 	threads_start(serve);
 	struct node_options node = { .data = options->data, .shards = shards > SHARDS_MAX ? SHARDS_MAX : shards,

@@ -66,7 +66,7 @@ static size_t headers_pack(struct buf *out, struct str headers)
 static yyjson_doc *answer_read(struct str body)
 {
 	/* Written by ourselves: valid, but possibly deeper than what is taken from outside. */
-	return yyjson_read_opts((char *)(uintptr_t)body.ptr, body.len, YYJSON_READ_NUMBER_AS_RAW, NULL, NULL);
+	return yyjson_read_opts((char *)(uintptr_t)body.ptr, body.len, YYJSON_READ_NUMBER_AS_RAW, &json_alc, NULL);
 }
 
 static void result(struct call *call, struct str headers, struct str body, bool json)

@@ -222,6 +222,8 @@ static void lookup_accounts(struct app *app, struct rpc_request *request)
 static void transferred(struct ledger_call *call)
 {
 	const struct ledger_request *request = &call->request;
+	if (!call_readable(call))
+		return;
 	struct buf *out = rpc_reply_begin(rpc_of(call));
 	pack_map(out, 2U + request->want_balances);
 	pack_key(out, "lsn");

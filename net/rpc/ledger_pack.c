@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/rpc/ledger_pack.h"
 
-#include "net/surface/ledger_text.h"
-
 const struct rpc_flag transfer_flag_names[] = {
 	{ "linked", TRANSFER_LINKED }, { "pending", TRANSFER_PENDING }, { "post", TRANSFER_POST }, { "void", TRANSFER_VOID },
 	{ "balancing_debit", TRANSFER_BALANCING_DEBIT }, { "balancing_credit", TRANSFER_BALANCING_CREDIT }, { NULL, 0 },
 };
 
 const struct rpc_flag account_flag_names[] = { { "closed", ACCOUNT_CLOSED }, { NULL, 0 } };
+
+bool call_readable(struct ledger_call *call)
+{
+	if (!call->unreadable)
+		return true;
+	rpc_error(call->owner, 500, "log_unreadable", -1, LOG_UNREADABLE_TEXT);
+	ledger_call_end(call);
+	return false;
+}
 
 static struct rpc_place part(struct rpc_place place, const char *name)
 {
@@ -191,7 +198,7 @@ void pack_found(struct buf *out, const struct found_transfer *found)
 		pack_nil(out);
 		return;
 	}
-	if (!found->there) {
+	if (found->outcome) {
 		pack_map(out, 1);
 		pack_key(out, "state");
 		pack_text(out, STR("pruned"));

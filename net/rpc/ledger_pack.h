@@ -5,6 +5,7 @@
 
 #include "net/rpc/field.h"
 #include "net/surface/ledger_find.h"
+#include "net/surface/ledger_text.h"
 
 /* An account as a parameter: its id, or by names. */
 struct account_name {
@@ -12,6 +13,9 @@ struct account_name {
 	struct str tenant, unit;
 	enum account_kind kind;
 };
+
+/* Answers and ends the call where something that is in the log could not be read; true: all was read. */
+bool call_readable(struct ledger_call *call);
 
 /* An id, or the map {tenant, member, program?, unit} or {tenant, unit, kind}. */
 bool field_account(struct rpc_place place, struct rpc_reader *reader, struct account_name *out);

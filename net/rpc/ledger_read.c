@@ -24,6 +24,7 @@ static bool outcome_good(struct ledger_call *call, enum log_outcome outcome, uin
 		rpc_error(request, 410, "history_pruned", -1, "the account's record at LSN %llu is no longer kept; the log begins at %llu",
 			  lsn_of(lsn), lsn_of(wal_first(node_wal(call->app->node))));
 		break;
+	case LOG_UNREADABLE: rpc_error(request, 500, "log_unreadable", -1, LOG_UNREADABLE_TEXT); break;
 	case LOG_TOO_LONG:
 		rpc_error(request, 422, "query_too_broad", -1,
 			  "more than %d records would have to be read (down to LSN %llu); narrow it with before and after",
@@ -206,6 +207,8 @@ static void transfers_found(struct ledger_call *call)
 {
 	const struct found_transfer *found = (const struct found_transfer *)(const void *)call->views.ptr;
 	uint32_t count = call->request.count / 2;
+	if (!call_readable(call))
+		return;
 	struct buf *out = rpc_reply_begin(rpc_of(call));
 	pack_array(out, count);
 	for (uint32_t i = 0; i < count; i++)

@@ -324,12 +324,14 @@ static void transfer_answer(struct ledger_call *call)
 {
 	struct task *task = task_of(call);
 	const struct found_transfer *found = (const struct found_transfer *)(const void *)call->views.ptr;
+	if (!call_answerable(task, call))
+		return;
 	if (found->state == FOUND_NOTHING) {
 		ledger_call_end(call);
 		task_problem(task, 404, "transfer_not_found", "no transfer has this id");
 		return;
 	}
-	if (!found->there) {
+	if (found->outcome) {
 		ledger_call_end(call);
 		task_problem(task, 410, "outcome_pruned", "the transfer is known, but the part of the log with it was dropped");
 		return;
@@ -373,6 +375,8 @@ static void transfers_done(struct ledger_call *call)
 	const struct ledger_request *request = &call->request;
 	struct task *task = task_of(call);
 	uint32_t pair[2] = { 0, 0 };
+	if (!call_answerable(task, call))
+		return;
 	if (!yyjson_is_arr(yyjson_doc_get_root(task->doc)) && !request->dry_run) {
 		if (request->refused.len) {
 			memcpy(pair, request->refused.ptr, sizeof pair);

@@ -33,16 +33,8 @@ struct ledger_call *ledger_call_new(struct app *app, void *owner)
 	}
 	call->app = app;
 	call->owner = owner;
+	call->unreadable = false;
 	return call;
-}
-
-/* As new, but with its memory. */
-static void request_reset(struct ledger_request *request)
-{
-	struct ledger_request old = *request;
-	*request = (struct ledger_request){ .messages = old.messages, .known = old.known, .known_cap = old.known_cap,
-					    .refused = old.refused, .balances = old.balances, .texts = old.texts };
-	request->refused.len = request->balances.len = request->texts.len = 0;
 }
 
 static void room_free(struct buf *buf, bool all)
@@ -68,7 +60,7 @@ void ledger_call_end(struct ledger_call *call)
 		mem_free(call);
 		return;
 	}
-	request_reset(&call->request);
+	ledger_request_reuse(&call->request);
 	call->next = kept;
 	kept = call;
 	kept_count++;
@@ -164,6 +156,10 @@ static void known_read(struct ledger_call *call)
 		bytes.len = 0;
 		buf_room(&bytes, (size_t)(to - from) + 1);
 		bool there = from >= first && from < to && wal_read(wal, from, bytes.ptr, (size_t)(to - from));
+		if (!there && from >= wal_first(wal)) {
+			call->unreadable = true;
+			break;
+		}
 		for (; i < behind; i++) {
 			struct known_row *known = &request->known[list[i].known];
 			const unsigned char *record = (const unsigned char *)bytes.ptr + (list[i].lsn - from);
@@ -191,6 +187,10 @@ static void known_after(struct ledger_call *call)
 {
 	struct ledger_request *request = &call->request;
 	bool again = request->stopped;
+	if (call->unreadable) {
+		call->decided(call);
+		return;
+	}
 	for (uint32_t k = 0; k < request->known_count && !again; k++)
 		again = request->known[k].collision && !request->known[k].used;
 	if (again) {

@@ -23,6 +23,7 @@ struct ledger_call {
 	void (*after)(struct ledger_call *call);
 	void (*read)(struct ledger_call *call);
 	void (*decided)(struct ledger_call *call);     /* behind ledger_transfers */
+	bool unreadable;               /* something that is in the log could not be read: nothing can be said (500) */
 	/* room for the inputs and outputs of stages; owned, empty at first */
 	struct buf rows, specs, views, ids, lsns, states, numbers;
 	struct buf text;               /* scratch */

@@ -202,7 +202,7 @@ static void find_read_done(struct ledger_call *call)
 	call->request.ids = ledger_room(&call->ids, 2 * (size_t)count, sizeof(u128));
 	call->request.count = 2 * count;
 	for (uint32_t i = 0; i < count; i++)
-		if (found[i].there) {
+		if (found[i].outcome == LOG_DONE) {
 			call->request.numbers[2 * i] = found[i].movement.debit;
 			call->request.numbers[2 * i + 1] = found[i].movement.credit;
 		}
@@ -219,13 +219,13 @@ static void find_read(struct ledger_call *call)
 		found[i].state = (enum found_state)request->states[i];
 		if (found[i].state == FOUND_NOTHING)
 			continue;
-		found[i].there = log_transfer_read(node_wal(call->app->node), request->lsns[i], request->ids[i],
-						   &found[i].movement, &failed, &found[i].refusal);
+		found[i].outcome = log_transfer_read(node_wal(call->app->node), request->lsns[i], request->ids[i],
+						     &found[i].movement, &failed, &found[i].refusal);
 		/* Another id with the same hash: this one is unknown. */
-		if (!found[i].there && request->lsns[i] >= wal_first(node_wal(call->app->node)))
+		if (found[i].outcome == LOG_ABSENT)
 			found[i].state = FOUND_NOTHING;
-		else if (failed != (found[i].state == FOUND_FAILED))
-			found[i].state = failed ? FOUND_FAILED : FOUND_TRANSFER;
+		else if (found[i].outcome == LOG_UNREADABLE)
+			call->unreadable = true;
 	}
 }
 

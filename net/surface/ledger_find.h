@@ -15,7 +15,7 @@
 struct found_transfer {
 	struct movement movement;
 	enum found_state state;
-	bool there;                    /* the record was read; with a state other than NOTHING and not there: pruned */
+	enum log_outcome outcome;      /* of reading the record; with NOTHING none was read */
 	uint32_t refusal;              /* FAILED */
 	u128 debit, credit;            /* account ids; 0: of a FAILED one */
 };

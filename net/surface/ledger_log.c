@@ -9,27 +9,33 @@ enum { FIRST_READ = TRANSFER_RECORD_MAX, PLACES = 1024 };
 
 #define BOTH_WHOLE (TRANSFER_DEBIT_WHOLE | TRANSFER_CREDIT_WHOLE)
 
-static bool record_at(const struct wal *wal, uint64_t lsn, struct buf *out)
+/* Why a read failed: what was pruned meanwhile is gone, the rest is there. */
+static enum log_outcome unread(const struct wal *wal, uint64_t lsn)
+{
+	return lsn < wal_first(wal) ? LOG_PRUNED : LOG_UNREADABLE;
+}
+
+static enum log_outcome record_at(const struct wal *wal, uint64_t lsn, struct buf *out)
 {
 	struct record_head head;
 	uint64_t durable = wal_durable(wal);
-	if (lsn % 8 || lsn < wal_first(wal) || lsn >= durable)
-		return false;
-	size_t size = durable - lsn < FIRST_READ ? (size_t)(durable - lsn) : FIRST_READ;
 	out->len = 0;
+	if (lsn % 8 || lsn < wal_first(wal) || lsn >= durable || durable - lsn < sizeof head)
+		return LOG_PRUNED;
+	size_t size = durable - lsn < FIRST_READ ? (size_t)(durable - lsn) : FIRST_READ;
 	buf_room(out, FIRST_READ);
-	if (size < sizeof head || !wal_read(wal, lsn, out->ptr, size))
-		return false;
+	if (!wal_read(wal, lsn, out->ptr, size))
+		return unread(wal, lsn);
 	memcpy(&head, out->ptr, sizeof head);
 	if (head.size < sizeof head || head.size % 8 || head.size > wal_frame_max(wal) || head.size > durable - lsn)
-		return false;
+		return LOG_PRUNED;
 	if (head.size > size) {
 		buf_room(out, head.size);
 		if (!wal_read(wal, lsn, out->ptr, head.size))
-			return false;
+			return unread(wal, lsn);
 	}
 	out->len = head.size;
-	return true;
+	return LOG_DONE;
 }
 
 /* One record of an account's chain. */
@@ -44,11 +50,9 @@ struct link {
 	struct account_record_view account;
 };
 
-/* False: there is no record of this account at `lsn`. */
-static bool link_read(const struct wal *wal, uint32_t number, uint64_t lsn, struct buf *bytes, struct link *link)
+/* False: the bytes are no record of this account. */
+static bool link_parse(const struct buf *bytes, uint32_t number, uint64_t lsn, struct link *link)
 {
-	if (!record_at(wal, lsn, bytes))
-		return false;
 	const unsigned char *record = (const unsigned char *)bytes->ptr;
 	link->lsn = lsn;
 	if (transfer_record_read(record, bytes->len, &link->transfer)) {
@@ -77,6 +81,12 @@ static bool link_read(const struct wal *wal, uint32_t number, uint64_t lsn, stru
 		return link->account.head.number == number;
 	}
 	return false;
+}
+
+static enum log_outcome link_read(const struct wal *wal, uint32_t number, uint64_t lsn, struct buf *bytes, struct link *link)
+{
+	enum log_outcome outcome = record_at(wal, lsn, bytes);
+	return outcome || link_parse(bytes, number, lsn, link) ? outcome : LOG_PRUNED;
 }
 
 static bool after_moment(const struct link *link, const struct log_moment *at)
@@ -179,10 +189,9 @@ static void walk_back(struct log_walk *walk, struct buf *bytes)
 			walk->outcome = LOG_TOO_LONG;
 			return;
 		}
-		if (!link_read(walk->wal, walk->number, lsn, bytes, &link)) {
-			walk->outcome = LOG_PRUNED;
+		walk->outcome = link_read(walk->wal, walk->number, lsn, bytes, &link);
+		if (walk->outcome)
 			return;
-		}
 		if (!walk_takes(walk, &link))
 			continue;
 		if (movement_count(walk) >= walk->limit) {
@@ -204,8 +213,8 @@ static void walk_forth(struct log_walk *walk, struct buf *bytes)
 	uint32_t steps = 0;
 	for (lsn = walk->head; lsn && lsn > walk->after; lsn = link.prev) {
 		walk->lsn = lsn;
-		if (steps++ == LOG_WALK_MAX || !link_read(walk->wal, walk->number, lsn, bytes, &link)) {
-			walk->outcome = steps > LOG_WALK_MAX ? LOG_TOO_LONG : LOG_PRUNED;
+		walk->outcome = steps++ == LOG_WALK_MAX ? LOG_TOO_LONG : link_read(walk->wal, walk->number, lsn, bytes, &link);
+		if (walk->outcome) {
 			buf_free(&positions);
 			return;
 		}
@@ -216,10 +225,9 @@ static void walk_forth(struct log_walk *walk, struct buf *bytes)
 		memcpy(&lsn, positions.ptr + i * sizeof lsn, sizeof lsn);
 		if (movement_count(walk) >= walk->limit)
 			break;
-		if (!link_read(walk->wal, walk->number, lsn, bytes, &link)) {
-			walk->outcome = LOG_PRUNED;
+		walk->outcome = link_read(walk->wal, walk->number, lsn, bytes, &link);
+		if (walk->outcome)
 			break;
-		}
 		link_movements(walk, &link);
 		walk->next = i ? lsn : 0;
 	}
@@ -288,14 +296,9 @@ void log_sums_run(struct log_sums *sums)
 		sums->lsn = lsn;
 		if (sums->at.lsn && lsn <= sums->at.lsn)
 			break;                 /* by LSN nothing needs to be read any more */
-		if (steps++ == LOG_WALK_MAX) {
-			sums->outcome = LOG_TOO_LONG;
+		sums->outcome = steps++ == LOG_WALK_MAX ? LOG_TOO_LONG : link_read(sums->wal, sums->number, lsn, &bytes, &link);
+		if (sums->outcome)
 			break;
-		}
-		if (!link_read(sums->wal, sums->number, lsn, &bytes, &link)) {
-			sums->outcome = LOG_PRUNED;
-			break;
-		}
 		if (!after_moment(&link, &sums->at))
 			break;
 		if (link.kind == LINK_TRANSFER)
@@ -312,28 +315,29 @@ void log_sums_run(struct log_sums *sums)
 
 /* ---- one transfer ---------------------------------------------------------------------------------------------------------- */
 
-bool log_transfer_read(const struct wal *wal, uint64_t lsn, u128 id, struct movement *movement, bool *failed,
-		       uint32_t *refusal)
+enum log_outcome log_transfer_read(const struct wal *wal, uint64_t lsn, u128 id, struct movement *movement, bool *failed,
+				   uint32_t *refusal)
 {
 	struct buf bytes = { 0 };
 	struct transfer_view view;
 	struct failed_record record;
-	bool good = record_at(wal, lsn, &bytes);
+	enum log_outcome outcome = record_at(wal, lsn, &bytes);
 	*failed = false;
-	if (good && transfer_record_read((const unsigned char *)bytes.ptr, bytes.len, &view)) {
+	*movement = (struct movement){ 0 };
+	if (outcome) {
+		buf_free(&bytes);
+		return outcome;
+	}
+	if (transfer_record_read((const unsigned char *)bytes.ptr, bytes.len, &view)) {
 		transfer_movement(movement, &view);
-		good = movement->id == id;
-	} else if (good && failed_record_read((const unsigned char *)bytes.ptr, bytes.len, &record)) {
+	} else if (failed_record_read((const unsigned char *)bytes.ptr, bytes.len, &record)) {
 		*failed = true;
 		*refusal = record.refusal;
 		*movement = (struct movement){ .id = u128_load(record.id), .time_ms = record.time_ms };
-		good = movement->id == id;
-	} else {
-		good = false;
 	}
 	movement->lsn = lsn;
 	buf_free(&bytes);
-	return good;
+	return movement->id == id ? LOG_DONE : LOG_ABSENT;
 }
 
 /* ---- places ----------------------------------------------------------------------------------------------------------------- */

@@ -36,6 +36,7 @@ struct movement {
 enum log_outcome {
 	LOG_DONE,
 	LOG_PRUNED,                    /* a record is no longer there (at `lsn`) */
+	LOG_UNREADABLE,                /* it is there, and the disk does not give it */
 	LOG_TOO_LONG,                  /* more than LOG_WALK_MAX records */
 	LOG_ABSENT                     /* as-of: the account did not exist then */
 };
@@ -80,10 +81,10 @@ struct log_sums {
 
 void log_sums_run(struct log_sums *sums);
 
-/* The record of a transfer's outcome.  False: pruned, or it is no such record of this id.  *failed is set for a refusal that
- * used the id up, with `refusal` and the time in *movement. */
-bool log_transfer_read(const struct wal *wal, uint64_t lsn, u128 id, struct movement *movement, bool *failed,
-		       uint32_t *refusal);
+/* The record of a transfer's outcome: LOG_DONE, _PRUNED, _UNREADABLE, or _ABSENT where it is another id's.  *failed is set for
+ * a refusal that used the id up, with `refusal` and the time in *movement. */
+enum log_outcome log_transfer_read(const struct wal *wal, uint64_t lsn, u128 id, struct movement *movement, bool *failed,
+				   uint32_t *refusal);
 
 /* Where pages ended: the next page begins there instead of at the head.  A place is only a shortcut: without it the walk
  * skips.  0: not remembered. */

@@ -224,6 +224,15 @@ const char *transfer_state(const struct found_transfer *found)
 	}
 }
 
+bool call_answerable(struct task *task, struct ledger_call *call)
+{
+	if (!call->unreadable)
+		return true;
+	ledger_call_end(call);
+	task_problem(task, 500, "log_unreadable", LOG_UNREADABLE_TEXT);
+	return false;
+}
+
 bool walk_answerable(struct task *task, struct ledger_call *call, enum log_outcome outcome, uint64_t lsn)
 {
 	if (outcome == LOG_DONE)
@@ -233,6 +242,8 @@ bool walk_answerable(struct task *task, struct ledger_call *call, enum log_outco
 	if (outcome == LOG_PRUNED)
 		task_problem(task, 410, "history_pruned", "the account's record at LSN %llu is no longer kept; the log begins at %llu",
 			     (unsigned long long)lsn, (unsigned long long)first);
+	else if (outcome == LOG_UNREADABLE)
+		task_problem(task, 500, "log_unreadable", LOG_UNREADABLE_TEXT);
 	else if (outcome == LOG_TOO_LONG)
 		task_problem(task, 422, "query_too_broad",
 			     "more than %d records would have to be read (down to LSN %llu); narrow it with before and after",

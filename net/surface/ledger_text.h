@@ -28,7 +28,10 @@ void account_json(struct buf *out, const struct ledger_call *call, const struct 
 void transfer_json(struct buf *out, const struct movement *movement, u128 debit, u128 credit);
 const char *transfer_state(const struct found_transfer *found);        /* "posted", "pending", "voided", "expired", "failed" */
 
-/* Each answers and ends call and task where the log does not hold what is needed, or there is no such account. */
+#define LOG_UNREADABLE_TEXT "a record that is in the log cannot be read; the server's log says why"
+
+/* Each answers and ends call and task where the log does not give what is needed; true: it does. */
+bool call_answerable(struct task *task, struct ledger_call *call);
 bool walk_answerable(struct task *task, struct ledger_call *call, enum log_outcome outcome, uint64_t lsn);
 
 #endif

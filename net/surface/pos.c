@@ -444,7 +444,9 @@ static void transfer_answer(struct ledger_call *call)
 	struct task *task = task_of(call);
 	const struct job *job = call->context;
 	const struct found_transfer *found = (const struct found_transfer *)(const void *)call->views.ptr;
-	if (found->state == FOUND_NOTHING || !found->there) {
+	if (!call_answerable(task, call))
+		return;
+	if (found->state == FOUND_NOTHING || found->outcome) {
 		ledger_call_end(call);
 		task_problem(task, 410, "outcome_pruned", "the transfer is known, but the part of the log with it was dropped");
 		return;
@@ -461,6 +463,8 @@ static void transfer_done(struct ledger_call *call)
 {
 	const struct job *job = call->context;
 	uint32_t pair[2];
+	if (!call_answerable(task_of(call), call))
+		return;
 	if (call->request.refused.len) {
 		memcpy(pair, call->request.refused.ptr, sizeof pair);
 		answer_refused(call, (enum refusal)pair[1]);

@@ -125,8 +125,8 @@ static void refuses_malformed(void **state)
 {
 	(void)state;
 	brands_begin();
-	both("[{'brand':7,'profileId':'p','eventType':'BUY','eventId':'x'},{'profileId':'p','eventType':'','eventId':'x'},"
-	     "{'brand':'@','profileId':'p','eventType':'BUY','eventId':'x','colour':1,'source':5}]");
+	both("[{'brand':true,'profileId':'p','eventType':'BUY','eventId':'x'},{'profileId':'p','eventType':'BUY','eventId':'x'},{'brand':'@','profileId':'p','eventType':'','eventId':'x'},"
+	     "{'brand':'@','profileId':'p','eventType':'BUY','eventId':'x','colour':1,'source':[]}]");
 	call_refused(422, "validation_failed", -1, "events.ingest", "[]");
 	call_refused(422, "validation_failed", -1, "events.ingest", "[{}]");
 	call_refused(422, "validation_failed", -1, "events.ingest", "[[],{'dryrun':true}]");

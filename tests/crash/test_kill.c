@@ -8,6 +8,8 @@
  * way.  In other rounds the server is only stopped for a while (SIGSTOP), so that clients give up, and go on on new
  * connections with what they had not heard of.
  *
+ * After 200 rounds the data has grown enough: it begins anew.
+ *
  *     TALLY_CRASH_ROUNDS=100  rounds            TALLY_CRASH_SEED=N   to repeat a run's choices
  */
 #include <setjmp.h>
@@ -23,7 +25,7 @@
 
 #include "tests/crash/journal.h"
 
-enum { ROUNDS = 100, FULL_EVERY = 20, CONNECTIONS = 6, ARRAY_MAX = 8, SAMPLE = 40, PAUSES = 12, PATIENCE_MS = 20 };
+enum { ROUNDS = 100, WORLD = 200, FULL_EVERY = 20, CONNECTIONS = 6, ARRAY_MAX = 8, SAMPLE = 40, PAUSES = 12, PATIENCE_MS = 20 };
 
 struct flight {
 	struct connection connection;
@@ -250,12 +252,8 @@ static void begin(void)
 	connection_close(&connection);
 }
 
-static void keeps_what_it_acknowledged(void **state)
+static void rounds_run(unsigned rounds)
 {
-	(void)state;
-	const char *wanted = getenv("TALLY_CRASH_ROUNDS");
-	unsigned rounds = wanted ? (unsigned)strtoul(wanted, NULL, 10) : ROUNDS;
-	printf("# %s, %u rounds, TALLY_CRASH_SEED=%llu\n", process_program(), rounds, (unsigned long long)world.seed);
 	begin();
 	for (unsigned round = 1; round <= rounds; round++) {
 		bool full = round % FULL_EVERY == 0 || round == rounds;
@@ -265,15 +263,44 @@ static void keeps_what_it_acknowledged(void **state)
 			books_check(&world.process);
 		server_start(round);
 		compare(full);
-		if (full) {
-			printf("# round %u: %u events sent, %u acknowledged, %u repeats alike\n", round, journal->count,
-			       journal->acknowledged, journal->repeats);
-			fflush(stdout);
-		}
 	}
 	assert_int_equal(process_stop(&world.process), 0);
 	books_check(&world.process);
 	assert_true(journal->acknowledged > rounds);
+	printf("# %u rounds: %u events sent, %u acknowledged, %u repeats alike\n", rounds, journal->count,
+	       journal->acknowledged, journal->repeats);
+	fflush(stdout);
+}
+
+static void world_end(void)
+{
+	process_kill(&world.process);
+	for (size_t i = 0; i < CONNECTIONS; i++)
+		connection_close(&world.flights[i].connection);
+	folder_remove(world.process.folder);
+	journal_free(journal);
+}
+
+static void world_begin(uint64_t seed)
+{
+	world = (struct world){ .seed = seed };
+	for (size_t i = 0; i < CONNECTIONS; i++)
+		world.flights[i].connection.fd = -1;
+	folder_make(world.process.folder);
+}
+
+static void keeps_what_it_acknowledged(void **state)
+{
+	(void)state;
+	const char *wanted = getenv("TALLY_CRASH_ROUNDS");
+	unsigned rounds = wanted ? (unsigned)strtoul(wanted, NULL, 10) : ROUNDS;
+	printf("# %s, %u rounds, TALLY_CRASH_SEED=%llu\n", process_program(), rounds, (unsigned long long)world.seed);
+	for (unsigned left = rounds; left; left -= left < WORLD ? left : WORLD) {
+		uint64_t seed = world.seed;
+		world_end();
+		world_begin(seed);
+		rounds_run(left < WORLD ? left : WORLD);
+	}
 }
 
 static void goes_on_after_a_pause(void **state)
@@ -304,21 +331,14 @@ static int set_up(void **state)
 {
 	(void)state;
 	const char *seed = getenv("TALLY_CRASH_SEED");
-	world = (struct world){ .seed = seed ? strtoull(seed, NULL, 10) : (uint64_t)time(NULL) };
-	for (size_t i = 0; i < CONNECTIONS; i++)
-		world.flights[i].connection.fd = -1;
-	folder_make(world.process.folder);
+	world_begin(seed ? strtoull(seed, NULL, 10) : (uint64_t)time(NULL));
 	return 0;
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
-	process_kill(&world.process);
-	for (size_t i = 0; i < CONNECTIONS; i++)
-		connection_close(&world.flights[i].connection);
-	folder_remove(world.process.folder);
-	journal_free(journal);
+	world_end();
 	return 0;
 }
 

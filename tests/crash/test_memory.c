@@ -2,9 +2,9 @@
 /* test_memory.c - an allocation fails: the process stops with a word, or answers with an error; nothing is lost.
  *
  * The heap is the C library's, with inject/memory.c in front of it, so what the libraries ask for counts as well.  Every
- * allocation of a start fails in turn, then every one of one request of each route that the program knows; only that
- * one, or it and all behind it.  The data stays the same all the time, and at the end everything that was acknowledged
- * must be there.
+ * allocation of a start fails in turn, then every one of one request of each route and of each method that the program
+ * knows; only that one, or it and all behind it.  The data stays the same all the time, and at the end everything that
+ * was acknowledged must be there.
  *
  *     TALLY_CRASH_FULL=1   every allocation; otherwise some, others with another seed
  */
@@ -17,7 +17,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
+#include "net/rpc/json.h"
+#include "net/rpc/pack.h"
 #include "net/surface/app.h"
 #include "tests/crash/injection.h"
 #include "tests/crash/journal.h"
@@ -61,14 +64,19 @@ static void ended_clearly(bool started)
 {
 	int status = process_status(&process);
 	process_said(&process, &journal.text);
-	const char *text = journal.text.ptr;
-	if (status == OUT_OF_MEMORY && (strstr(text, "tally: out of memory") || strstr(text, "tally: a thread cannot be started")))
-		stopped++;
-	else if (!started && (((status == 2 || status == 64) && strstr(text, "tally serve: ")) || (status == 74 && strstr(text, "cannot be started")) ||
-			      (status == -SIGABRT && strstr(text, "tally: aborted"))))
-		refused++;
-	else
-		fail_msg("it ends with %d: %s", status, journal.text.ptr);
+	static const struct { int status; bool start; const char *line; } ways[] = {
+		{ OUT_OF_MEMORY, false, "tally: out of memory" },
+		{ OUT_OF_MEMORY, true, "tally: a thread cannot be started" },
+		{ 2, true, "tally serve: " }, { 64, true, "tally serve: " },
+		{ 74, true, "cannot be started" }, { -SIGABRT, true, "tally: aborted" },
+	};
+	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+		if (status == ways[i].status && (!started || !ways[i].start) && strstr(journal.text.ptr, ways[i].line)) {
+			stopped += i == 0;
+			refused += i != 0;
+			return;
+		}
+	fail_msg("it ends with %d: %s", status, journal.text.ptr);
 }
 
 static void events_send(struct connection *connection, unsigned count)
@@ -151,7 +159,8 @@ static void stops_or_refuses_to_start(void **state)
 		answered += hit;
 	}
 	verify();
-	printf("# %u starts of %u allocations: %u stopped, %u refused, %u did without\n", runs, total, stopped, refused, answered);
+	printf("# %u starts of %u allocations: %u stopped, %u refused, %u did without\n", runs, total, stopped, refused,
+	       answered);
 	assert_true(stopped > 0);
 }
 
@@ -187,8 +196,28 @@ static const struct known {
 	  "{\"event_type\":\"OTHER\",\"conditions\":null,\"actions\":[{\"type\":\"add_customer_tag\",\"tag\":\"a\"}]}" },
 };
 
+/* The same for MessagePack-RPC, in JSON; a method that is not here gets [{"brand": …}]. */
+static const struct called {
+	const char *name, *params;     /* NULL: 64 bytes, a packed row */
+} called[] = {
+	{ "events.ingest", "[[{\"brand\":\"" BRAND "\",\"profileId\":\"m1\",\"eventType\":\"OTHER\",\"eventId\":\"r#\","
+			   "\"payload\":{\"a\":1.5}}]]" },
+	{ "ledger.create_accounts", "[[{\"tenant\":\"T\",\"unit\":\"points\",\"kind\":\"member\",\"member\":\"a#\"},"
+				    "{\"tenant\":\"T\",\"unit\":\"points\",\"id\":#000}]]" },
+	{ "ledger.create_transfers", "[[{\"id\":#,\"debit\":1,\"credit\":2,\"amount\":5,\"code\":1,\"flags\":[\"pending\"],"
+				     "\"timeout\":60}],{\"balances\":true}]" },
+	{ "ledger.create_transfers", NULL },
+	{ "ledger.lookup_accounts", "[[1,2,77]]" },
+	{ "ledger.lookup_transfers", "[[1,2]]" },
+	{ "ledger.account_transfers", "[{\"id\":1}]" },
+	{ "ledger.balances", "[{\"id\":1,\"at_ms\":1}]" },
+	{ "ledger.book", "[{\"tenant\":\"T\",\"unit\":\"points\"}]" },
+};
+
 struct request {
-	const struct route *route;
+	const struct route *route;     /* NULL: of MessagePack-RPC */
+	struct str name;               /* of its method; borrowed */
+	const struct called *called;   /* NULL: nothing is known of it */
 	const struct known *known;     /* NULL: nothing is */
 	struct buf path, body;         /* owned */
 	uint32_t event;                /* of the journal; UINT32_MAX: none */
@@ -242,11 +271,76 @@ static void path_fill(struct buf *out, const char *path, const char *id)
 	}
 }
 
+/* A frame of MessagePack-RPC. */
+static void call_make(struct request *request)
+{
+	struct buf *out = &request->body, text = { 0 };
+	number++;
+	out->len = request->path.len = 0;
+	request->event = UINT32_MAX;
+	buf_str(&request->path, request->name);
+	buf_char(&request->path, '\0');
+	pack_array(out, 4);
+	pack_u64(out, 0);
+	pack_u64(out, number);
+	pack_text(out, request->name);
+	if (request->called && !request->called->params) {
+		/* id u128, debit account u128, credit account u128, amount u64, code u16, flags u16, timeout u32 */
+		uint64_t row[8] = { number, 0, 1, 0, 2, 0, 7, 1 };
+		pack_array(out, 1);
+		pack_bin(out, row, sizeof row);
+		return;
+	}
+	text_fill(&text, request->called ? request->called->params : "[{\"brand\":\"" BRAND "\"}]");
+	yyjson_doc *doc = journal_read(&text);
+	pack_json(out, yyjson_doc_get_root(doc));
+	yyjson_doc_free(doc);
+	buf_free(&text);
+}
+
+/* 200, or the code of the error; -1: the server is gone. */
+static int call_send(const struct request *request)
+{
+	struct connection connection;
+	struct buf *in = &journal.answer;
+	int64_t code = -1;
+	in->len = 0;
+	if (!connection_open(&connection, process.rpc_port))
+		return -1;
+	ssize_t got = send(connection.fd, request->body.ptr, request->body.len, MSG_NOSIGNAL);
+	while (code < 0 && got > 0) {
+		buf_room(in, 65536);
+		got = recv(connection.fd, in->ptr + in->len, 65536, 0);
+		in->len += got > 0 ? (size_t)got : 0;
+		struct rpc_reader reader = { (const unsigned char *)in->ptr, (const unsigned char *)in->ptr + in->len };
+		struct rpc_reader whole = reader;
+		struct str key;
+		uint32_t fields;
+		uint64_t id;
+		if (!in->len || !rpc_skip(&whole))
+			continue;
+		assert_true(rpc_read_array(&reader, &fields) && fields == 4 && rpc_read_u64(&reader, &id) && id == 1);
+		assert_true(rpc_read_u64(&reader, &id) && id == number);
+		/* An error's first field is its code. */
+		if (rpc_read_nil(&reader))
+			code = 200;
+		else
+			assert_true(rpc_read_map(&reader, &fields) && rpc_read_str(&reader, &key) && str_eq(key, STR("code")) &&
+				    rpc_read_i64(&reader, &code));
+	}
+	connection_close(&connection);
+	return (int)code;
+}
+
 /* Makes the request new, with everything that it needs in place; the server runs. */
 static void request_make(struct request *request)
 {
 	struct connection connection;
 	char id[64];
+	if (!request->route) {
+		call_make(request);
+		return;
+	}
 	const char *path = request->route->path, *method = request->route->method;
 	number++;
 	request->path.len = request->body.len = 0;
@@ -273,6 +367,8 @@ static void request_make(struct request *request)
 static int request_send(struct request *request)
 {
 	struct connection connection;
+	if (!request->route)
+		return call_send(request);
 	const char *type = request->known && request->known->type ? request->known->type : JSON;
 	int status = -1;
 	if (connection_open(&connection, process.port) &&
@@ -296,19 +392,20 @@ static int request_send(struct request *request)
 static void request_sweep(struct request *request)
 {
 	unsigned before_stopped = stopped, before_answered = answered, turn = 0;
+	const char *method = request->route ? request->route->method : "call";
 	request_make(request);
 	request_send(request);                         /* what is only made once is there now */
 	request_make(request);
 	uint64_t from = atomic_load(&page->allocations);
 	int usual = request_send(request);
+	size_t usual_len = journal.answer.len;
 	unsigned total = (unsigned)(atomic_load(&page->allocations) - from);
 	const char *full = getenv("TALLY_CRASH_FULL");
 	unsigned step = full && *full && *full != '0' ? 1 : REQUEST_STEP;
 	uint64_t seed = share_seed();
 	for (uint64_t at = 1 + random_next(&seed) % step; at <= total; at += step) {
 		request_make(request);
-		fprintf(stderr, "allocation %llu of %s %s fails\n", (unsigned long long)at, request->route->method,
-			request->path.ptr);
+		fprintf(stderr, "allocation %llu of %s %s fails\n", (unsigned long long)at, method, request->path.ptr);
 		arm(at, turn++ % 2);
 		int status = request_send(request);
 		if (status < 0) {
@@ -320,26 +417,38 @@ static void request_sweep(struct request *request)
 		bool hit = atomic_load(&page->allocation_hits);
 		arm(0, false);
 		if (hit && status != usual && status < 500)
-			fail_msg("%s %s is usually answered with %d, and then with %d: %.*s", request->route->method,
-				 request->path.ptr, usual, status, (int)journal.answer.len, journal.answer.ptr);
+			fail_msg("%s %s is usually answered with %d, and then with %d: %.*s", method, request->path.ptr, usual,
+				 status, (int)journal.answer.len, journal.answer.ptr);
+		if (hit && status == usual && journal.answer.len < usual_len / 2)
+			fail_msg("%s %s is answered with %zu bytes instead of %zu: %.*s", method, request->path.ptr,
+				 journal.answer.len, usual_len, (int)journal.answer.len, journal.answer.ptr);
 		answered += hit;
 	}
-	printf("# %s %s: %d; %u allocations, %u stopped it, %u it did without\n", request->route->method, request->route->path,
-	       usual, total, stopped - before_stopped, answered - before_answered);
+	printf("# %s %s: %d; %u allocations, %u stopped it, %u it did without\n", method,
+	       request->route ? request->route->path : request->path.ptr, usual, total, stopped - before_stopped,
+	       answered - before_answered);
+	buf_free(&request->path);
+	buf_free(&request->body);
 }
 
-static void stops_or_answers(void **state)
+/* The event type that rules of these requests are for, so that nothing of the journal is worth something else. */
+static void other_make(void)
 {
 	static const struct str other = STR("{\"key\":\"OTHER\",\"origin\":\"EXTERNAL\",\"name\":\"Other\"}");
 	struct connection connection;
-	unsigned count = 0;
-	(void)state;
-	if (share_out(__func__))
-		return;
 	begin();
 	assert_true(connection_open(&connection, process.port));
 	assert_int_equal(connection_ask(&connection, "POST", "/admin/event-types", other, &journal.answer), 201);
 	connection_close(&connection);
+}
+
+static void stops_or_answers(void **state)
+{
+	unsigned count = 0;
+	(void)state;
+	if (share_out(__func__))
+		return;
+	other_make();
 	for (size_t s = 0; app_surfaces[s]; s++)
 		for (const struct route *route = app_surfaces[s]; route->method; route++) {
 			struct request request = { .route = route };
@@ -349,11 +458,72 @@ static void stops_or_answers(void **state)
 				if (!strcmp(known[k].method, route->method) && !strcmp(known[k].path, route->path))
 					request.known = &known[k];
 			request_sweep(&request);
-			buf_free(&request.path);
-			buf_free(&request.body);
 		}
 	verify();
 	printf("# %u routes; %u times it stopped, %u times it did without\n", count, stopped, answered);
+	assert_true(stopped > 0);
+}
+
+/* The names of all methods, as the server lists them, after the table's own. */
+static void methods_list(struct buf *names)
+{
+	struct request request = { .name = STR("rpc.methods") };
+	struct rpc_reader reader;
+	struct str key, value;
+	uint32_t count, fields;
+	uint64_t number_read;
+	for (size_t i = 0; i < sizeof called / sizeof *called; i++)
+		buf_bytes(names, called[i].name, strlen(called[i].name) + 1);
+	call_make(&request);
+	assert_int_equal(call_send(&request), 200);
+	reader = (struct rpc_reader){ (const unsigned char *)journal.answer.ptr,
+				      (const unsigned char *)journal.answer.ptr + journal.answer.len };
+	assert_true(rpc_read_array(&reader, &count) && rpc_read_u64(&reader, &number_read) &&
+		    rpc_read_u64(&reader, &number_read) && rpc_read_nil(&reader) && rpc_read_array(&reader, &count));
+	for (; count; count--) {
+		assert_true(rpc_read_map(&reader, &fields));
+		for (; fields; fields--) {
+			assert_true(rpc_read_str(&reader, &key) && rpc_read_str(&reader, &value));
+			bool known_already = false;
+			for (size_t i = 0; i < sizeof called / sizeof *called; i++)
+				known_already |= str_eq(value, str_of(called[i].name));
+			if (str_eq(key, STR("name")) && !known_already) {
+				buf_str(names, value);
+				buf_char(names, '\0');
+			}
+		}
+	}
+	buf_free(&request.path);
+	buf_free(&request.body);
+}
+
+static void stops_or_answers_calls(void **state)
+{
+	static const char accounts[] = "[[{\"tenant\":\"T\",\"unit\":\"points\",\"id\":1},"
+				       "{\"tenant\":\"T\",\"unit\":\"points\",\"id\":2}]]";
+	const struct called first = { "ledger.create_accounts", accounts };
+	struct request request = { .name = STR("ledger.create_accounts"), .called = &first };
+	struct buf names = { 0 };
+	unsigned count = 0;
+	(void)state;
+	if (share_out(__func__))
+		return;
+	other_make();
+	call_make(&request);
+	assert_int_equal(call_send(&request), 200);
+	buf_free(&request.path);
+	buf_free(&request.body);
+	methods_list(&names);
+	for (const char *name = names.ptr; name < names.ptr + names.len; name += strlen(name) + 1, count++) {
+		request = (struct request){ .name = str_of(name) };
+		if (count < sizeof called / sizeof *called)
+			request.called = &called[count];
+		if (share_mine(count))
+			request_sweep(&request);
+	}
+	buf_free(&names);
+	verify();
+	printf("# %u methods; %u times it stopped, %u times it did without\n", count, stopped, answered);
 	assert_true(stopped > 0);
 }
 
@@ -387,6 +557,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(stops_or_refuses_to_start, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(stops_or_answers, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(stops_or_answers_calls, set_up, tear_down),
 	};
 	setenv("TALLY_CRASH_BIN", "build/tally", 0);
 	share_main();

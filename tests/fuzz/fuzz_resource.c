@@ -56,8 +56,8 @@ static void change(struct world *world, struct str line)
 	if (line.ptr[0] == '+')
 		status = catalog_decide_create(&world->live, TENANT, kind, body, 1000, &made, &problem);
 	else if (line.ptr[0] == '-')
-		status = catalog_decide_delete(&world->live, TENANT, kind, rest.len ? (uint64_t)rest.ptr[0] - '0' : 1, 3000, &made,
-					       &problem);
+		status = catalog_decide_delete(&world->live, TENANT, kind, rest.len ? (uint64_t)rest.ptr[0] - '0' : 1, 3000,
+					       &made, &problem);
 	else
 		status = catalog_decide_patch(&world->live, TENANT, kind, (uint64_t)(line.ptr[0] - '0'), body, 2000, &made,
 					      &problem);

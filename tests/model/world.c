@@ -12,6 +12,7 @@
 #include "engine/ledger/record.h"
 
 enum { STEPS_MAX = 2000000 };          /* of one request: more, and the shards wait for each other */
+enum { ROUNDS_MAX = 20000 };           /* of one request: at most as many as it has rows, and collisions */
 
 uint64_t world_chance(uint64_t *seed, uint64_t below)
 {
@@ -273,7 +274,7 @@ static bool known_resolve(struct world *world, struct ledger_request *request)
 		struct known_row *known = &request->known[i];
 		struct record_head head;
 		ASSERT(known->index < request->count);
-		if (known->resolved)
+		if (known->resolved || known->used)
 			continue;
 		const unsigned char *row = request->rows + (size_t)known->index * ROW_BYTES;
 		if (known->lsn < world->pruned_lsn) {
@@ -286,6 +287,7 @@ static bool known_resolve(struct world *world, struct ledger_request *request)
 		again |= known->collision;
 	}
 	world->restarts += again;
+	ASSERT(!again || world->rounds++ < ROUNDS_MAX);        /* else it begins again for ever */
 	return again;
 }
 
@@ -317,6 +319,7 @@ void world_transfers(struct world *world, const unsigned char *rows, uint32_t co
 		     struct model_reply *replies)
 {
 	struct ledger_request request = transfers_request(rows, count, want_balances);
+	world->rounds = 0;
 	request_run(world, &request, false);
 	IMPLIES(want_balances, request.balances.len == (size_t)count * 16);
 	while (known_resolve(world, &request))
@@ -331,6 +334,7 @@ void world_transfers_together(struct world *world, unsigned requests, const unsi
 	struct ledger_request *list = mem_zalloc(requests * sizeof *list);
 	void **owners = mem_zalloc(requests * sizeof *owners);
 	size_t owner_count = requests;
+	world->rounds = 0;
 	for (unsigned i = 0; i < requests; i++) {
 		list[i] = transfers_request(rows[i], counts[i], true);
 		owners[i] = &list[i];
@@ -358,6 +362,7 @@ void world_dry_run(struct world *world, const unsigned char *rows, uint32_t coun
 	struct ledger_request request = transfers_request(rows, count, true);
 	uint64_t end = world_end(world);
 	request.dry_run = true;
+	world->rounds = 0;
 	request_run(world, &request, false);
 	while (known_resolve(world, &request))
 		request_run(world, &request, true);

@@ -67,7 +67,8 @@ struct world {
 	/* who is done */
 	void **done;                   /* owned: owners of messages */
 	size_t done_count, done_cap;
-	uint64_t restarts;             /* of requests with known rows in chains */
+	unsigned rounds;               /* restarts of the running requests */
+	uint64_t restarts;             /* of all */
 	/* the audit */
 	struct audit_account *audit;   /* owned; open addressing */
 	size_t audit_count, audit_cap, audit_frames;

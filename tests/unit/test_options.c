@@ -49,6 +49,8 @@ static void environment_clear(void)
 	unsetenv("TALLY_HTTP");
 	unsetenv("TALLY_NONSENSE");
 	unsetenv("DATABASE_URL");
+	unsetenv("TIGERBEETLE_ADDRESS");
+	unsetenv("REDIS_URL");
 	unlink(".env");
 }
 
@@ -87,7 +89,8 @@ static void prefers_the_stronger_source(void **state)
 	environment_clear();
 	file_write("conf", "# all of them\ndata = file\nshards = 2   # two\nhttp = 127.0.0.1:1\nhttp = "
 		"[::1]:2=ledger\nrows-max=5\n");
-	file_write(".env", "TALLY_DATA=dotenv\nexport TALLY_SHARDS='3'\nOTHER=x\nDATABASE_URL=postgresql://x\n");
+	file_write(".env", "TALLY_DATA=dotenv\nexport TALLY_SHARDS='3'\nOTHER=x\nDATABASE_URL=postgresql://x\n"
+		"TIGERBEETLE_ADDRESS=localhost:8000\n");
 	setenv("TALLY_DATA", "environment", 1);
 	assert_true(READ(&options, &error, "--config", "conf", "--rows-max=7"));
 	assert_string_equal(options.data, "environment");
@@ -97,6 +100,8 @@ static void prefers_the_stronger_source(void **state)
 	assert_string_equal(options.http.list[1].host, "::1");
 	assert_string_equal(options.http.list[1].service, "ledger");
 	assert_true(options.database_url_unused);
+	assert_true(options.tigerbeetle_address_unused);
+	assert_false(options.redis_url_unused);
 	options_free(&options);
 	assert_true(READ(&options, &error, "--config", "conf", "--data", "flag", "--http", "127.0.0.1:9"));
 	assert_string_equal(options.data, "flag");

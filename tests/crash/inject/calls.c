@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* calls.c - stands between a program and the system calls that touch files (LD_PRELOAD); see inject.h.
  *
- * Only files below INJECT_FOLDER count, and not those that are appended to; everything else passes as if this were not there.  The calls themselves are
- * made directly, so that what is done here never comes through here again.  A torn write goes through a second
- * descriptor without O_DIRECT, so that any of its sectors can be left out.
+ * Only files below INJECT_FOLDER count, and not those that are appended to; everything else passes as if this were not
+ * there.  The calls themselves are made directly, so that what is done here never comes through here again.  A torn
+ * write goes through a second descriptor without O_DIRECT, so that any of its sectors can be left out.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -208,7 +208,11 @@ static void write_torn(int fd, const struct iovec *iov, int count, off_t offset,
 	for (size_t at = 0; at < total; at += SECTOR) {
 		size_t size = total - at < SECTOR ? total - at : SECTOR;
 		coin = coin * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-		bool arrives = how == INJECT_KILL_HEAD ? at < total / 2 : how == INJECT_KILL_TAIL ? at >= total / 2 : coin >> 63;
+		bool arrives = coin >> 63;
+		if (how == INJECT_KILL_HEAD)
+			arrives = at < total / 2;
+		else if (how == INJECT_KILL_TAIL)
+			arrives = at >= total / 2;
 		if (arrives && syscall(SYS_pwrite64, plain, bytes + at, size, offset + (off_t)at) < 0)
 			break;
 	}
