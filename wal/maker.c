@@ -77,6 +77,29 @@ static bool pace(void *context, uint64_t done, uint64_t size)
 	return !atomic_load(&wal->stop);
 }
 
+/* The next segment.  0, ECANCELED, or what says that the disk is full; anything else ends the process. */
+static int make(struct wal *wal, segment_pace_fn *pace_fn)
+{
+	uint64_t base = atomic_load(&wal->zeroed);
+	int failed = segment_make(wal->dir, base, wal->options.segment_size, pace_fn, wal);
+	if (failed && failed != ECANCELED && !is_full(failed))
+		wal_fatal(wal, "the log's next segment at LSN %" PRIu64 " cannot be made: %s", base, strerror(failed));
+	if (failed != ECANCELED)
+		full_said(wal, failed != 0, failed);
+	if (failed)
+		return failed;
+	pthread_mutex_lock(&wal->lock);
+	made(wal, base);
+	pthread_mutex_unlock(&wal->lock);
+	return 0;
+}
+
+bool wal_maker_step(struct wal *wal)
+{
+	ASSERT(wal->options.stepped);
+	return is_behind(wal) && make(wal, NULL) == 0;
+}
+
 static void *maker_run(void *argument)
 {
 	struct wal *wal = argument;
@@ -86,17 +109,10 @@ static void *maker_run(void *argument)
 			pthread_cond_wait(&wal->wake, &wal->lock);
 			continue;
 		}
-		uint64_t base = atomic_load(&wal->zeroed);
 		pthread_mutex_unlock(&wal->lock);
-		int failed = segment_make(wal->dir, base, wal->options.segment_size, pace, wal);
-		if (failed && failed != ECANCELED && !is_full(failed))
-			wal_fatal(wal, "the log's next segment at LSN %" PRIu64 " cannot be made: %s", base, strerror(failed));
-		if (failed != ECANCELED)
-			full_said(wal, failed != 0, failed);
+		int failed = make(wal, pace);
 		pthread_mutex_lock(&wal->lock);
-		if (!failed) {
-			made(wal, base);
-		} else if (!atomic_load(&wal->stop)) {
+		if (failed && !atomic_load(&wal->stop)) {
 			struct timespec until;
 			clock_gettime(CLOCK_MONOTONIC, &until);
 			until.tv_sec++;

@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
@@ -33,7 +32,7 @@ static int file_open(struct wal *wal, uint64_t base)
 {
 	char name[SEGMENT_NAME];
 	segment_name(name, base, "log");
-	int fd = openat(wal->dir, name, O_RDONLY | O_CLOEXEC);
+	int fd = wal_io.open(wal->dir, name, O_RDONLY);
 	if (fd < 0)
 		wal_say(wal, "error", "the log's file %s cannot be opened: %s", name, strerror(errno));
 	return fd;
@@ -53,7 +52,7 @@ static size_t read_part(struct wal *wal, uint64_t lsn, void *out, size_t size)
 	int fd = -1;
 	if (file && (file->fd < 0 || file->base != segment.base)) {
 		if (file->fd >= 0)
-			close(file->fd);
+			wal_io.close(file->fd);
 		*file = (struct reader_file){ segment.base, file_open(wal, segment.base), 0, 0 };
 	}
 	if (file) {
@@ -72,7 +71,7 @@ static size_t read_part(struct wal *wal, uint64_t lsn, void *out, size_t size)
 		wal_say(wal, "error", "the log cannot be read at LSN %" PRIu64 ", file %016" PRIx64 ".log, %zu bytes from byte %"
 			PRIu64 ": %s", lsn, segment.base, part, lsn - segment.base, strerror(failed));
 	if (!file && fd >= 0)
-		close(fd);
+		wal_io.close(fd);
 	if (file) {
 		pthread_mutex_lock(&wal->lock);
 		file->users--;
@@ -98,7 +97,7 @@ bool wal_read(const struct wal *wal, uint64_t lsn, void *out, size_t size)
 
 bool wal_verify(const char *dir, uint64_t from, wal_replay_fn *each, void *context, struct buf *error, struct buf *torn)
 {
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = wal_io.open_dir(dir);
 	if (fd < 0) {
 		buf_printf(error, "folder %s: %s", dir, strerror(errno));
 		return false;
@@ -121,6 +120,6 @@ bool wal_verify(const char *dir, uint64_t from, wal_replay_fn *each, void *conte
 		buf_free(&scan.text);
 	}
 	segments_free(&segments);
-	close(fd);
+	wal_io.close(fd);
 	return good;
 }

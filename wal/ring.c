@@ -21,7 +21,6 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "engine/base/assert.h"
@@ -214,15 +213,15 @@ static void out_open(struct wal *wal, uint64_t lsn)
 	ASSERT(wal->out_end == wal_segment_end(wal, lsn));
 	segment_name(name, wal->out_base, "log");
 	if (wal->out >= 0)
-		close(wal->out);
+		wal_io.close(wal->out);
 	wal->out = -1;
 	if (wal->direct) {
-		wal->out = openat(wal->dir, name, O_WRONLY | O_CLOEXEC | O_DIRECT | O_DSYNC);
+		wal->out = wal_io.open(wal->dir, name, O_WRONLY | O_DIRECT | O_DSYNC);
 		if (wal->out < 0 && errno == EINVAL)
 			wal->direct = false;
 	}
 	if (wal->out < 0)
-		wal->out = openat(wal->dir, name, O_WRONLY | O_CLOEXEC);
+		wal->out = wal_io.open(wal->dir, name, O_WRONLY);
 	if (wal->out < 0)
 		wal_fatal(wal, "the log's file %s cannot be opened for writing: %s", name, strerror(errno));
 }
@@ -267,17 +266,10 @@ static void write_blocks(struct wal *wal, uint64_t start, size_t size, bool last
 			write_failed(wal, "fdatasync", start, errno);
 }
 
-static uint64_t clock_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static void write_durably(struct wal *wal, uint64_t durable, uint64_t end)
 {
 	ASSERT(end > durable && end <= atomic_load(&wal->zeroed));
-	uint64_t began = clock_ns(), start = block_floor(durable), full = block_floor(end);
+	uint64_t began = wal_io.monotonic_ns(), start = block_floor(durable), full = block_floor(end);
 	if (durable >= wal->out_end || wal->out < 0)
 		out_open(wal, durable);
 	ASSERT(end <= wal->out_end && block_ceil(end) - start <= wal->write_max);
@@ -291,7 +283,7 @@ static void write_durably(struct wal *wal, uint64_t durable, uint64_t end)
 	atomic_fetch_add_explicit(&wal->writes, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&wal->bytes, bytes, memory_order_relaxed);
 	atomic_store_explicit(&wal->last_write_bytes, bytes, memory_order_relaxed);
-	atomic_store_explicit(&wal->last_write_ns, clock_ns() - began, memory_order_relaxed);
+	atomic_store_explicit(&wal->last_write_ns, wal_io.monotonic_ns() - began, memory_order_relaxed);
 	atomic_store_explicit(&wal->durable, end, memory_order_release);
 	if (end == wal->out_end)
 		wal_maker_wake(wal);

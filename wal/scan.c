@@ -17,7 +17,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
@@ -37,10 +36,10 @@ static int scan_file(struct scan *scan, size_t at)
 		return 0;
 	char name[SEGMENT_NAME];
 	segment_name(name, s->base, "log");
-	s->fd = openat(scan->segments->dir, name, O_RDONLY | O_CLOEXEC);
+	s->fd = wal_io.open(scan->segments->dir, name, O_RDONLY);
 	if (s->fd < 0)
 		return errno;
-	posix_fadvise(s->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+	wal_io.advise(s->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 	return 0;
 }
 
@@ -48,7 +47,7 @@ static void scan_file_done(struct scan *scan, size_t at)
 {
 	struct segment *s = &scan->segments->at[at];
 	if (s->fd >= 0 && scan->segments->dir >= 0) {
-		close(s->fd);
+		wal_io.close(s->fd);
 		s->fd = -1;
 	}
 	if (scan->window_segment == at)
@@ -72,7 +71,7 @@ static const unsigned char *scan_bytes(struct scan *scan, size_t at, uint64_t ls
 	if (scan->failed)
 		return NULL;
 	if (left > n)
-		posix_fadvise(s->fd, (off_t)(lsn - s->base + n), WINDOW, POSIX_FADV_WILLNEED);
+		wal_io.advise(s->fd, (off_t)(lsn - s->base + n), WINDOW, POSIX_FADV_WILLNEED);
 	scan->window_segment = at;
 	scan->window_lsn = lsn;
 	scan->window_len = n;

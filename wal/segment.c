@@ -6,33 +6,18 @@
  */
 #include "wal/segment.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 #include "wal/wal.h"
 
 enum { CHUNK = 1 << 20, CHUNKS_A_SYNC = 8 };
-
-static ssize_t io_write(int fd, const struct iovec *iov, int count, off_t offset)
-{
-	return pwritev(fd, iov, count, offset);
-}
-
-static int io_allocate(int fd, off_t size)
-{
-	return fallocate(fd, 0, 0, size);
-}
-
-struct wal_io wal_io = { io_write, fdatasync, io_allocate };
 
 void segment_name(char name[SEGMENT_NAME], uint64_t base, const char *suffix)
 {
@@ -66,19 +51,10 @@ void segments_free(struct segments *list)
 {
 	for (size_t i = 0; i < list->count; i++)
 		if (list->at[i].fd >= 0)
-			close(list->at[i].fd);
+			wal_io.close(list->at[i].fd);
 	mem_free(list->at);
 	list->at = NULL;
 	list->count = list->cap = 0;
-}
-
-static DIR *dir_stream(int dir)
-{
-	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *stream = fd < 0 ? NULL : fdopendir(fd);
-	if (fd >= 0 && !stream)
-		close(fd);
-	return stream;
 }
 
 static bool segments_check(const struct segments *list, struct buf *error)
@@ -110,30 +86,37 @@ static bool segments_check(const struct segments *list, struct buf *error)
 	return true;
 }
 
+struct listing {
+	struct segments *list;
+	struct buf *error;
+	bool failed;
+};
+
+static bool list_entry(void *context, const char *name)
+{
+	struct listing *listing = context;
+	uint64_t base;
+	if (!name_base(name, &base))
+		return true;
+	int64_t size = wal_io.size(listing->list->dir, name);
+	if (size < 0) {
+		buf_printf(listing->error, "file %s: %s", name, strerror(errno));
+		listing->failed = true;
+		return false;
+	}
+	segments_add(listing->list, base, (uint64_t)size);
+	return true;
+}
+
 bool segments_list(struct segments *list, int dir, struct buf *error)
 {
 	*list = (struct segments){ .dir = dir };
-	DIR *stream = dir_stream(dir);
-	if (!stream) {
-		buf_printf(error, "the log's folder cannot be listed: %s", strerror(errno));
+	struct listing listing = { .list = list, .error = error };
+	int result = wal_io.list(dir, list_entry, &listing);
+	if (listing.failed)
 		return false;
-	}
-	for (struct dirent *entry; (errno = 0, entry = readdir(stream)) != NULL;) {
-		uint64_t base;
-		struct stat stat;
-		if (!name_base(entry->d_name, &base))
-			continue;
-		if (fstatat(dir, entry->d_name, &stat, 0) != 0) {
-			buf_printf(error, "file %s: %s", entry->d_name, strerror(errno));
-			closedir(stream);
-			return false;
-		}
-		segments_add(list, base, (uint64_t)stat.st_size);
-	}
-	int failed = errno;
-	closedir(stream);
-	if (failed) {
-		buf_printf(error, "the log's folder cannot be listed: %s", strerror(failed));
+	if (result != 0) {
+		buf_printf(error, "the log's folder cannot be listed: %s", strerror(errno));
 		return false;
 	}
 	if (list->count)
@@ -154,16 +137,17 @@ size_t segments_find(const struct segments *list, uint64_t lsn)
 	return low < list->count && list->at[low].base <= lsn ? low : list->count;
 }
 
+static bool sweep_entry(void *context, const char *name)
+{
+	const int *dir = context;
+	if (strlen(name) == 20 && strcmp(name + 16, ".tmp") == 0 && strspn(name, "0123456789abcdef") == 16)
+		wal_io.unlink(*dir, name);
+	return true;
+}
+
 void segments_sweep(int dir)
 {
-	DIR *stream = dir_stream(dir);
-	for (struct dirent *entry; stream && (entry = readdir(stream)) != NULL;) {
-		const char *name = entry->d_name;
-		if (strlen(name) == 20 && strcmp(name + 16, ".tmp") == 0 && strspn(name, "0123456789abcdef") == 16)
-			unlinkat(dir, name, 0);
-	}
-	if (stream)
-		closedir(stream);
+	wal_io.list(dir, sweep_entry, &dir);
 }
 
 static int write_fully(int fd, const void *bytes, size_t size, uint64_t offset)
@@ -199,16 +183,16 @@ static int fill_with_zeros(int fd, uint64_t size, segment_pace_fn *pace, void *c
 		return errno;
 	/* Past the page cache where the file system allows it: a copy of zeros there would only push out what is of use. */
 	static _Alignas(WAL_BLOCK) unsigned char zeros[CHUNK];
-	int failed = 0, flags = fcntl(fd, F_GETFL);
+	int failed = 0;
 	unsigned chunks = 0;
-	bool direct = flags >= 0 && fcntl(fd, F_SETFL, flags | O_DIRECT) == 0;
+	bool direct = wal_io.direct(fd, true) == 0;
 	for (uint64_t at = 0; at < size && !failed;) {
 		size_t n = size - at < CHUNK ? (size_t)(size - at) : CHUNK;
 		failed = pace && !pace(context, at, size) ? ECANCELED : write_fully(fd, zeros, n, at);
 		if (failed == EINVAL && direct) {
 			direct = false;
 			failed = 0;
-			if (fcntl(fd, F_SETFL, flags) != 0)
+			if (wal_io.direct(fd, false) != 0)
 				return errno;
 			continue;
 		}
@@ -224,20 +208,20 @@ int segment_make(int dir, uint64_t base, uint64_t size, segment_pace_fn *pace, v
 	char temporary[SEGMENT_NAME], name[SEGMENT_NAME];
 	segment_name(temporary, base, "tmp");
 	segment_name(name, base, "log");
-	int fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int fd = wal_io.open(dir, temporary, O_WRONLY | O_CREAT | O_TRUNC);
 	if (fd < 0)
 		return errno;
 	int failed = fill_with_zeros(fd, size, pace, context);
 	if (!failed)
-		failed = sync_by(fsync, fd);
-	if (close(fd) != 0 && !failed)
+		failed = sync_by(wal_io.sync_all, fd);
+	if (wal_io.close(fd) != 0 && !failed)
 		failed = errno;
-	if (!failed && renameat(dir, temporary, dir, name) != 0)
+	if (!failed && wal_io.rename(dir, temporary, name) != 0)
 		failed = errno;
 	if (failed)
-		unlinkat(dir, temporary, 0);
+		wal_io.unlink(dir, temporary);
 	else
-		failed = sync_by(fsync, dir);
+		failed = sync_by(wal_io.sync_all, dir);
 	return failed;
 }
 
@@ -245,7 +229,7 @@ int segment_remove(int dir, uint64_t base)
 {
 	char name[SEGMENT_NAME];
 	segment_name(name, base, "log");
-	return unlinkat(dir, name, 0) != 0 ? errno : sync_by(fsync, dir);
+	return wal_io.unlink(dir, name) != 0 ? errno : sync_by(wal_io.sync_all, dir);
 }
 
 bool bytes_zero(const unsigned char *bytes, size_t size)
@@ -256,7 +240,7 @@ bool bytes_zero(const unsigned char *bytes, size_t size)
 int read_fully(int fd, void *out, size_t size, uint64_t offset)
 {
 	for (size_t done = 0; done < size;) {
-		ssize_t n = pread(fd, (char *)out + done, size - done, (off_t)(offset + done));
+		ssize_t n = wal_io.read(fd, (char *)out + done, size - done, (off_t)(offset + done));
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
@@ -270,7 +254,7 @@ int segment_zero_from(int dir, const struct segment *segment, uint64_t lsn)
 {
 	char name[SEGMENT_NAME];
 	segment_name(name, segment->base, "log");
-	int fd = openat(dir, name, O_RDWR | O_CLOEXEC);
+	int fd = wal_io.open(dir, name, O_RDWR);
 	if (fd < 0)
 		return errno;
 	unsigned char *bytes = mem_alloc(CHUNK), *zeros = mem_zalloc(CHUNK);
@@ -288,7 +272,7 @@ int segment_zero_from(int dir, const struct segment *segment, uint64_t lsn)
 	}
 	if (!failed && wrote)
 		failed = sync_file(fd);
-	close(fd);
+	wal_io.close(fd);
 	mem_free(bytes);
 	mem_free(zeros);
 	return failed;

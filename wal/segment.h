@@ -11,12 +11,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
-#include <sys/uio.h>
 
 #include "engine/base/buf.h"
+#include "wal/io.h"
 
-enum { SEGMENT_NAME = 24, SEGMENT_SIZE_MIN = 1 << 20 };
+enum { SEGMENT_NAME = 24, SEGMENT_SIZE_MIN = 64 << 10 };
 
 struct segment {
 	uint64_t base;                 /* first LSN */
@@ -29,14 +28,6 @@ struct segments {
 	size_t count, cap;
 	int dir;                       /* borrowed descriptor of the folder */
 };
-
-/* The calls that can fail in the middle.  Tests put their own here while no log is open. */
-struct wal_io {
-	ssize_t (*write)(int fd, const struct iovec *iov, int count, off_t offset);
-	int (*sync)(int fd);
-	int (*allocate)(int fd, off_t size);
-};
-extern struct wal_io wal_io;
 
 void segment_name(char name[SEGMENT_NAME], uint64_t base, const char *suffix);
 

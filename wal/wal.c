@@ -14,8 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "engine/base/assert.h"
@@ -51,7 +49,7 @@ static bool options_check(const struct wal_options *o, struct buf *error)
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 	const char *wrong = NULL;
 	if (o->segment_size < SEGMENT_SIZE_MIN || o->segment_size % WAL_BLOCK || o->segment_size > UINT64_C(1) << 40)
-		wrong = "the log's segment size must be a multiple of 4096, at least 1 MiB and at most 1 TiB";
+		wrong = "the log's segment size must be a multiple of 4096, at least 64 KiB and at most 1 TiB";
 	else if (o->ring_size < 64 << 10 || o->ring_size & (o->ring_size - 1) || o->ring_size % page ||
 		 o->ring_size > o->segment_size)
 		wrong = "the log's ring size must be a power of two, at least 64 KiB and at most the segment size";
@@ -62,32 +60,23 @@ static bool options_check(const struct wal_options *o, struct buf *error)
 	return !wrong;
 }
 
-static int64_t wall_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 struct progress {
 	const struct wal *wal;
-	struct timespec began, said;
+	uint64_t began, said;          /* monotonic, ns */
 };
 
-static double seconds_since(const struct timespec *then)
+static double seconds_since(uint64_t then)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)(now.tv_sec - then->tv_sec) + (double)(now.tv_nsec - then->tv_nsec) / 1e9;
+	return (double)(wal_io.monotonic_ns() - then) / 1e9;
 }
 
 static void progress_say(void *context, uint64_t done, uint64_t total)
 {
 	struct progress *progress = context;
-	if (seconds_since(&progress->said) < 1)
+	if (seconds_since(progress->said) < 1)
 		return;
-	clock_gettime(CLOCK_MONOTONIC, &progress->said);
-	double spent = seconds_since(&progress->began), left = done ? spent * (double)(total - done) / (double)done : 0;
+	progress->said = wal_io.monotonic_ns();
+	double spent = seconds_since(progress->began), left = done ? spent * (double)(total - done) / (double)done : 0;
 	wal_say(progress->wal, "notice", "reading the log: %" PRIu64 " of %" PRIu64 " MB, at most %.0f s more", done / 1000000,
 		total / 1000000, left);
 }
@@ -108,8 +97,7 @@ static bool recover(struct wal *wal, struct scan *scan, struct buf *error)
 	if (!list->count)
 		return true;
 	struct progress progress = { .wal = wal };
-	clock_gettime(CLOCK_MONOTONIC, &progress.began);
-	progress.said = progress.began;
+	progress.began = progress.said = wal_io.monotonic_ns();
 	scan->progress = progress_say;
 	scan->progress_context = &progress;
 	enum scan_end end = scan_run(scan);
@@ -136,7 +124,7 @@ static int settle(struct wal *wal, uint64_t cut)
 		uint64_t start = end - s->base > FRAME_SIZE_MAX ? block_floor(end - FRAME_SIZE_MAX) : s->base;
 		char name[SEGMENT_NAME];
 		segment_name(name, s->base, "log");
-		int fd = openat(wal->dir, name, O_RDWR | O_CLOEXEC);
+		int fd = wal_io.open(wal->dir, name, O_RDWR);
 		if (fd < 0)
 			return errno;
 		size_t size = (size_t)(end - start);
@@ -153,7 +141,7 @@ static int settle(struct wal *wal, uint64_t cut)
 		while (!failed && wal_io.sync(fd) != 0)
 			failed = errno == EINTR ? 0 : errno;
 		mem_free(bytes);
-		close(fd);
+		wal_io.close(fd);
 		return failed;
 	}
 	return 0;
@@ -177,11 +165,11 @@ static bool cut(struct wal *wal, uint64_t lsn, struct buf *error)
 		char name[SEGMENT_NAME];
 		uint64_t base = list->at[at].base, start = block_floor(lsn);
 		segment_name(name, base, "log");
-		int fd = openat(wal->dir, name, O_RDONLY | O_CLOEXEC);
+		int fd = wal_io.open(wal->dir, name, O_RDONLY);
 		failed = fd < 0 ? errno : read_fully(fd, wal->ring + (start & (wal->options.ring_size - 1)), lsn - start,
 						     start - base);
 		if (fd >= 0)
-			close(fd);
+			wal_io.close(fd);
 	}
 	if (failed) {
 		buf_printf(error, "the log's tail at LSN %" PRIu64 " cannot be made ready: %s", lsn, strerror(failed));
@@ -205,7 +193,7 @@ static bool open_epoch(struct wal *wal, struct buf *error)
 	uint64_t head = atomic_load(&wal->head), end = wal_segment_end(wal, head);
 	uint64_t lsn = end - head < frame_size(FRAME_OPEN_BODY) ? end : head;
 	size_t at = segments_find(&wal->segments, lsn);
-	struct frame_open open = { .version = FRAME_VERSION, .write_max = wal->write_max, .wall_ms = wall_ms(),
+	struct frame_open open = { .version = FRAME_VERSION, .write_max = wal->write_max, .wall_ms = wal_io.wall_ms(),
 				   .segment_size = wal->options.segment_size, .this_segment = wal->segments.at[at].size };
 	int64_t time_ms = open.wall_ms > wal->opened_time ? open.wall_ms : wal->opened_time;
 	unsigned char body[FRAME_OPEN_BODY];
@@ -246,17 +234,17 @@ static bool memory_make(struct wal *wal, struct buf *error)
 	return true;
 }
 
-static void wal_free(struct wal *wal)
+void wal_drop(struct wal *wal)
 {
 	wal_maker_stop(wal);
 	if (wal->out >= 0)
-		close(wal->out);
+		wal_io.close(wal->out);
 	for (int i = 0; i < READER_FILES; i++)
 		if (wal->files[i].fd >= 0)
-			close(wal->files[i].fd);
+			wal_io.close(wal->files[i].fd);
 	segments_free(&wal->segments);
 	if (wal->dir >= 0)
-		close(wal->dir);
+		wal_io.close(wal->dir);
 	wal_ring_free(wal);
 	mem_free(wal->page_memory);
 	mem_free(wal->producers_memory);
@@ -267,8 +255,8 @@ static void wal_free(struct wal *wal)
 
 static bool dir_take(struct wal *wal, struct buf *error)
 {
-	wal->dir = open(wal->options.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (wal->dir >= 0 && flock(wal->dir, LOCK_EX | LOCK_NB) == 0)
+	wal->dir = wal_io.open_dir(wal->options.dir);
+	if (wal->dir >= 0 && wal_io.lock(wal->dir) == 0)
 		return true;
 	if (wal->dir >= 0 && errno == EWOULDBLOCK)
 		buf_printf(error, "the log in %s is in use by another process", wal->options.dir);
@@ -313,10 +301,11 @@ struct wal *wal_open(const struct wal_options *options, uint64_t from, wal_repla
 	buf_free(&scan.text);
 	wal->options.dir = NULL;                       /* the caller's */
 	if (!good) {
-		wal_free(wal);
+		wal_drop(wal);
 		return NULL;
 	}
-	wal_maker_start(wal);
+	if (!options->stepped)
+		wal_maker_start(wal);
 	return wal;
 }
 
@@ -327,7 +316,7 @@ void wal_close(struct wal *wal)
 	ASSERT(wal_durable(wal) == wal_appended(wal) && atomic_load(&wal->credited) == 0);
 	if (wal_durable(wal) > wal->marked)
 		wal_say(wal, "warning", "the log was closed without its mark: no room for it");
-	wal_free(wal);
+	wal_drop(wal);
 }
 
 uint64_t wal_durable(const struct wal *wal)

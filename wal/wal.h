@@ -49,9 +49,10 @@ struct wal_frame {
 
 struct wal_options {
 	const char *dir;               /* the log's own folder; exists, 0700 */
-	uint64_t segment_size;         /* bytes; a multiple of WAL_BLOCK; at least 1 MiB */
+	uint64_t segment_size;         /* bytes; a multiple of WAL_BLOCK; at least 64 KiB */
 	uint64_t ring_size;            /* bytes; a power of two, at most segment_size */
 	unsigned producers;            /* 1..WAL_PRODUCERS_MAX */
+	bool stepped;                  /* no thread makes the next segment: the caller does, by wal_maker_step */
 	bool direct;                   /* O_DIRECT+O_DSYNC; falls back to write+fdatasync where the file system refuses */
 	void (*log)(void *context, const char *level, const char *message);    /* one readable line */
 	void (*fatal)(void *context, const char *message);                     /* must not return */
@@ -96,6 +97,8 @@ uint64_t wal_append_publish(struct wal_producer *producer, int64_t time_ms, uint
  * segments over from the background and marks an idle log (call it once more when nothing was written and `idle` is
  * true). */
 bool wal_step(struct wal *wal, bool idle);
+/* With `stepped`: makes the next segment if it is missing; true if it did.  For who has one thread, or owns time. */
+bool wal_maker_step(struct wal *wal);
 uint64_t wal_durable(const struct wal *wal);       /* all bytes below it are on stable storage */
 uint64_t wal_appended(const struct wal *wal);      /* all bytes taken */
 uint64_t wal_first(const struct wal *wal);         /* oldest LSN still on disk */

@@ -109,6 +109,9 @@ bool wal_own_frame(struct wal *wal, enum wal_frame_kind kind, const void *body, 
 bool wal_ring_make(struct wal *wal);               /* errno is set when false */
 void wal_ring_free(struct wal *wal);
 
+/* wal.c: gives everything back and writes nothing: what the end of the process would do. */
+void wal_drop(struct wal *wal);
+
 /* maker.c */
 bool wal_maker_once(struct wal *wal, struct buf *error);   /* the next segment, here and now */
 void wal_maker_start(struct wal *wal);

@@ -6,7 +6,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 
-enum { FILL_PERCENT = 85, STASH_BELOW_PERCENT = 50, FIRST = 2, STAGGER_FROM = 32, MOVES_MAX = 100, AHEAD = 12 };
+enum { FILL_PERCENT = 90, STASH_BELOW_PERCENT = 50, FIRST = 2, STAGGER_FROM = 32, MOVES_MAX = 100, AHEAD = 12 };
 
 /* Slots [from, from + TABLE_BUCKET) that hold this hash, a bit each. */
 static inline unsigned hits(const struct table *table, uint32_t from, uint64_t hash)
@@ -63,38 +63,42 @@ struct table_entry *table_find(const struct table *table, uint64_t hash, const s
 	return table->stash ? stash_find(table, hash, 0) : NULL;
 }
 
-/* How many of the lowest four bits are set. */
-static inline unsigned bits(unsigned four)
+/* Entries of a bucket stand from its front: so many there are. */
+static inline uint32_t used(const struct table_entry *bucket)
 {
-	return UINT64_C(0x4332322132212110) >> four * 4 & 15;
+	return (uint32_t)(bucket[0].hash != 0) + (bucket[1].hash != 0) + (bucket[2].hash != 0) + (bucket[3].hash != 0);
 }
 
-/* Puts the entry into the emptier one of its buckets, moving others out of the way.  False: no room could be made, and
- * *entry is another one now, which has no place. */
-static bool place(struct table *table, struct table_entry *entry)
+/* Both buckets are full: an entry of bucket `at` makes room and moves to its other bucket, and so on.  False: no room could
+ * be made, and *entry is another one now, which has no place. */
+static bool make_room(struct table *table, struct table_entry *entry, uint32_t at)
 {
-	uint32_t bucket[2] = { table_slot(table, entry->hash, 0), table_slot(table, entry->hash, 1) };
-	unsigned room[2] = { hits(table, bucket[0], 0), hits(table, bucket[1], 0) };
-	unsigned take = bits(room[1]) > bits(room[0]);
-	if (room[take]) {
-		*entry_at(table, bucket[take] + (uint32_t)__builtin_ctz(room[take])) = *entry;
-		return true;
-	}
-	uint32_t at = bucket[0];
 	for (unsigned move = 0; move < MOVES_MAX; move++) {
-		struct table_entry *victim = entry_at(table, at + (uint32_t)((entry->hash >> 20) + move) % TABLE_BUCKET);
+		struct table_entry *victim = &table->entries[at + (uint32_t)((entry->hash >> 20) + move) % TABLE_BUCKET];
 		struct table_entry out = *victim;
 		*victim = *entry;
 		*entry = out;
 		uint32_t first = table_slot(table, out.hash, 0);
 		at = first == at ? table_slot(table, out.hash, 1) : first;
-		unsigned hole = hits(table, at, 0);
-		if (hole) {
-			*entry_at(table, at + (uint32_t)__builtin_ctz(hole)) = out;
+		uint32_t count = used(&table->entries[at]);
+		if (count < TABLE_BUCKET) {
+			table->entries[at + count] = out;
 			return true;
 		}
 	}
 	return false;
+}
+
+/* Puts the entry into the emptier one of its buckets.  NULL: both are full. */
+static inline struct table_entry *place(const struct table *table, struct table_entry entry)
+{
+	uint32_t first = table_slot(table, entry.hash, 0), second = table_slot(table, entry.hash, 1);
+	uint32_t in_first = used(&table->entries[first]), in_second = used(&table->entries[second]);
+	uint32_t slot = in_second < in_first ? second + in_second : first + in_first;
+	if (in_first + in_second == 2 * TABLE_BUCKET)
+		return NULL;
+	table->entries[slot] = entry;
+	return &table->entries[slot];
 }
 
 static void stash_put(struct table *table, struct table_entry entry)
@@ -115,18 +119,18 @@ static void stash_put(struct table *table, struct table_entry entry)
 /* Into more buckets.  Tables that are no longer small take sizes of their own, so that not all of them grow at once. */
 static void grow(struct table *table, uint64_t hash)
 {
-	struct table grown = { .capacity = table->capacity + table->capacity * 3 / 8, .count = table->count };
+	struct table grown = { .capacity = table->capacity + table->capacity * 5 / 8, .count = table->count };
 	if (grown.capacity <= table->capacity)
 		grown.capacity = table->capacity ? table->capacity + 1 : FIRST;
 	if (table->capacity < STAGGER_FROM && grown.capacity >= STAGGER_FROM)
-		grown.capacity = STAGGER_FROM + (uint32_t)(STAGGER_FROM * 3 / 8 * (hash & 1023) / 1024);
+		grown.capacity = STAGGER_FROM + (uint32_t)(STAGGER_FROM * 5 / 8 * (hash & 1023) / 1024);
 	grown.slots = grown.capacity * TABLE_BUCKET;
 	grown.entries = mem_lines(table_bytes(&grown));
 	for (uint32_t slot = 0; slot < table->slots; slot++) {
 		struct table_entry entry = table->entries[slot];
 		if (slot + AHEAD < table->slots)
 			table_prefetch(&grown, table->entries[slot + AHEAD].hash);
-		if (entry.hash && !place(&grown, &entry))
+		if (entry.hash && !place(&grown, entry) && !make_room(&grown, &entry, table_slot(&grown, entry.hash, 0)))
 			stash_put(&grown, entry);
 	}
 	mem_free(table->entries);
@@ -135,45 +139,54 @@ static void grow(struct table *table, uint64_t hash)
 
 struct table_entry *table_insert(struct table *table, uint64_t hash, uint64_t value)
 {
-	struct table_entry entry = { hash, value };
+	struct table_entry entry = { hash, value }, *found;
 	ASSERT(hash);
 	if ((uint64_t)(table->count + 1) * 100 > (uint64_t)table->capacity * TABLE_BUCKET * FILL_PERCENT)
 		grow(table, hash);
 	table->count++;
-	if (!place(table, &entry)) {
+	found = place(table, entry);
+	if (found)
+		return found;
+	if (!make_room(table, &entry, table_slot(table, hash, 0))) {
 		stash_put(table, entry);
 		/* Bad luck is cured by growing; equal hashes are not. */
 		if ((uint64_t)table->count * 100 > (uint64_t)table->capacity * TABLE_BUCKET * STASH_BELOW_PERCENT)
 			grow(table, hash);
 	}
-	struct table_entry *found = table_find(table, hash, NULL);
+	found = table_find(table, hash, NULL);
 	while (found && found->value != value)
 		found = table_find(table, hash, found);
 	ASSERT(found);
 	return found;
 }
 
+/* The bucket's last entry fills the hole. */
+static void hole_fill(struct table *table, uint32_t slot)
+{
+	uint32_t bucket = slot / TABLE_BUCKET * TABLE_BUCKET, last = bucket + TABLE_BUCKET - 1;
+	while (last > slot && !table->entries[last].hash)
+		last--;
+	table->entries[slot] = table->entries[last];
+	table->entries[last] = (struct table_entry){ 0, 0 };
+}
+
 void table_remove(struct table *table, struct table_entry *entry)
 {
 	uint32_t begin = table->capacity * TABLE_BUCKET;
 	ASSERT((uint32_t)(entry - table->entries) < table->slots && entry->hash);
-	*entry = (struct table_entry){ 0, 0 };
+	uint32_t slot = (uint32_t)(entry - table->entries);
 	table->count--;
-	if (!table->stash)
-		return;
-	/* The stash has no holes; and what is in it moves to where there is room now. */
-	if (entry >= table->entries + begin) {
+	if (slot >= begin) {
 		*entry = table->entries[begin + --table->stash];
 		table->entries[begin + table->stash] = (struct table_entry){ 0, 0 };
 		return;
 	}
-	for (uint32_t slot = begin; slot < begin + table->stash; slot++)
-		if (hits(table, table_slot(table, table->entries[slot].hash, 0), 0) ||
-		    hits(table, table_slot(table, table->entries[slot].hash, 1), 0)) {
-			struct table_entry moved = table->entries[slot];
+	hole_fill(table, slot);
+	/* What is in the stash moves to where there is room now. */
+	for (slot = begin; slot < begin + table->stash; slot++)
+		if (place(table, table->entries[slot])) {
 			table->entries[slot] = table->entries[begin + --table->stash];
 			table->entries[begin + table->stash] = (struct table_entry){ 0, 0 };
-			place(table, &moved);
 			return;
 		}
 }

@@ -7,10 +7,10 @@
  * can be fetched ahead at the same time, and never follows a chain.  Several entries may have the same hash; the caller
  * tells them apart.  Hash 0 means empty and is not a valid key.
  *
- * Load stays between 0.61 and 0.85, and tables of different partitions grow at different moments: over all of them an entry
- * takes about 22.5 bytes at any time.
+ * Load stays between 0.55 and 0.90, and tables of different partitions grow at different moments: over all of them an entry
+ * takes about 23 bytes at any time.
  *
- * Invariant: an entry is in a bucket that its hash names, or in the stash behind the last bucket, where only those are for
+ * Invariant: entries stand from the front of their bucket; each is in a bucket that its hash names, or in the stash behind the last bucket, where only those are for
  * which no room could be made (many with equal hashes).
  */
 #ifndef ENGINE_BASE_TABLE_H

@@ -211,6 +211,8 @@ static struct account *slice_entry(const struct ledger *ledger, const struct boo
 
 static bool same_book(const struct book *a, const struct book *b, enum refusal *refusal)
 {
+	if (a == b)
+		return true;
 	if (!str_eq(a->tenant, b->tenant))
 		*refusal = REFUSED_ACCOUNTS_MUST_HAVE_THE_SAME_TENANT;
 	else if (!str_eq(a->unit, b->unit))
@@ -259,13 +261,27 @@ static void resolve_slices(const struct ledgers *ledgers, struct lane *lane, con
 		lane->credit = slice_entry(ledger, book, lane->group, lane->credit_kind, &lane->credit_number);
 }
 
-/* Where the first account with this key is: its line is on its way when resolve_accounts comes to compare the id. */
-__attribute__((always_inline)) static inline void account_ahead(const struct ledgers *ledgers, uint64_t key)
+/* Where the first account with this key is: its line is on its way when account_compare comes to look at the id. */
+__attribute__((always_inline)) static inline struct account *account_ahead(const struct ledgers *ledgers, uint64_t key,
+									   uint32_t *number)
 {
 	const struct ledger *ledger = ledger_of_partition(ledgers, partition_of(key));
 	const struct table_entry *entry = table_find(&ledger->accounts[partition_of(key)], key, NULL);
-	if (entry)
-		__builtin_prefetch(ledger_account_at(ledger, (uint32_t)entry->value), 1);
+	if (!entry)
+		return NULL;
+	*number = (uint32_t)entry->value;
+	struct account *account = ledger_account_at(ledger, *number);
+	__builtin_prefetch(account, 1);
+	return account;
+}
+
+/* What account_ahead found, if it is the one; else it is searched for. */
+static struct account *account_compare(const struct ledgers *ledgers, struct account *account, u128 id, uint64_t key,
+				       uint32_t *number)
+{
+	if (account && account->id == id)
+		return account;
+	return ledger_account(ledger_of_partition(ledgers, partition_of(key)), id, key, number);
 }
 
 /* The accounts of a row that is no post or void.  A refusal here is one of the state's (accounts unknown, not of one book)
@@ -281,12 +297,8 @@ static void resolve_accounts(const struct ledgers *ledgers, struct lane *lane, c
 	const struct book *credit = ledger_sliced(any, row->credit, credit_key, &kind);
 	if (credit)
 		lane->credit_kind = (uint8_t)kind;
-	if (!debit)
-		lane->debit = ledger_account(ledger_of_partition(ledgers, partition_of(debit_key)), row->debit, debit_key,
-					     &lane->debit_number);
-	if (!credit)
-		lane->credit = ledger_account(ledger_of_partition(ledgers, partition_of(credit_key)), row->credit, credit_key,
-					      &lane->credit_number);
+	lane->debit = debit ? NULL : account_compare(ledgers, lane->debit, row->debit, debit_key, &lane->debit_number);
+	lane->credit = credit ? NULL : account_compare(ledgers, lane->credit, row->credit, credit_key, &lane->credit_number);
 	if (!debit && !lane->debit) {
 		lane->refusal = REFUSED_DEBIT_ACCOUNT_NOT_FOUND;
 		return;
@@ -333,6 +345,7 @@ static uint32_t row_bound(const struct ledgers *ledgers, const struct lane *lane
 static void resolve_block(struct transfer_run *run, uint32_t first, uint32_t behind)
 {
 	const struct ledgers *ledgers = run->ledgers;
+	const struct ledger *here = ledgers->at[ledgers->home];
 	uint64_t keys[BLOCK][2];
 	for (uint32_t i = first; i < behind; i++) {
 		struct transfer_row row = row_at(run, i);
@@ -351,14 +364,18 @@ static void resolve_block(struct transfer_run *run, uint32_t first, uint32_t beh
 		uint64_t debit = account_key(row.debit), credit = account_key(row.credit);
 		keys[i - first][0] = debit;
 		keys[i - first][1] = credit;
-		table_prefetch(&ledger_of_partition(ledgers, partition_of(debit))->accounts[partition_of(debit)], debit);
-		table_prefetch(&ledger_of_partition(ledgers, partition_of(credit))->accounts[partition_of(credit)], credit);
+		if (!ledger_maybe_sliced(here, debit))
+			table_prefetch(&ledger_of_partition(ledgers, partition_of(debit))->accounts[partition_of(debit)], debit);
+		if (!ledger_maybe_sliced(here, credit))
+			table_prefetch(&ledger_of_partition(ledgers, partition_of(credit))->accounts[partition_of(credit)], credit);
 	}
-	for (uint32_t i = first; i < behind; i++)
-		if (keys[i - first][0]) {
-			account_ahead(ledgers, keys[i - first][0]);
-			account_ahead(ledgers, keys[i - first][1]);
-		}
+	for (uint32_t i = first; i < behind; i++) {
+		struct lane *lane = &run->lanes[i - run->first];
+		if (keys[i - first][0] && !ledger_maybe_sliced(here, keys[i - first][0]))
+			lane->debit = account_ahead(ledgers, keys[i - first][0], &lane->debit_number);
+		if (keys[i - first][0] && !ledger_maybe_sliced(here, keys[i - first][1]))
+			lane->credit = account_ahead(ledgers, keys[i - first][1], &lane->credit_number);
+	}
 	for (uint32_t i = first; i < behind; i++) {
 		struct transfer_row row = row_at(run, i);
 		struct lane *lane = &run->lanes[i - run->first];

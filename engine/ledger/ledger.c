@@ -68,6 +68,8 @@ struct account *ledger_account(const struct ledger *ledger, u128 id, uint64_t ke
 
 struct book *ledger_sliced(const struct ledger *ledger, u128 id, uint64_t key, enum account_kind *kind)
 {
+	if (!ledger_maybe_sliced(ledger, key))
+		return NULL;
 	for (const struct table_entry *entry = table_find(&ledger->sliced, key, NULL); entry;
 	     entry = table_find(&ledger->sliced, key, entry)) {
 		struct book *book = ledger->books[entry->value >> 8];
@@ -233,7 +235,9 @@ void sliced_apply(struct ledger *ledger, const struct sliced_record_view *record
 	if (book->ids[record->head.kind - ACCOUNT_FIRST_SLICED] == id)
 		return;                        /* replayed twice */
 	book->ids[record->head.kind - ACCOUNT_FIRST_SLICED] = id;
-	table_insert(&ledger->sliced, account_key(id), (uint64_t)book->index << 8 | record->head.kind);
+	uint64_t key = account_key(id), bit = key >> SLICED_FILTER_SHIFT;
+	ledger->sliced_filter[bit / 64] |= UINT64_C(1) << bit % 64;
+	table_insert(&ledger->sliced, key, (uint64_t)book->index << 8 | record->head.kind);
 	ledger->bytes += 24;
 }
 

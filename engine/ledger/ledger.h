@@ -29,7 +29,7 @@
 #include "engine/ledger/ids.h"
 #include "engine/ledger/record.h"
 
-enum { SLAB_ACCOUNTS = 1024 };
+enum { SLAB_ACCOUNTS = 1024, SLICED_FILTER_SHIFT = 52, SLICED_FILTER_BITS = 4096 };
 
 struct slice {
 	uint32_t numbers[SLICED_KINDS];        /* 0: no transfer of the group has named it yet */
@@ -70,6 +70,7 @@ struct ledger {
 	struct book **books;           /* owned */
 	uint32_t book_count;
 	struct table book_names;       /* hash of tenant and unit -> index */
+	uint64_t sliced_filter[SLICED_FILTER_BITS / 64];       /* by the key's upper bits: whether one may be in `sliced` */
 	struct table sliced;           /* account_key of a sliced account's id -> index of the book << 8 | kind */
 	struct table extras;           /* number, scrambled -> struct account_extra */
 	struct table pendings[PARTITION_COUNT];        /* hash of the id -> struct pending, or pending_state once it ended */
@@ -94,6 +95,13 @@ static inline struct account *ledger_account_at(const struct ledger *ledger, uin
 
 /* A whole account by its id; NULL for an unknown one.  *number is set. */
 struct account *ledger_account(const struct ledger *ledger, u128 id, uint64_t key, uint32_t *number);
+/* Cheap: false means that no sliced account has an id with this key. */
+static inline bool ledger_maybe_sliced(const struct ledger *ledger, uint64_t key)
+{
+	uint64_t bit = key >> SLICED_FILTER_SHIFT;
+	return ledger->sliced_filter[bit / 64] >> bit % 64 & 1;
+}
+
 /* A sliced account by the id it was given. */
 struct book *ledger_sliced(const struct ledger *ledger, u128 id, uint64_t key, enum account_kind *kind);
 struct book *ledger_book_find(const struct ledger *ledger, struct str tenant, struct str unit);

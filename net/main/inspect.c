@@ -11,6 +11,8 @@
 #include "engine/base/time.h"
 #include "engine/catalog/catalog.h"
 #include "engine/event/record.h"
+#include "engine/ledger/record.h"
+#include "engine/ledger/refusal.h"
 #include "engine/shard/state.h"
 #include "net/cli/commands.h"
 #include "net/main/replay.h"
@@ -171,6 +173,84 @@ static void show_event(struct buf *out, const struct event_view *event)
 	buf_str(out, event->payload);
 }
 
+static void show_id(struct buf *out, const char *name, const void *bytes)
+{
+	u128 id = u128_load(bytes);
+	buf_printf(out, ",\"%s\":\"%016llx%016llx\"", name, (unsigned long long)(id >> 64), (unsigned long long)id);
+}
+
+static void show_account(struct buf *out, const struct account_record_view *account)
+{
+	const struct account_record *head = &account->head;
+	buf_printf(out, ",\"type\":\"account\",\"op\":\"%s\",\"number\":%u,\"kind\":\"%s\"",
+		   head->op == ACCOUNT_OP_FLAGS ? "flags" : head->flags & ACCOUNT_SLICE ? "slice" : "create", head->number,
+		   account_kind_name((enum account_kind)head->kind));
+	buf_printf(out, ",\"closed\":%s", head->flags & ACCOUNT_CLOSED ? "true" : "false");
+	if (!(head->flags & ACCOUNT_SLICE))
+		show_id(out, "id", head->id);
+	if (head->op == ACCOUNT_OP_FLAGS)
+		return;
+	buf_lit(out, ",\"tenant\":");
+	buf_json_text(out, account->tenant);
+	buf_lit(out, ",\"unit\":");
+	buf_json_text(out, account->unit);
+	if (account->member.len) {
+		buf_lit(out, ",\"member\":");
+		buf_json_text(out, account->member);
+		buf_lit(out, ",\"program\":");
+		buf_json_text(out, account->program);
+	}
+}
+
+static void show_transfer(struct buf *out, const struct transfer_view *transfer)
+{
+	const struct transfer_record *head = &transfer->head;
+	buf_lit(out, ",\"type\":\"transfer\"");
+	show_id(out, "id", head->id);
+	buf_printf(out, ",\"debit\":%u,\"credit\":%u,\"amount\":%llu,\"code\":%u,\"flags\":%u,\"timeout\":%u", head->debit,
+		   head->credit, (unsigned long long)head->amount, head->code, head->flags & (TRANSFER_FLAGS | TRANSFER_EXPIRED),
+		   head->timeout);
+	if (head->flags & (TRANSFER_POST | TRANSFER_VOID | TRANSFER_EXPIRED))
+		show_id(out, "pending_id", transfer->extra.pending_id);
+	if (head->flags & TRANSFER_DEBIT_WHOLE)
+		buf_printf(out, ",\"debit_balance\":%lld,\"debit_prev\":%llu", (long long)head->balance,
+			   (unsigned long long)head->prev);
+	if (head->flags & TRANSFER_CREDIT_WHOLE) {
+		bool both = head->flags & TRANSFER_DEBIT_WHOLE;
+		buf_printf(out, ",\"credit_balance\":%lld,\"credit_prev\":%llu",
+			   (long long)(both ? transfer->second.balance : head->balance),
+			   (unsigned long long)(both ? transfer->second.prev : head->prev));
+	}
+}
+
+/* False: it is none of the ledger's. */
+static bool show_ledger(struct buf *out, const unsigned char *record, size_t size)
+{
+	struct account_record_view account;
+	struct sliced_record_view sliced;
+	struct transfer_view transfer;
+	struct failed_record failed;
+	if (account_record_read(record, size, &account)) {
+		show_account(out, &account);
+	} else if (transfer_record_read(record, size, &transfer)) {
+		show_transfer(out, &transfer);
+	} else if (sliced_record_read(record, size, &sliced)) {
+		buf_printf(out, ",\"type\":\"sliced\",\"kind\":\"%s\"", account_kind_name((enum account_kind)sliced.head.kind));
+		show_id(out, "id", sliced.head.id);
+		buf_lit(out, ",\"tenant\":");
+		buf_json_text(out, sliced.tenant);
+		buf_lit(out, ",\"unit\":");
+		buf_json_text(out, sliced.unit);
+	} else if (failed_record_read(record, size, &failed)) {
+		const struct refusal_info *refusal = refusal_find(failed.refusal);
+		buf_printf(out, ",\"type\":\"failed\",\"refusal\":\"%s\"", refusal ? refusal->name : "?");
+		show_id(out, "id", failed.id);
+	} else {
+		return false;
+	}
+	return true;
+}
+
 static void show_record(struct buf *out, const unsigned char *record, const struct record_head *head, uint64_t lsn)
 {
 	struct event_view event;
@@ -201,7 +281,9 @@ static void show_record(struct buf *out, const unsigned char *record, const stru
 				buf_str(out, change.json);
 			}
 		}
-	} else {
+	} else if (head->type == RECORD_FILLER) {
+		buf_lit(out, ",\"type\":\"filler\"");
+	} else if (!show_ledger(out, record, head->size)) {
 		buf_printf(out, ",\"type\":\"%u\"", head->type);
 	}
 	buf_lit(out, "}\n");

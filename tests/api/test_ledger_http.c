@@ -40,6 +40,14 @@ static yyjson_val *transfer(int status, const char *id, const char *debit, const
 			  org, debit, credit, (long long)amount));
 }
 
+/* The transfers of the crash test, without a code. */
+static void transfer_with(int status, int number, const char *debit, const char *credit, int64_t amount)
+{
+	want(status, "POST /api/v1/transfers", NULL,
+	     textf("{'id':'k%d','org_id':'%s','debit_account_id':'%s','credit_account_id':'%s','amount':%lld}", number, org, debit,
+		   credit, (long long)amount));
+}
+
 /* An error of this surface: {error, code}. */
 static void error_is(yyjson_val *root, const char *code)
 {
@@ -228,7 +236,7 @@ static void d5_health_by_listener(void **state)
 	server_clean(&server);
 }
 
-/* Sums over all accounts, per unit; D8's crash is in tests/crash. */
+/* Sums over all accounts, per unit. */
 static void d6_debits_equal_credits(void **state)
 {
 	(void)state;
@@ -303,6 +311,47 @@ static void d7_liability_by_organization(void **state)
 	reply_free(&reply);
 	client_close(&client);
 	buf_free(&request);
+}
+
+/* Killed with transfers under way: what was answered stands, nothing stands by half. */
+static void d8_atomic_over_a_crash(void **state)
+{
+	enum { TRANSFERS = 400, READ = 150, CUSTOMERS = 5 };
+	(void)state;
+	orgs_begin();
+	char ids[CUSTOMERS + 1][40];
+	struct client client;
+	struct reply reply = { 0 };
+	for (int c = 0; c <= CUSTOMERS; c++)
+		snprintf(ids[c], sizeof ids[c], "%s", account(c == 1 ? 200 : 201, org, c == 1 ? NULL : textf("c%d", c), c == 1 ? 2 : 1, "points"));
+	struct buf requests = { 0 };
+	for (int i = 0; i < TRANSFERS; i++) {
+		const char *body = textf("{\"id\":\"k%d\",\"org_id\":\"%s\",\"debit_account_id\":\"%s\",\"credit_account_id\":\"%s\","
+					 "\"amount\":%d}", i, org, ids[1], ids[i % CUSTOMERS == 1 ? 0 : i % CUSTOMERS], 1 + i % 7);
+		buf_printf(&requests, "POST /api/v1/transfers HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s", strlen(body), body);
+	}
+	client_open(&client, harness_server.port);
+	client_send(&client, requests.ptr, requests.len);
+	for (int i = 0; i < READ; i++) {
+		assert_true(client_reply(&client, &reply, false));
+		assert_int_equal(reply.status, 201);
+	}
+	ask_close();
+	server_kill(&harness_server);
+	reply_free(&reply);
+	client_close(&client);
+	buf_free(&requests);
+	server_start(&harness_server, harness_shards, NULL);
+	int64_t debits = 0, credits = 0;
+	for (int c = 0; c <= CUSTOMERS; c++) {
+		yyjson_val *root = want(200, textf("GET /api/v1/accounts/%s", ids[c]), NULL, NULL);
+		debits += int_at(root, "/debits_posted");
+		credits += int_at(root, "/credits_posted");
+	}
+	assert_true(debits > 0);
+	assert_int_equal(debits, credits);
+	for (int i = 0; i < READ; i++)
+		transfer_with(200, i, ids[1], ids[i % CUSTOMERS == 1 ? 0 : i % CUSTOMERS], 1 + i % 7);
 }
 
 static void d9_transfers_are_the_balance(void **state)
@@ -447,6 +496,7 @@ int main(void)
 		cmocka_unit_test(d5_health_by_listener),
 		cmocka_unit_test(d6_debits_equal_credits),
 		cmocka_unit_test(d7_liability_by_organization),
+		cmocka_unit_test(d8_atomic_over_a_crash),
 		cmocka_unit_test(d9_transfers_are_the_balance),
 		cmocka_unit_test(lists_refusals),
 		cmocka_unit_test(speaks_the_ledger),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* test_ledger.c - the ledger's refusals in their order, its chains, ids, timeouts, accounts, and events through it.
+/* test_ledger.c - the ledger's refusals in their order, its chains, timeouts, accounts, and events through it.
  *
  * Every table runs with 1, 2 and 4 shards and must give the same replies.  test_ledger_random.c compares with a model;
  * here every expectation is said in place.
@@ -693,92 +693,6 @@ static void chains_fit_a_frame(void **unused)
 	mem_free(replies);
 }
 
-/* ---- ids ----------------------------------------------------------------------------------------------------------- */
-
-static void ids_have_one_outcome(void **unused)
-{
-	(void)unused;
-	for (unsigned s = 0; s < COUNT_OF(shard_counts); s++) {
-		struct world *world = world_new(shard_counts[s], 5);
-		u128 rich = raw_new(world), other = raw_new(world);
-		u128 poor = account_with(world, (struct account_spec){ .kind = ACCOUNT_MEMBER });
-		struct transfer_row good = move(rich, other, 10), bad = move(poor, other, 10), zero = move(rich, other, 0);
-		/* Twice in one batch, done and refused; once more in the next. */
-		struct transfer_row rows[] = { good, bad, good, bad, good };
-		static const unsigned wanted[] = { 0, 44, 0, 25, 22 }, later[] = { 0, 25, 0, 25, 22 };
-		struct model_reply replies[5];
-		rows[4].amount = 11;
-		for (unsigned again = 0; again < 2; again++) {
-			world_transfers(world, (const unsigned char *)rows, 5, true, replies);
-			for (unsigned i = 0; i < 5; i++)
-				assert_int_equal(replies[i].refusal, again ? later[i] : wanted[i]);
-			assert_int_equal(replies[2].balances[0], -10);
-			assert_int_equal(replies[2].balances[1], 10);
-		}
-		/* A refusal for the content leaves the id free, one for the state does not, also when the state is another now. */
-		assert_int_equal(send(world, zero), REFUSED_AMOUNT_MUST_NOT_BE_ZERO);
-		zero.amount = 1;
-		assert_int_equal(send(world, zero), REFUSAL_NONE);
-		done(world, move(rich, poor, 100));
-		assert_int_equal(send(world, bad), REFUSED_ID_ALREADY_FAILED);
-		bad.credit = rich;
-		bad.amount = 0;
-		assert_int_equal(send(world, bad), REFUSED_AMOUNT_MUST_NOT_BE_ZERO);
-		bad.amount = 1;
-		assert_int_equal(send(world, bad), REFUSED_ID_ALREADY_FAILED);
-		assert_int_equal(balance_of(world, other), 11);
-		/* The same with the outcomes gone from the log: nothing is done again. */
-		u128 ids[3] = { good.id, bad.id, id_new() };
-		uint64_t lsns[3];
-		uint8_t states[3];
-		world_find(world, ids, lsns, states, 3);
-		assert_int_equal(states[0], FOUND_TRANSFER);
-		assert_int_equal(states[1], FOUND_FAILED);
-		assert_int_equal(states[2], FOUND_NOTHING);
-		world->pruned_lsn = world_end(world);
-		assert_int_equal(send(world, good), REFUSED_OUTCOME_PRUNED);
-		good.flags = TRANSFER_LINKED;
-		rows[0] = good;
-		rows[1] = move(rich, other, 1);
-		world_transfers(world, (const unsigned char *)rows, 2, false, replies);
-		assert_int_equal(replies[0].refusal, REFUSED_OUTCOME_PRUNED);
-		assert_int_equal(replies[1].refusal, REFUSED_LINKED_EVENT_FAILED);
-		assert_int_equal(balance_of(world, other), 11);
-		world_free(world);
-	}
-}
-
-/* known_compare reads the first outcome's record; another id there is a collision of hashes, no answer. */
-static void records_are_compared(void **unused)
-{
-	struct world *world = world_new(1, 5);
-	u128 debit = raw_new(world), credit = raw_new(world);
-	struct transfer_row row = move(debit, credit, 10), other = move(debit, credit, 10);
-	struct account_view debit_view, credit_view;
-	(void)unused;
-	done(world, row);
-	const struct world_frame frame = world->frames[world->frame_count - 1];
-	const unsigned char *record = (unsigned char *)world->log.ptr + (frame.lsn - WORLD_FIRST_LSN);
-	struct record_head head;
-	assert_true(record_head_read(record, frame.size, &head));
-	debit_view = view_of(world, debit);
-	credit_view = view_of(world, credit);
-	for (unsigned i = 0; i < 2; i++) {
-		struct known_row known = { .lsn = frame.lsn, .debit_number = debit_view.number,
-					   .credit_number = credit_view.number };
-		record = (unsigned char *)world->log.ptr + (frame.lsn - WORLD_FIRST_LSN);
-		known_compare(&known, (unsigned char *)(i ? &other : &row), record, head.size);
-		assert_int_equal(known.collision, i == 1);
-		assert_int_equal(known.resolved, i == 0);
-		if (i == 0) {
-			assert_int_equal(known.refusal, REFUSAL_NONE);
-			assert_int_equal(known.balances[0], -10);
-			assert_int_equal(known.balances[1], 10);
-		}
-	}
-	world_free(world);
-}
-
 /* ---- timeouts ------------------------------------------------------------------------------------------------------ */
 
 static void timeouts_run_out(void **unused)
@@ -1188,8 +1102,6 @@ int main(void)
 		cmocka_unit_test(chains_stand_or_fall),
 		cmocka_unit_test(full_batches),
 		cmocka_unit_test(chains_fit_a_frame),
-		cmocka_unit_test(ids_have_one_outcome),
-		cmocka_unit_test(records_are_compared),
 		cmocka_unit_test(timeouts_run_out),
 		cmocka_unit_test(pending_transfers_end_once),
 		cmocka_unit_test(accounts_are_refused),

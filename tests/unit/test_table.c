@@ -9,7 +9,7 @@
 #include "engine/base/mem.h"
 #include "engine/base/table.h"
 
-enum { ENTRY_BYTES = 24, ALONE_BYTES = 28, SMALL = 64, SMALL_SUM = 200, STEPS = 20000, MODEL = 600, TABLES = 256 };
+enum { ENTRY_BYTES = 24, ALONE_BYTES = 30, SMALL = 64, SMALL_SUM = 200, STEPS = 20000, MODEL = 600, TABLES = 256 };
 
 static uint64_t random_next(uint64_t *seed)
 {

@@ -1,0 +1,628 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/sim/disk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/assert.h"
+#include "wal/io.h"
+
+enum { FD_FIRST = 1000, FD_DIR = 999 };
+
+static struct disk *mounted;
+static struct wal_io real;
+static bool real_kept;
+
+uint64_t disk_chance(uint64_t *seed, uint64_t below)
+{
+	uint64_t z = *seed += UINT64_C(0x9E3779B97F4A7C15);
+	z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+	z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
+	return (z ^ z >> 31) % below;
+}
+
+static bool happens(struct disk *disk, unsigned one_in)
+{
+	return one_in && disk_chance(&disk->seed, one_in) == 0;
+}
+
+static void noted(struct disk *disk, unsigned call, uint64_t a, uint64_t b)
+{
+	disk->hash = hash_step(hash_step(hash_step(disk->hash, call), a), b);
+	disk->calls++;
+}
+
+/* ---- files --------------------------------------------------------------------------------------------------------- */
+
+static void inode_room(struct disk_inode *inode, uint64_t size)
+{
+	if (size <= inode->room)
+		return;
+	uint64_t room = (size + 65535) & ~UINT64_C(65535);
+	inode->live = realloc(inode->live, room);
+	inode->stable = realloc(inode->stable, room);
+	inode->dirty = realloc(inode->dirty, room / DISK_SECTOR);
+	ASSERT(inode->live && inode->stable && inode->dirty);
+	memset(inode->live + inode->room, 0, room - inode->room);
+	memset(inode->stable + inode->room, 0, room - inode->room);
+	memset(inode->dirty + inode->room / DISK_SECTOR, 0, (room - inode->room) / DISK_SECTOR);
+	inode->room = room;
+}
+
+static struct disk_entry *entry_find(struct disk_entry *list, const char *name)
+{
+	for (unsigned i = 0; i < DISK_FILES; i++)
+		if (list[i].inode >= 0 && strcmp(list[i].name, name) == 0)
+			return &list[i];
+	return NULL;
+}
+
+static void entry_set(struct disk_entry *list, const char *name, int inode)
+{
+	struct disk_entry *entry = entry_find(list, name);
+	for (unsigned i = 0; !entry && i < DISK_FILES; i++)
+		if (list[i].inode < 0)
+			entry = &list[i];
+	ASSERT(entry && strlen(name) < DISK_NAME);
+	memcpy(entry->name, name, strlen(name) + 1);
+	entry->inode = inode;
+}
+
+static void entry_remove(struct disk_entry *list, const char *name)
+{
+	struct disk_entry *entry = entry_find(list, name);
+	if (entry)
+		entry->inode = -1;
+}
+
+/* A change of the folder: `name` stands for `inode` (-1: for nothing), `from` (may be empty) for nothing any more. */
+static void change_apply(struct disk_entry *list, const char *name, const char *from, int inode)
+{
+	if (*from)
+		entry_remove(list, from);
+	if (inode >= 0)
+		entry_set(list, name, inode);
+	else
+		entry_remove(list, name);
+}
+
+static void change(struct disk *disk, const char *name, const char *from, int inode)
+{
+	ASSERT(disk->change_count < DISK_FILES);
+	change_apply(disk->live, name, from, inode);
+	unsigned at = disk->change_count++;
+	memcpy(disk->changes[at].name, name, strlen(name) + 1);
+	memcpy(disk->changes[at].from, from, strlen(from) + 1);
+	disk->changes[at].inode = inode;
+}
+
+static void changes_settle(struct disk *disk, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		change_apply(disk->stable, disk->changes[i].name, disk->changes[i].from, disk->changes[i].inode);
+	disk->change_count = 0;
+}
+
+/* Sectors [first, last) become stable, each with a chance of `of` in 4. */
+static void sectors_settle(struct disk *disk, struct disk_inode *inode, uint64_t first, uint64_t last, unsigned of)
+{
+	for (uint64_t s = first; s < last; s++)
+		if (inode->dirty[s]) {
+			if (of == 4 || disk_chance(&disk->seed, 4) < of)
+				memcpy(inode->stable + s * DISK_SECTOR, inode->live + s * DISK_SECTOR, DISK_SECTOR);
+			inode->dirty[s] = 0;
+		}
+}
+
+static void inode_settle(struct disk *disk, struct disk_inode *inode, unsigned of)
+{
+	sectors_settle(disk, inode, 0, inode->room / DISK_SECTOR, of);
+	if (of == 4 || disk_chance(&disk->seed, 4) < of)
+		inode->stable_size = inode->size;
+}
+
+struct disk *disk_new(uint64_t seed)
+{
+	struct disk *disk = calloc(1, sizeof *disk);
+	ASSERT(disk);
+	disk->seed = seed;
+	disk->wall_ms = INT64_C(1700000000000);
+	for (unsigned i = 0; i < DISK_FILES; i++)
+		disk->live[i].inode = disk->stable[i].inode = -1;
+	return disk;
+}
+
+void disk_free(struct disk *disk)
+{
+	for (unsigned i = 0; i < disk->inode_count; i++) {
+		free(disk->inodes[i].live);
+		free(disk->inodes[i].stable);
+		free(disk->inodes[i].dirty);
+	}
+	free(disk);
+}
+
+struct disk *disk_copy(const struct disk *disk)
+{
+	struct disk *copy = disk_new(disk->seed);
+	copy->wall_ms = disk->wall_ms;
+	copy->now_ns = disk->now_ns;
+	for (unsigned i = 0; i < DISK_FILES; i++) {
+		if (disk->live[i].inode < 0)
+			continue;
+		const struct disk_inode *from = &disk->inodes[disk->live[i].inode];
+		struct disk_inode *to = &copy->inodes[copy->inode_count];
+		inode_room(to, from->size);
+		memcpy(to->live, from->live, from->size);
+		memcpy(to->stable, from->live, from->size);
+		to->size = to->stable_size = from->size;
+		entry_set(copy->live, disk->live[i].name, (int)copy->inode_count);
+		entry_set(copy->stable, disk->live[i].name, (int)copy->inode_count);
+		copy->inode_count++;
+	}
+	return copy;
+}
+
+uint64_t disk_used(const struct disk *disk)
+{
+	uint64_t sum = 0;
+	for (unsigned i = 0; i < DISK_FILES; i++)
+		if (disk->live[i].inode >= 0)
+			sum += disk->inodes[disk->live[i].inode].size;
+	return sum;
+}
+
+unsigned disk_open_count(const struct disk *disk)
+{
+	unsigned count = disk->dir_open;
+	for (unsigned i = 0; i < DISK_OPEN; i++)
+		count += disk->open[i].used;
+	return count;
+}
+
+/* Inodes that no entry names give their memory back; their numbers stay. */
+static void inodes_sweep(struct disk *disk)
+{
+	bool named[DISK_FILES] = { 0 };
+	for (unsigned i = 0; i < DISK_FILES; i++) {
+		if (disk->live[i].inode >= 0)
+			named[disk->live[i].inode] = true;
+		if (disk->stable[i].inode >= 0)
+			named[disk->stable[i].inode] = true;
+	}
+	for (unsigned i = 0; i < disk->inode_count; i++) {
+		struct disk_inode *inode = &disk->inodes[i];
+		if (named[i] || !inode->room)
+			continue;
+		free(inode->live);
+		free(inode->stable);
+		free(inode->dirty);
+		*inode = (struct disk_inode){ 0 };
+	}
+}
+
+void disk_process_end(struct disk *disk)
+{
+	memset(disk->open, 0, sizeof disk->open);
+	disk->dir_open = disk->locked = false;
+	disk->sync_failed = false;
+}
+
+void disk_power_cut(struct disk *disk)
+{
+	/* Everything, nothing, or some of it. */
+	static const unsigned parts[] = { 0, 4, 1, 2, 3, 2 };
+	unsigned of = parts[disk_chance(&disk->seed, sizeof parts / sizeof *parts)];
+	changes_settle(disk, (unsigned)disk_chance(&disk->seed, disk->change_count + 1));
+	for (unsigned i = 0; i < disk->inode_count; i++) {
+		struct disk_inode *inode = &disk->inodes[i];
+		if (!inode->room)
+			continue;
+		inode_settle(disk, inode, of);
+		memcpy(inode->live, inode->stable, inode->room);
+		inode->size = inode->stable_size;
+		memset(inode->live + inode->size, 0, inode->room - inode->size);
+	}
+	memcpy(disk->live, disk->stable, sizeof disk->live);
+	inodes_sweep(disk);
+	disk_process_end(disk);
+	disk->dead = false;
+	disk->cut_in = 0;
+	noted(disk, 90, of, 0);
+}
+
+static uint64_t base_of(const char *name)
+{
+	return strlen(name) == 20 && strcmp(name + 16, ".log") == 0 ? strtoull(name, NULL, 16) : UINT64_MAX;
+}
+
+static uint64_t base_of_inode(const struct disk *disk, int inode)
+{
+	for (unsigned i = 0; i < DISK_FILES; i++)
+		if (disk->live[i].inode == inode)
+			return base_of(disk->live[i].name);
+	return UINT64_MAX;
+}
+
+static void damaged(struct disk *disk, enum damage_kind kind, uint64_t lsn, uint64_t size)
+{
+	ASSERT(disk->damage_count < DISK_DAMAGES);
+	disk->damages[disk->damage_count++] = (struct disk_damage){ kind, lsn, size };
+}
+
+bool disk_flip(struct disk *disk, uint64_t from, uint64_t to)
+{
+	if (from >= to || disk->damage_count == DISK_DAMAGES)
+		return false;
+	uint64_t lsn = from + disk_chance(&disk->seed, to - from);
+	unsigned char bit = (unsigned char)(1u << disk_chance(&disk->seed, 8));
+	for (unsigned i = 0; i < DISK_FILES; i++) {
+		if (disk->live[i].inode < 0)
+			continue;
+		struct disk_inode *inode = &disk->inodes[disk->live[i].inode];
+		uint64_t base = base_of(disk->live[i].name);
+		if (base > lsn || lsn - base >= inode->size)
+			continue;
+		inode->live[lsn - base] ^= bit;
+		inode->stable[lsn - base] ^= bit;
+		damaged(disk, DAMAGE_FLIP, lsn, 1);
+		noted(disk, 91, lsn, bit);
+		return true;
+	}
+	return false;
+}
+
+/* ---- the calls ----------------------------------------------------------------------------------------------------- */
+
+static int fail(int error)
+{
+	errno = error;
+	return -1;
+}
+
+static struct disk_inode *inode_at(struct disk *disk, int fd)
+{
+	ASSERT(fd >= FD_FIRST && fd < FD_FIRST + DISK_OPEN && disk->open[fd - FD_FIRST].used);
+	return &disk->inodes[disk->open[fd - FD_FIRST].inode];
+}
+
+/* Before a call that changes something.  True: power goes in the middle of it. */
+static bool power_goes(struct disk *disk)
+{
+	disk->now_ns += 20000 + disk_chance(&disk->seed, 60000);
+	if (disk->dead || !disk->cut_in || --disk->cut_in)
+		return false;
+	disk->dead = true;
+	return true;
+}
+
+static int sim_open_dir(const char *path)
+{
+	struct disk *disk = mounted;
+	(void)path;
+	ASSERT(!disk->dir_open);
+	disk->dir_open = true;
+	noted(disk, 1, 0, 0);
+	return FD_DIR;
+}
+
+static int sim_lock(int dir)
+{
+	ASSERT(dir == FD_DIR && !mounted->locked);
+	mounted->locked = true;
+	return 0;
+}
+
+static int sim_open(int dir, const char *name, int flags)
+{
+	struct disk *disk = mounted;
+	ASSERT(dir == FD_DIR && disk->dir_open);
+	struct disk_entry *entry = entry_find(disk->live, name);
+	noted(disk, 2, (uint64_t)flags, entry ? (uint64_t)entry->inode : UINT64_MAX);
+	if ((flags & O_DIRECT) && disk->faults.no_direct)
+		return fail(EINVAL);
+	if (!entry && !(flags & O_CREAT))
+		return fail(ENOENT);
+	int number = entry ? entry->inode : -1;
+	if (!entry) {
+		power_goes(disk);
+		ASSERT(disk->inode_count < DISK_FILES);
+		number = (int)disk->inode_count++;
+		change(disk, name, "", number);
+	} else if (flags & O_TRUNC) {
+		struct disk_inode *inode = &disk->inodes[number];
+		if (!disk->dead && inode->room) {
+			memset(inode->live, 0, inode->room);
+			memset(inode->dirty, 1, inode->room / DISK_SECTOR);
+			inode->size = 0;
+		}
+	}
+	for (int i = 0; i < DISK_OPEN; i++)
+		if (!disk->open[i].used) {
+			disk->open[i].used = true;
+			disk->open[i].inode = number;
+			disk->open[i].flags = flags;
+			return FD_FIRST + i;
+		}
+	return fail(EMFILE);
+}
+
+static int sim_direct(int fd, bool direct)
+{
+	struct disk *disk = mounted;
+	int *flags = &disk->open[fd - FD_FIRST].flags;
+	inode_at(disk, fd);
+	if (direct && disk->faults.no_direct)
+		return fail(EINVAL);
+	*flags = direct ? *flags | O_DIRECT : *flags & ~O_DIRECT;
+	return 0;
+}
+
+static int sim_close(int fd)
+{
+	struct disk *disk = mounted;
+	if (fd == FD_DIR) {
+		ASSERT(disk->dir_open);
+		disk->dir_open = disk->locked = false;
+		return 0;
+	}
+	inode_at(disk, fd);
+	disk->open[fd - FD_FIRST].used = false;
+	return 0;
+}
+
+static uint64_t room_left(const struct disk *disk)
+{
+	uint64_t used = disk_used(disk);
+	if (!disk->faults.capacity)
+		return UINT64_MAX;
+	return used < disk->faults.capacity ? disk->faults.capacity - used : 0;
+}
+
+static int sim_allocate(int fd, off_t size)
+{
+	struct disk *disk = mounted;
+	struct disk_inode *inode = inode_at(disk, fd);
+	noted(disk, 3, (uint64_t)size, inode->size);
+	power_goes(disk);
+	if (disk->dead)
+		return 0;
+	if ((uint64_t)size > inode->size && (uint64_t)size - inode->size > room_left(disk)) {
+		disk->full = true;
+		return fail(ENOSPC);
+	}
+	inode_room(inode, (uint64_t)size);
+	if (inode->size < (uint64_t)size)
+		inode->size = (uint64_t)size;
+	return 0;
+}
+
+/* Puts bytes into the file.  What is durable at once, by sectors with a chance of `of` in 4, or (torn) up to a sector. */
+static void bytes_put(struct disk *disk, struct disk_inode *inode, uint64_t offset, const unsigned char *bytes, size_t size,
+		      bool durable, bool torn)
+{
+	uint64_t first = offset / DISK_SECTOR, last = (offset + size + DISK_SECTOR - 1) / DISK_SECTOR;
+	inode_room(inode, offset + size);
+	memcpy(inode->live + offset, bytes, size);
+	if (inode->size < offset + size)
+		inode->size = offset + size;
+	for (uint64_t s = first; s < last; s++)
+		inode->dirty[s] = 1;
+	if (torn && disk_chance(&disk->seed, 2)) {             /* the first sectors only */
+		uint64_t some = first + disk_chance(&disk->seed, last - first + 1);
+		sectors_settle(disk, inode, first, some, 4);
+		memset(inode->dirty + some, 0, last - some);   /* these did not get there */
+		return;
+	}
+	if (!durable)
+		return;
+	sectors_settle(disk, inode, first, last, torn ? (unsigned)disk_chance(&disk->seed, 5) : 4);
+	if (inode->stable_size < inode->size)
+		inode->stable_size = inode->size;
+}
+
+static ssize_t sim_write(int fd, const struct iovec *iov, int count, off_t offset)
+{
+	struct disk *disk = mounted;
+	struct disk_inode *inode = inode_at(disk, fd);
+	int flags = disk->open[fd - FD_FIRST].flags, number = disk->open[fd - FD_FIRST].inode;
+	size_t total = 0, done = 0;
+	for (int i = 0; i < count; i++)
+		total += iov[i].iov_len;
+	bool direct = flags & O_DIRECT, durable = flags & O_DSYNC;
+	ASSERT((flags & O_ACCMODE) != O_RDONLY && total > 0);
+	disk->writes++;
+	noted(disk, 4, (uint64_t)offset, total);
+	if (direct) {
+		ASSERT(offset % 4096 == 0 && total % 4096 == 0);
+		if (disk->faults.no_direct_write)
+			return fail(EINVAL);
+	}
+	if (happens(disk, disk->faults.interrupted))
+		return fail(EINTR);
+	bool cut = power_goes(disk);
+	if (disk->dead && !cut)
+		return (ssize_t)total;
+	if (happens(disk, disk->faults.write_fails)) {
+		disk->sync_failed = true;
+		return fail(EIO);
+	}
+	if (happens(disk, disk->faults.short_write)) {
+		total = 1 + disk_chance(&disk->seed, total);
+		if (direct && total > DISK_SECTOR)
+			total &= ~(size_t)(DISK_SECTOR - 1);
+		else if (direct)
+			total = DISK_SECTOR;
+	}
+	if ((uint64_t)offset + total > inode->size && (uint64_t)offset + total - inode->size > room_left(disk)) {
+		disk->full = true;
+		return fail(ENOSPC);
+	}
+	unsigned char *bytes = malloc(total);
+	ASSERT(bytes);
+	for (int i = 0; i < count && done < total; i++) {
+		size_t part = iov[i].iov_len < total - done ? iov[i].iov_len : total - done;
+		memcpy(bytes + done, iov[i].iov_base, part);
+		disk->hash = hash_step(disk->hash, part ? (uint64_t)bytes[done] << 8 | bytes[done + part - 1] : 0);
+		done += part;
+	}
+	uint64_t base = base_of_inode(disk, number);
+	bool damage = base != UINT64_MAX && disk->damage_count + 2 < DISK_DAMAGES && !cut;
+	if (damage && happens(disk, disk->faults.lost_write)) {
+		damaged(disk, DAMAGE_LOST, base + (uint64_t)offset, total);
+	} else if (damage && happens(disk, disk->faults.misdirected_write)) {
+		uint64_t to = disk_chance(&disk->seed, inode->size / 4096) * 4096;
+		size_t part = inode->size - to < total ? (size_t)(inode->size - to) : total;
+		damaged(disk, DAMAGE_MISDIRECTED, base + (uint64_t)offset, total);
+		damaged(disk, DAMAGE_MISDIRECTED, base + to, part);
+		bytes_put(disk, inode, to, bytes, part, true, false);
+	} else {
+		bytes_put(disk, inode, (uint64_t)offset, bytes, total, durable, cut);
+	}
+	free(bytes);
+	return (ssize_t)total;
+}
+
+static int sync_call(struct disk *disk, struct disk_inode *inode)
+{
+	disk->syncs++;
+	if (happens(disk, disk->faults.interrupted))
+		return fail(EINTR);
+	bool cut = power_goes(disk);
+	if (disk->dead && !cut)
+		return 0;
+	if (happens(disk, disk->faults.slow_sync))
+		disk->now_ns += 1000000 * (1 + disk_chance(&disk->seed, 3000));
+	if (happens(disk, disk->faults.sync_fails)) {
+		disk->sync_failed = true;
+		if (inode)
+			inode_settle(disk, inode, (unsigned)disk_chance(&disk->seed, 4));
+		return fail(EIO);
+	}
+	if (inode)
+		inode_settle(disk, inode, cut ? (unsigned)disk_chance(&disk->seed, 5) : 4);
+	else
+		changes_settle(disk, cut ? (unsigned)disk_chance(&disk->seed, disk->change_count + 1) : disk->change_count);
+	if (!inode && !cut)
+		inodes_sweep(disk);
+	return 0;
+}
+
+static int sim_sync(int fd)
+{
+	noted(mounted, 5, 0, 0);
+	return sync_call(mounted, inode_at(mounted, fd));
+}
+
+static int sim_sync_all(int fd)
+{
+	noted(mounted, 6, fd == FD_DIR, 0);
+	return sync_call(mounted, fd == FD_DIR ? NULL : inode_at(mounted, fd));
+}
+
+static ssize_t sim_read(int fd, void *out, size_t size, off_t offset)
+{
+	struct disk *disk = mounted;
+	const struct disk_inode *inode = inode_at(disk, fd);
+	disk->now_ns += 5000;
+	if (happens(disk, disk->faults.interrupted))
+		return fail(EINTR);
+	if (happens(disk, disk->faults.read_fails)) {
+		disk->read_failed = true;
+		noted(disk, 7, (uint64_t)offset, size);
+		return fail(EIO);
+	}
+	if ((uint64_t)offset >= inode->size)
+		return 0;
+	if (size > inode->size - (uint64_t)offset)
+		size = (size_t)(inode->size - (uint64_t)offset);
+	if (size > 1 && happens(disk, disk->faults.short_write))
+		size = 1 + disk_chance(&disk->seed, size);
+	memcpy(out, inode->live + offset, size);
+	return (ssize_t)size;
+}
+
+static int sim_rename(int dir, const char *from, const char *to)
+{
+	struct disk *disk = mounted;
+	struct disk_entry *entry = entry_find(disk->live, from);
+	ASSERT(dir == FD_DIR && entry);
+	noted(disk, 8, (uint64_t)entry->inode, 0);
+	power_goes(disk);
+	change(disk, to, from, entry->inode);
+	return 0;
+}
+
+static int sim_unlink(int dir, const char *name)
+{
+	struct disk *disk = mounted;
+	ASSERT(dir == FD_DIR);
+	noted(disk, 9, base_of(name), 0);
+	if (!entry_find(disk->live, name))
+		return fail(ENOENT);
+	power_goes(disk);
+	change(disk, name, "", -1);
+	return 0;
+}
+
+static int sim_list(int dir, wal_io_entry_fn *each, void *context)
+{
+	struct disk *disk = mounted;
+	ASSERT(dir == FD_DIR);
+	if (!each(context, ".") || !each(context, ".."))
+		return 0;
+	/* In no order that means anything, as real folders. */
+	unsigned start = (unsigned)disk_chance(&disk->seed, DISK_FILES);
+	for (unsigned k = 0; k < DISK_FILES; k++) {
+		struct disk_entry entry = disk->live[(start + k) % DISK_FILES];
+		if (entry.inode >= 0 && !each(context, entry.name))
+			break;
+	}
+	return 0;
+}
+
+static int64_t sim_size(int dir, const char *name)
+{
+	ASSERT(dir == FD_DIR);
+	const struct disk_entry *entry = entry_find(mounted->live, name);
+	return entry ? (int64_t)mounted->inodes[entry->inode].size : fail(ENOENT);
+}
+
+static void sim_advise(int fd, off_t offset, off_t size, int advice)
+{
+	(void)fd, (void)offset, (void)size, (void)advice;
+}
+
+static uint64_t sim_monotonic_ns(void)
+{
+	return mounted->now_ns;
+}
+
+static int64_t sim_wall_ms(void)
+{
+	return mounted->wall_ms;
+}
+
+void disk_mount(struct disk *disk)
+{
+	if (!real_kept)
+		real = wal_io;
+	real_kept = true;
+	mounted = disk;
+	wal_io = (struct wal_io){
+		.write = sim_write, .sync = sim_sync, .allocate = sim_allocate, .sync_all = sim_sync_all, .read = sim_read,
+		.open_dir = sim_open_dir, .open = sim_open, .direct = sim_direct, .close = sim_close, .rename = sim_rename,
+		.unlink = sim_unlink, .list = sim_list, .size = sim_size, .lock = sim_lock, .advise = sim_advise,
+		.monotonic_ns = sim_monotonic_ns, .wall_ms = sim_wall_ms,
+	};
+}
+
+void disk_unmount(void)
+{
+	if (real_kept)
+		wal_io = real;
+	mounted = NULL;
+}

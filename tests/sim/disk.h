@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+/* disk.h - a simulated disk under the log: one folder of files in memory, with everything that a real one may do.
+ *
+ * A file has two contents: `live` is what reads see (the page cache), `stable` what a power cut leaves.  A sector (512 bytes)
+ * written and not synced is dirty.  Then
+ *   - a durable write (O_DSYNC), fdatasync and fsync make sectors stable; fsync of the folder makes its entries stable
+ *   - a power cut keeps any subset of the dirty sectors (so it tears and reorders), and a first part of the folder's changes;
+ *     it may come in the middle of any call
+ *   - the end of the process alone (disk_process_end) loses nothing
+ *   - a failed sync leaves the sectors clean but not stable: the kernel has dropped them
+ * Damage faults (lost and misdirected writes, bit flips) may destroy what was acknowledged; each is remembered with its place.
+ *
+ * One disk at a time is behind wal_io.  Everything is drawn from a seed; every call goes into a hash.
+ */
+#ifndef TESTS_SIM_DISK_H
+#define TESTS_SIM_DISK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { DISK_FILES = 512, DISK_OPEN = 64, DISK_NAME = 32, DISK_SECTOR = 512, DISK_DAMAGES = 64 };
+
+/* How often: one call in so many; 0: never. */
+struct disk_faults {
+	unsigned short_write, interrupted, slow_sync;
+	unsigned sync_fails, write_fails, read_fails;
+	unsigned lost_write, misdirected_write;
+	bool no_direct;                /* O_DIRECT is refused when a file is opened */
+	bool no_direct_write;          /* it is accepted, but the first write is refused */
+	uint64_t capacity;             /* bytes; 0: as much as one likes */
+};
+
+struct disk_inode {
+	unsigned char *live, *stable;  /* owned; `room` bytes each */
+	unsigned char *dirty;          /* owned; a byte a sector */
+	uint64_t size, stable_size, room;
+};
+
+struct disk_entry { char name[DISK_NAME]; int inode; /* -1: free */ };
+
+enum damage_kind { DAMAGE_FLIP, DAMAGE_LOST, DAMAGE_MISDIRECTED };
+
+struct disk_damage {
+	enum damage_kind kind;
+	uint64_t lsn, size;            /* bytes that are no longer what was written */
+};
+
+struct disk {
+	uint64_t seed;
+	struct disk_faults faults;
+	struct disk_inode inodes[DISK_FILES];
+	unsigned inode_count;
+	struct disk_entry live[DISK_FILES], stable[DISK_FILES];
+	struct { bool made; char name[DISK_NAME], from[DISK_NAME]; int inode; } changes[DISK_FILES];   /* of the folder, not stable */
+	unsigned change_count;
+	struct { int inode; int flags; bool used; } open[DISK_OPEN];
+	bool dir_open, locked;
+	bool dead;                     /* power is gone: calls do nothing more */
+	uint64_t cut_in;               /* power goes at the so-many-th changing call from now; 0: no */
+	uint64_t now_ns;               /* monotonic; calls take time */
+	int64_t wall_ms;
+	uint64_t calls, writes, syncs; /* for who wants to see that something happened */
+	bool sync_failed;              /* a sync or a write was refused: the process must end (L7) */
+	bool read_failed, full;        /* a read was refused; there was no room */
+	struct disk_damage damages[DISK_DAMAGES];
+	unsigned damage_count;
+	uint64_t hash;                 /* of all calls and what they did */
+};
+
+struct disk *disk_new(uint64_t seed);
+void disk_free(struct disk *disk);
+void disk_mount(struct disk *disk);            /* from now on wal_io is this disk */
+void disk_unmount(void);                       /* the operating system again */
+
+void disk_power_cut(struct disk *disk);        /* and on again: dirty sectors are settled, nothing is open */
+void disk_process_end(struct disk *disk);      /* nothing is open any more */
+unsigned disk_open_count(const struct disk *disk);
+uint64_t disk_used(const struct disk *disk);   /* bytes in files */
+/* Flips one bit of a segment file, in [from, to) of the log.  False: no file holds it. */
+bool disk_flip(struct disk *disk, uint64_t from, uint64_t to);
+/* A copy without faults, stable as it is live: what a stopped process would leave. */
+struct disk *disk_copy(const struct disk *disk);
+
+uint64_t disk_chance(uint64_t *seed, uint64_t below);
+static inline uint64_t hash_step(uint64_t hash, uint64_t value)
+{
+	hash = (hash ^ value) * UINT64_C(0x9E3779B97F4A7C15);
+	return hash ^ hash >> 29;
+}
+
+#endif
