@@ -8,59 +8,38 @@
 
 enum { FILL_PERCENT = 90, STASH_BELOW_PERCENT = 50, FIRST = 2, STAGGER_FROM = 32, MOVES_MAX = 100, AHEAD = 12 };
 
-/* Slots [from, from + TABLE_BUCKET) that hold this hash, a bit each. */
-static inline unsigned hits(const struct table *table, uint32_t from, uint64_t hash)
-{
-	const struct table_entry *entry = &table->entries[from];
-	return (unsigned)(entry[0].hash == hash) | (unsigned)(entry[1].hash == hash) << 1 |
-	       (unsigned)(entry[2].hash == hash) << 2 | (unsigned)(entry[3].hash == hash) << 3;
-}
-
-static inline struct table_entry *entry_at(const struct table *table, uint32_t slot)
-{
-	return &table->entries[slot];
-}
-
 static struct table_entry *stash_find(const struct table *table, uint64_t hash, uint32_t from)
 {
 	uint32_t begin = table->capacity * TABLE_BUCKET;
 	for (uint32_t slot = from > begin ? from : begin; slot < begin + table->stash; slot++)
 		if (table->entries[slot].hash == hash)
-			return entry_at(table, slot);
+			return &table->entries[slot];
 	return NULL;
 }
 
-/* Behind `previous`: the rest of its bucket, then the other bucket, then the stash. */
-static struct table_entry *find_next(const struct table *table, uint64_t hash, const struct table_entry *previous)
-{
-	uint32_t slot = (uint32_t)(previous - table->entries), first = table_slot(table, hash, 0),
-		 second = table_slot(table, hash, 1);
-	if (slot >= table->capacity * TABLE_BUCKET)
-		return stash_find(table, hash, slot + 1);
-	uint32_t bucket = slot / TABLE_BUCKET * TABLE_BUCKET;
-	unsigned hit = hits(table, bucket, hash) & ~1u << slot % TABLE_BUCKET;
-	if (!hit && bucket == first && second != first) {
-		bucket = second;
-		hit = hits(table, bucket, hash);
-	}
-	return hit ? entry_at(table, bucket + (uint32_t)__builtin_ctz(hit)) : stash_find(table, hash, 0);
-}
-
-struct table_entry *table_find(const struct table *table, uint64_t hash, const struct table_entry *previous)
+/* In order: the first bucket, the second one, the stash. */
+struct table_entry *table_next(const struct table *table, uint64_t hash, const struct table_entry *previous)
 {
 	ASSERT(hash);
-	if (previous)
-		return find_next(table, hash, previous);
 	if (!table->capacity)
 		return NULL;
-	uint32_t first = table_slot(table, hash, 0), second = table_slot(table, hash, 1);
-	unsigned hit = hits(table, first, hash);
-	if (hit)
-		return entry_at(table, first + (uint32_t)__builtin_ctz(hit));
-	hit = hits(table, second, hash);
-	if (hit)
-		return entry_at(table, second + (uint32_t)__builtin_ctz(hit));
-	return table->stash ? stash_find(table, hash, 0) : NULL;
+	uint32_t first = table_slot(table, hash, 0), second = table_slot(table, hash, 1), slot = first;
+	struct table_entry *entry;
+	if (previous) {
+		slot = (uint32_t)(previous - table->entries) + 1;
+		if (slot > table->capacity * TABLE_BUCKET)
+			return stash_find(table, hash, slot);
+		uint32_t bucket = (slot - 1) / TABLE_BUCKET * TABLE_BUCKET;
+		for (; slot < bucket + TABLE_BUCKET; slot++)
+			if (table->entries[slot].hash == hash)
+				return &table->entries[slot];
+		if (bucket != first || second == first)
+			return stash_find(table, hash, 0);
+	} else if ((entry = table_bucket_find(table, first, hash))) {
+		return entry;
+	}
+	entry = table_bucket_find(table, second, hash);
+	return entry ? entry : stash_find(table, hash, 0);
 }
 
 /* Entries of a bucket stand from its front: so many there are. */
@@ -69,36 +48,67 @@ static inline uint32_t used(const struct table_entry *bucket)
 	return (uint32_t)(bucket[0].hash != 0) + (bucket[1].hash != 0) + (bucket[2].hash != 0) + (bucket[3].hash != 0);
 }
 
-/* Both buckets are full: an entry of bucket `at` makes room and moves to its other bucket, and so on.  False: no room could
- * be made, and *entry is another one now, which has no place. */
-static bool make_room(struct table *table, struct table_entry *entry, uint32_t at)
+/* The other bucket of an entry that stands in the bucket at slot `at`. */
+static inline uint32_t other_slot(const struct table *table, uint64_t hash, uint32_t at)
 {
+	uint32_t first = table_slot(table, hash, 0);
+	return first == at ? table_slot(table, hash, 1) : first;
+}
+
+/* The bucket at slot `at` is full: one of its entries moves to its other bucket, if that has room, and *entry takes its
+ * place.  The four other buckets are fetched at the same time. */
+static bool move_one(struct table *table, const struct table_entry *entry, uint32_t at)
+{
+	uint32_t others[TABLE_BUCKET];
+	for (unsigned i = 0; i < TABLE_BUCKET; i++) {
+		others[i] = other_slot(table, table->entries[at + i].hash, at);
+		__builtin_prefetch(&table->entries[others[i]], 1);
+	}
+	for (unsigned i = 0; i < TABLE_BUCKET; i++) {
+		uint32_t count = used(&table->entries[others[i]]);
+		if (count == TABLE_BUCKET)
+			continue;
+		table->entries[others[i] + count] = table->entries[at + i];
+		table->entries[at + i] = *entry;
+		return true;
+	}
+	return false;
+}
+
+/* Both buckets are full: entries move on until one finds room.  False: none did, and *entry is another one now, which has
+ * no place. */
+static bool make_room(struct table *table, struct table_entry *entry)
+{
+	uint32_t at = table_slot(table, entry->hash, 0);
+	if (move_one(table, entry, at) || move_one(table, entry, table_slot(table, entry->hash, 1)))
+		return true;
 	for (unsigned move = 0; move < MOVES_MAX; move++) {
 		struct table_entry *victim = &table->entries[at + (uint32_t)((entry->hash >> 20) + move) % TABLE_BUCKET];
 		struct table_entry out = *victim;
 		*victim = *entry;
 		*entry = out;
-		uint32_t first = table_slot(table, out.hash, 0);
-		at = first == at ? table_slot(table, out.hash, 1) : first;
+		at = other_slot(table, out.hash, at);
 		uint32_t count = used(&table->entries[at]);
 		if (count < TABLE_BUCKET) {
 			table->entries[at + count] = out;
 			return true;
 		}
+		if (move_one(table, entry, at))
+			return true;
 	}
 	return false;
 }
 
-/* Puts the entry into the emptier one of its buckets.  NULL: both are full. */
+/* Puts the entry into the emptier of its buckets: they fill up evenly, and room has seldom to be made. */
 static inline struct table_entry *place(const struct table *table, struct table_entry entry)
 {
 	uint32_t first = table_slot(table, entry.hash, 0), second = table_slot(table, entry.hash, 1);
 	uint32_t in_first = used(&table->entries[first]), in_second = used(&table->entries[second]);
-	uint32_t slot = in_second < in_first ? second + in_second : first + in_first;
 	if (in_first + in_second == 2 * TABLE_BUCKET)
 		return NULL;
-	table->entries[slot] = entry;
-	return &table->entries[slot];
+	struct table_entry *at = &table->entries[in_second < in_first ? second + in_second : first + in_first];
+	*at = entry;
+	return at;
 }
 
 static void stash_put(struct table *table, struct table_entry entry)
@@ -119,18 +129,18 @@ static void stash_put(struct table *table, struct table_entry entry)
 /* Into more buckets.  Tables that are no longer small take sizes of their own, so that not all of them grow at once. */
 static void grow(struct table *table, uint64_t hash)
 {
-	struct table grown = { .capacity = table->capacity + table->capacity * 5 / 8, .count = table->count };
+	struct table grown = { .capacity = table->capacity + table->capacity / 2, .count = table->count };
 	if (grown.capacity <= table->capacity)
 		grown.capacity = table->capacity ? table->capacity + 1 : FIRST;
 	if (table->capacity < STAGGER_FROM && grown.capacity >= STAGGER_FROM)
-		grown.capacity = STAGGER_FROM + (uint32_t)(STAGGER_FROM * 5 / 8 * (hash & 1023) / 1024);
+		grown.capacity = STAGGER_FROM + (uint32_t)(STAGGER_FROM / 2 * (hash & 1023) / 1024);
 	grown.slots = grown.capacity * TABLE_BUCKET;
 	grown.entries = mem_lines(table_bytes(&grown));
 	for (uint32_t slot = 0; slot < table->slots; slot++) {
 		struct table_entry entry = table->entries[slot];
 		if (slot + AHEAD < table->slots)
 			table_prefetch(&grown, table->entries[slot + AHEAD].hash);
-		if (entry.hash && !place(&grown, entry) && !make_room(&grown, &entry, table_slot(&grown, entry.hash, 0)))
+		if (entry.hash && !place(&grown, entry) && !make_room(&grown, &entry))
 			stash_put(&grown, entry);
 	}
 	mem_free(table->entries);
@@ -147,7 +157,7 @@ struct table_entry *table_insert(struct table *table, uint64_t hash, uint64_t va
 	found = place(table, entry);
 	if (found)
 		return found;
-	if (!make_room(table, &entry, table_slot(table, hash, 0))) {
+	if (!make_room(table, &entry)) {
 		stash_put(table, entry);
 		/* Bad luck is cured by growing; equal hashes are not. */
 		if ((uint64_t)table->count * 100 > (uint64_t)table->capacity * TABLE_BUCKET * STASH_BELOW_PERCENT)

@@ -7,7 +7,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 
-enum { BLOCK = 32, AHEAD = 8, CHUNK_ROWS = 512 };
+enum { BLOCK = 32, AHEAD = 8, CHUNK_ROWS = 512, SLICED_CACHE = 64 };
 
 #define SUM_MAX ((u128)INT64_MAX)
 #define ROW_IS_KNOWN ((enum refusal)UINT32_MAX)
@@ -24,6 +24,7 @@ struct lane {
 	uint8_t group;                 /* where slices are */
 	uint8_t refusal;               /* in the content; smaller than any of the state */
 	bool skip;                     /* another shard's */
+	bool plain;                    /* no flags, from a slice that is there to a whole account of its book */
 	uint32_t book;                 /* of the sliced sides, in that group's ledger */
 };
 
@@ -54,6 +55,7 @@ struct transfer_run {
 	struct transfer_share *share;  /* NULL: all rows, and their ids */
 	uint32_t *progress;            /* request->next_row or share->next_row */
 	struct buf *refused;           /* request->refused or share->refused */
+	struct sliced_cache { u128 id; struct book *book; uint8_t kind; } sliced[SLICED_CACHE];  /* of one run; book NULL: empty */
 	struct account dry_slices[2];
 	struct slice_sums dry_sums[2];
 };
@@ -153,7 +155,7 @@ void transfers_undo(struct transfer_run *run)
 
 /* ---- checks of the content -------------------------------------------------------------------------------------------- */
 
-static enum refusal check_content(const struct transfer_row *row)
+__attribute__((always_inline)) static inline enum refusal check_content(const struct transfer_row *row)
 {
 	unsigned ends = row->flags & (TRANSFER_POST | TRANSFER_VOID);
 	unsigned kinds = row->flags & (TRANSFER_PENDING | TRANSFER_POST | TRANSFER_VOID);
@@ -284,19 +286,37 @@ static struct account *account_compare(const struct ledgers *ledgers, struct acc
 	return ledger_account(ledger_of_partition(ledgers, partition_of(key)), id, key, number);
 }
 
+static inline struct sliced_cache *sliced_place(struct transfer_run *run, u128 id)
+{
+	return &run->sliced[((uint64_t)id ^ (uint64_t)(id >> 64)) * UINT64_C(0x9E3779B97F4A7C15) >> 58];
+}
+
+/* A batch names few tenant accounts, again and again. */
+static inline const struct book *find_sliced(struct transfer_run *run, u128 id, uint64_t key, uint8_t *kind)
+{
+	const struct ledger *here = run->ledgers->at[run->ledgers->home];
+	if (!ledger_maybe_sliced(here, key))
+		return NULL;
+	struct sliced_cache *cached = sliced_place(run, id);
+	if (!cached->book || cached->id != id) {
+		enum account_kind found;
+		struct book *book = ledger_sliced(here, id, key, &found);
+		if (!book)
+			return NULL;
+		*cached = (struct sliced_cache){ id, book, (uint8_t)found };
+	}
+	*kind = cached->kind;
+	return cached->book;
+}
+
 /* The accounts of a row that is no post or void.  A refusal here is one of the state's (accounts unknown, not of one book)
  * and waits in the lane until the id was looked at. */
-static void resolve_accounts(const struct ledgers *ledgers, struct lane *lane, const struct transfer_row *row,
-			     uint64_t debit_key, uint64_t credit_key)
+static void resolve_accounts(struct transfer_run *run, struct lane *lane, const struct transfer_row *row, uint64_t debit_key,
+			     uint64_t credit_key)
 {
-	const struct ledger *any = ledgers->at[ledgers->home];
-	enum account_kind kind;
-	const struct book *debit = ledger_sliced(any, row->debit, debit_key, &kind);
-	if (debit)
-		lane->debit_kind = (uint8_t)kind;
-	const struct book *credit = ledger_sliced(any, row->credit, credit_key, &kind);
-	if (credit)
-		lane->credit_kind = (uint8_t)kind;
+	const struct ledgers *ledgers = run->ledgers;
+	const struct book *debit = find_sliced(run, row->debit, debit_key, &lane->debit_kind);
+	const struct book *credit = find_sliced(run, row->credit, credit_key, &lane->credit_kind);
 	lane->debit = debit ? NULL : account_compare(ledgers, lane->debit, row->debit, debit_key, &lane->debit_number);
 	lane->credit = credit ? NULL : account_compare(ledgers, lane->credit, row->credit, credit_key, &lane->credit_number);
 	if (!debit && !lane->debit) {
@@ -341,6 +361,57 @@ static uint32_t row_bound(const struct ledgers *ledgers, const struct lane *lane
 	return bound;
 }
 
+static inline const struct transfer_row_bytes *bytes_at(const struct transfer_run *run, uint32_t index)
+{
+	return (const struct transfer_row_bytes *)(const void *)(run->request->rows + (size_t)index * ROW_BYTES);
+}
+
+static inline bool id_is_usual(u128 id)
+{
+	return id - 1 < U128_MAX - 1;          /* neither 0 nor all ones */
+}
+
+/* The usual row: no flags, and its content is good. */
+static inline bool content_is_plain(const struct transfer_row_bytes *row)
+{
+	return !(row->flags | row->timeout) && row->amount && id_is_usual(row->id) && id_is_usual(row->debit) &&
+	       id_is_usual(row->credit) && row->debit != row->credit;
+}
+
+/* First look at a row that takes from a tenant account of which a row before it was.  False: not of that kind. */
+static inline bool plain_begin(struct transfer_run *run, uint32_t index, struct lane *lane, uint64_t *credit_key)
+{
+	const struct transfer_row_bytes *row = bytes_at(run, index);
+	const struct sliced_cache *cached = sliced_place(run, row->debit);
+	if (!cached->book || cached->id != row->debit || !content_is_plain(row))
+		return false;
+	*credit_key = account_key(row->credit);
+	if (ledger_maybe_sliced(run->ledgers->at[run->ledgers->home], *credit_key))
+		return false;
+	*lane = (struct lane){ .id_hash = id_hash_of_transfer(row->id), .debit_kind = cached->kind, .plain = true };
+	return true;
+}
+
+/* Its accounts.  False: something is unusual about them after all; the lane is as it was, but no longer plain. */
+static inline bool plain_end(struct transfer_run *run, uint32_t index, struct lane *lane)
+{
+	const struct transfer_row_bytes *row = bytes_at(run, index);
+	struct account *credit = lane->credit;
+	lane->plain = false;
+	if (!credit || credit->id != row->credit)
+		return false;
+	const struct ledger *ledger = ledger_of_number(run->ledgers, lane->credit_number);
+	const struct book *book = ledger->books[credit->book];
+	enum refusal refusal;
+	if (!same_book(sliced_place(run, row->debit)->book, book, &refusal))
+		return false;
+	lane->group = (uint8_t)number_group(lane->credit_number);
+	lane->book = credit->book;
+	lane->debit = slice_entry(ledger, book, lane->group, lane->debit_kind, &lane->debit_number);
+	lane->plain = lane->debit != NULL;
+	return true;
+}
+
 /* One block: hash and prefetch all, then look all up. */
 static void resolve_block(struct transfer_run *run, uint32_t first, uint32_t behind)
 {
@@ -348,8 +419,17 @@ static void resolve_block(struct transfer_run *run, uint32_t first, uint32_t beh
 	const struct ledger *here = ledgers->at[ledgers->home];
 	uint64_t keys[BLOCK][2];
 	for (uint32_t i = first; i < behind; i++) {
-		struct transfer_row row = row_at(run, i);
 		struct lane *lane = &run->lanes[i - run->first];
+		if ((!run->share || run->share->deciders[i] == ledgers->home) && plain_begin(run, i, lane, &keys[i - first][1])) {
+			uint64_t credit = keys[i - first][1];
+			keys[i - first][0] = 0;
+			if (!run->share)
+				table_prefetch(&ledger_of_partition(ledgers, partition_of(lane->id_hash))
+							->ids->tables[partition_of(lane->id_hash)], lane->id_hash);
+			table_prefetch(&ledger_of_partition(ledgers, partition_of(credit))->accounts[partition_of(credit)], credit);
+			continue;
+		}
+		struct transfer_row row = row_at(run, i);
 		*lane = (struct lane){ .id_hash = id_hash_of_transfer(row.id), .refusal = (uint8_t)check_content(&row) };
 		keys[i - first][0] = 0;
 		if (run->share && run->share->deciders[i] != ledgers->home) {
@@ -371,22 +451,32 @@ static void resolve_block(struct transfer_run *run, uint32_t first, uint32_t beh
 	}
 	for (uint32_t i = first; i < behind; i++) {
 		struct lane *lane = &run->lanes[i - run->first];
+		if (lane->plain) {
+			lane->credit = account_ahead(ledgers, keys[i - first][1], &lane->credit_number);
+			continue;
+		}
 		if (keys[i - first][0] && !ledger_maybe_sliced(here, keys[i - first][0]))
 			lane->debit = account_ahead(ledgers, keys[i - first][0], &lane->debit_number);
 		if (keys[i - first][0] && !ledger_maybe_sliced(here, keys[i - first][1]))
 			lane->credit = account_ahead(ledgers, keys[i - first][1], &lane->credit_number);
 	}
 	for (uint32_t i = first; i < behind; i++) {
-		struct transfer_row row = row_at(run, i);
 		struct lane *lane = &run->lanes[i - run->first];
+		if (lane->plain) {
+			if (plain_end(run, i, lane))
+				continue;
+			keys[i - first][0] = account_key(bytes_at(run, i)->debit);
+		}
+		struct transfer_row row = row_at(run, i);
 		if (keys[i - first][0])
-			resolve_accounts(ledgers, lane, &row, keys[i - first][0], keys[i - first][1]);
+			resolve_accounts(run, lane, &row, keys[i - first][0], keys[i - first][1]);
 	}
 }
 
 static void run_begin(struct transfer_run *run, const struct ledgers *ledgers, struct ledger_request *request,
 		      struct transfer_share *share)
 {
+	memset(run->sliced, 0, sizeof run->sliced);
 	run->ledgers = ledgers;
 	run->request = request;
 	run->share = share;
@@ -403,16 +493,20 @@ static uint32_t resolve(struct transfer_run *run, uint32_t limit, uint32_t *boun
 	uint64_t sum = 0, before_chain = 0;
 	uint32_t rows = 0;
 	*bound = 0;
-	for (uint32_t at = run->first; at < request->count;) {
+	for (uint32_t at = run->first; at < request->count && !(rows >= CHUNK_ROWS && run->behind == at);) {
 		uint32_t end = at + BLOCK < request->count ? at + BLOCK : request->count;
 		resolve_block(run, at, end);
 		for (; at < end; at++) {
-			struct transfer_row row = row_at(run, at);
-			if (!run->lanes[at - run->first].skip) {
-				sum += row_bound(ledgers, &run->lanes[at - run->first], &row);
+			const struct lane *lane = &run->lanes[at - run->first];
+			if (lane->plain) {
+				sum += sizeof(struct transfer_record);
+				rows++;
+			} else if (!lane->skip) {
+				struct transfer_row row = row_at(run, at);
+				sum += row_bound(ledgers, lane, &row);
 				rows++;
 			}
-			if ((row.flags & TRANSFER_LINKED) && at + 1 < request->count)
+			if ((bytes_at(run, at)->flags & TRANSFER_LINKED) && at + 1 < request->count)
 				continue;
 			/* A chain, or a row alone, ends here. */
 			if (before_chain && (sum > limit || rows > CHUNK_ROWS)) {
@@ -573,8 +667,8 @@ static void transfer_write(struct transfer_run *run, uint32_t index, const struc
 	uint64_t second = credit->last_lsn;
 	keep_account(run, debit);
 	keep_account(run, credit);
-	transfer_apply_debit(debit, record, pending_amount, lsn);
-	transfer_apply_credit(credit, record, pending_amount, lsn);
+	transfer_apply_debit(debit, flags, amount, pending_amount, lsn);
+	transfer_apply_credit(credit, flags, amount, pending_amount, lsn);
 	record->balance = debit_whole ? account_balance(debit) : credit_whole ? account_balance(credit) : 0;
 	unsigned char *behind = (unsigned char *)(record + 1);
 	if (debit_whole && credit_whole) {
@@ -921,7 +1015,7 @@ static void known_ahead(struct transfer_run *run, uint32_t first)
 			continue;
 		struct lane lane = { .id_hash = hash };
 		if (!is_end(&row))
-			resolve_accounts(run->ledgers, &lane, &row, account_key(row.debit), account_key(row.credit));
+			resolve_accounts(run, &lane, &row, account_key(row.debit), account_key(row.credit));
 		known_push(run->request, i, entry->value & ID_LSN, &lane);
 	}
 	known_sort(run->request);
@@ -1017,6 +1111,42 @@ void transfers_resolve_one(struct transfer_run *run, const struct ledgers *ledge
 	*bound = row_bound(ledgers, &run->lanes[0], &row);
 }
 
+/* The usual row, decided in one go.  False: it is not that simple after all, and nothing was done. */
+static inline bool decide_plain(struct transfer_run *run, uint32_t index)
+{
+	const struct lane *lane = &run->lanes[index - run->first];
+	const struct transfer_row_bytes *row = bytes_at(run, index);
+	struct ledger *ids = ledger_of_partition(run->ledgers, partition_of(lane->id_hash));
+	struct account *debit = lane->debit, *credit = lane->credit;
+	uint64_t lsn;
+	if (run->keeping || run->memory_full || (credit->flags & (ACCOUNT_CLOSED | ACCOUNT_LIMITED)) ||
+	    row->amount > (uint64_t)INT64_MAX - (credit->credits_posted + credit->credits_pending) ||
+	    run->request->known_sorted)
+		return false;
+	if (!run->share && table_find(&ids->ids->tables[partition_of(lane->id_hash)], lane->id_hash, NULL))
+		return false;
+	struct transfer_record *record = writer_take(run->writer, sizeof *record, &lsn);
+	*record = (struct transfer_record){
+		.head = { sizeof *record, RECORD_TRANSFER, (uint16_t)partition_of(lane->id_hash) }, .debit = lane->debit_number,
+		.credit = lane->credit_number, .amount = row->amount, .code = row->code, .time_ms = run->now_ms,
+		.flags = (uint16_t)(TRANSFER_CREDIT_WHOLE | (lane->debit_kind - 1) << TRANSFER_DEBIT_KIND_SHIFT),
+		.prev = credit->last_lsn,
+	};
+	u128_store(record->id, row->id);
+	transfer_apply_debit(debit, 0, row->amount, 0, lsn);
+	transfer_apply_credit(credit, 0, row->amount, 0, lsn);
+	record->balance = account_balance(credit);
+	if (run->share) {
+		run->share->outcomes[index] = lsn;
+	} else {
+		ids_insert(ids->ids, lane->id_hash, lsn);
+		ids->transfer_total++;
+	}
+	if (run->request->want_balances)
+		balances_put(run, index, debit, credit);
+	return true;
+}
+
 void transfers_decide(struct transfer_run *run, struct ledger_writer *writer, int64_t now_ms, bool memory_full)
 {
 	struct ledger_request *request = run->request;
@@ -1029,15 +1159,16 @@ void transfers_decide(struct transfer_run *run, struct ledger_writer *writer, in
 		request->balances.len = (size_t)request->count * 16;
 	}
 	for (uint32_t at = run->first; at < run->behind;) {
-		struct transfer_row row = row_at(run, at);
-		if (run->lanes[at - run->first].skip) {
-			*run->progress = ++at;
-			continue;
-		}
+		const struct lane *lane = &run->lanes[at - run->first];
 		if (at + AHEAD < run->behind) {
 			account_prefetch(run->lanes[at + AHEAD - run->first].debit);
 			account_prefetch(run->lanes[at + AHEAD - run->first].credit);
 		}
+		if (lane->skip || (lane->plain && decide_plain(run, at))) {
+			*run->progress = ++at;
+			continue;
+		}
+		struct transfer_row row = row_at(run, at);
 		if (row.flags & TRANSFER_LINKED) {
 			uint32_t behind = at + 1;
 			while (behind < run->behind && (row_at(run, behind - 1).flags & TRANSFER_LINKED))

@@ -243,50 +243,6 @@ void sliced_apply(struct ledger *ledger, const struct sliced_record_view *record
 
 /* ---- transfers -------------------------------------------------------------------------------------------------------- */
 
-void transfer_apply_debit(struct account *account, const struct transfer_record *record, uint64_t pending_amount, uint64_t lsn)
-{
-	uint64_t posted = 0, pending = 0, released = 0;
-	if (record->flags & TRANSFER_PENDING)
-		pending = record->amount;
-	else if (record->flags & (TRANSFER_POST | TRANSFER_VOID | TRANSFER_EXPIRED))
-		released = pending_amount;
-	if (!(record->flags & (TRANSFER_PENDING | TRANSFER_VOID | TRANSFER_EXPIRED)))
-		posted = record->amount;
-	if (account->flags & ACCOUNT_SLICE) {
-		struct slice_sums *sums = (struct slice_sums *)(uintptr_t)account->id;
-		ASSERT(sums->debits_pending + pending >= released);
-		sums->debits_posted += posted;
-		sums->debits_pending += pending - (u128)released;
-		return;
-	}
-	ASSERT(account->debits_pending >= released);
-	account->debits_posted += posted;
-	account->debits_pending += pending - released;
-	account->last_lsn = lsn;
-}
-
-void transfer_apply_credit(struct account *account, const struct transfer_record *record, uint64_t pending_amount, uint64_t lsn)
-{
-	uint64_t posted = 0, pending = 0, released = 0;
-	if (record->flags & TRANSFER_PENDING)
-		pending = record->amount;
-	else if (record->flags & (TRANSFER_POST | TRANSFER_VOID | TRANSFER_EXPIRED))
-		released = pending_amount;
-	if (!(record->flags & (TRANSFER_PENDING | TRANSFER_VOID | TRANSFER_EXPIRED)))
-		posted = record->amount;
-	if (account->flags & ACCOUNT_SLICE) {
-		struct slice_sums *sums = (struct slice_sums *)(uintptr_t)account->id;
-		ASSERT(sums->credits_pending + pending >= released);
-		sums->credits_posted += posted;
-		sums->credits_pending += pending - (u128)released;
-		return;
-	}
-	ASSERT(account->credits_pending >= released);
-	account->credits_posted += posted;
-	account->credits_pending += pending - released;
-	account->last_lsn = lsn;
-}
-
 static bool transfer_apply(struct ledger *ledger, const unsigned char *record, size_t len, uint64_t lsn, bool ids, bool actors)
 {
 	struct transfer_view view;
@@ -300,9 +256,9 @@ static bool transfer_apply(struct ledger *ledger, const unsigned char *record, s
 		    (here[1] && !(credit = ledger_account_at(ledger, head->credit))))
 			return false;
 		if (debit)
-			transfer_apply_debit(debit, head, view.extra.pending_amount, lsn);
+			transfer_apply_debit(debit, head->flags, head->amount, view.extra.pending_amount, lsn);
 		if (credit)
-			transfer_apply_credit(credit, head, view.extra.pending_amount, lsn);
+			transfer_apply_credit(credit, head->flags, head->amount, view.extra.pending_amount, lsn);
 	}
 	if (!ids)
 		return true;

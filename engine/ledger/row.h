@@ -44,6 +44,16 @@ struct transfer_row {
 
 static_assert(sizeof(struct transfer_row) == ROW_BYTES, "the layout of the protocol");
 
+/* The same where it stands, at any alignment. */
+struct __attribute__((packed, aligned(1))) transfer_row_bytes {
+	u128 id, debit, credit;
+	uint64_t amount;
+	uint16_t code, flags;
+	uint32_t timeout;
+};
+
+static_assert(sizeof(struct transfer_row_bytes) == ROW_BYTES, "the layout of the protocol");
+
 static inline struct transfer_row row_load(const unsigned char *bytes)
 {
 	struct transfer_row row;

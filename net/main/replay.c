@@ -152,6 +152,17 @@ static void chunk_hand_out(struct replay *replay)
 	pthread_mutex_unlock(&replay->mutex);
 }
 
+uint64_t replay_now(struct state **states, unsigned count, struct catalog *catalog, const struct wal_frame *frame)
+{
+	struct replay replay = { .states = states, .count = count, .catalog = catalog };
+	uint64_t broken = UINT64_MAX, records = 0;
+	for (unsigned i = 0; i < 2 * count && broken == UINT64_MAX && frame->kind == WAL_FRAME_RECORDS; i++) {
+		struct worker worker = { .shard = i / 2, .parts = i % 2 ? STATE_ACTORS : STATE_IDS };
+		broken = frame_apply(&replay, &worker, frame->body, frame->body_size, frame->lsn + WAL_FRAME_HEADER, &records);
+	}
+	return broken;
+}
+
 bool replay_frame(void *context, const struct wal_frame *frame)
 {
 	struct replay *replay = context;

@@ -22,4 +22,8 @@ bool replay_frame(void *replay, const struct wal_frame *frame);    /* a wal_repl
 /* Waits for the workers, ends them.  False if a record could not be read: *broken_lsn says where. */
 bool replay_end(struct replay *replay, uint64_t *broken_lsn, uint64_t *records);
 
+/* One frame for all states, here and now, without workers: for who has one thread.  The LSN of a record that cannot be read,
+ * or UINT64_MAX. */
+uint64_t replay_now(struct state **states, unsigned count, struct catalog *catalog, const struct wal_frame *frame);
+
 #endif

@@ -2,9 +2,9 @@
 /* fuzz_record.c - arbitrary bytes as records of the log: nothing is read outside, and what is accepted can be walked.
  *
  * The first byte says whether type, partition and size are put right first, so that the lengths behind them are
- * reached. The rest is read as an event, as a customer, as the ledger's records and as a change of the catalog.  A change
- * that decodes encodes to bytes that decode to the same, and can be applied.  A transfer's record is compared with a row, as
- * it is when an id comes again.
+ * reached. The rest is read as an event, as a customer, as the ledger's records and as a change of the catalog.  A
+ * change that decodes encodes to bytes that decode to the same, and can be applied.  A transfer's record is compared
+ * with a row, as it is when an id comes again.
  */
 #include <string.h>
 
@@ -88,12 +88,14 @@ static void transfer_walk(const unsigned char *bytes, size_t len, const unsigned
 	struct transfer_view transfer;
 	struct failed_record failed;
 	struct known_row known = { .debit_number = 1, .credit_number = 2 };
-	bool is_transfer = transfer_record_read(bytes, len, &transfer), is_failed = failed_record_read(bytes, len, &failed);
+	bool is_transfer = transfer_record_read(bytes, len, &transfer),
+	     is_failed = failed_record_read(bytes, len, &failed);
 	ASSERT(!(is_transfer && is_failed));
 	if (is_transfer) {
 		const unsigned both = TRANSFER_DEBIT_WHOLE | TRANSFER_CREDIT_WHOLE;
 		unsigned flags = transfer.head.flags;
-		size_t size = sizeof(struct transfer_record) + ((flags & both) == both) * sizeof(struct transfer_second) +
+		size_t size = sizeof(struct transfer_record) +
+			      ((flags & both) == both) * sizeof(struct transfer_second) +
 			      ((flags & TRANSFER_EXTENDED) != 0) * sizeof(struct transfer_extra);
 		ASSERT(transfer.head.head.type == RECORD_TRANSFER && transfer.head.head.size >= size && size <= len);
 		IMPLIES((flags & both) != both, !transfer.second.prev && !transfer.second.balance);
@@ -137,15 +139,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		memcpy(bytes, data + 1, len);
 	if (data[0] & 1 && len >= sizeof(struct record_head)) {
 		struct record_head head = { .size = (uint32_t)(len & ~(size_t)7), .partition = data[0] };
-		static const uint16_t types[] = { RECORD_EVENT, RECORD_CUSTOMER, RECORD_ACCOUNT, RECORD_SLICED, RECORD_TRANSFER,
-						  RECORD_FAILED, RECORD_TRANSFER, RECORD_FILLER };
+		static const uint16_t types[] = { RECORD_EVENT,	   RECORD_CUSTOMER, RECORD_ACCOUNT,  RECORD_SLICED,
+						  RECORD_TRANSFER, RECORD_FAILED,   RECORD_TRANSFER, RECORD_FILLER };
 		head.type = types[data[0] >> 1 & 7];
 		memcpy(bytes, &head, sizeof head);
 	}
 	/* The row has the record's id, where there is one, and else what stands behind. */
 	unsigned char row[ROW_BYTES] = { 0 };
 	if (len > sizeof(struct record_head))
-		memcpy(row, bytes + sizeof(struct record_head), len - sizeof(struct record_head) < 16 ? len - sizeof(struct record_head) : 16);
+		memcpy(row, bytes + sizeof(struct record_head),
+		       len - sizeof(struct record_head) < 16 ? len - sizeof(struct record_head) : 16);
 	if (len > 80)
 		memcpy(row + 16, bytes + 72, len - 72 < 48 ? len - 72 : 48);
 	event_walk(bytes, len);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-/* fuzz_rows.c - arbitrary bytes as packed rows: the ledger and its naive model must refuse the same, for the same reason.
+/* fuzz_rows.c - arbitrary bytes as packed rows: the ledger and its naive model must refuse the same, for the same
+ * reason.
  *
- * The first byte picks the number of shards (2 bits: 1, 2, 4, 3), small frames of the log (4), whole rows (8), and a replay at
- * the end (16).  Then steps follow, each with a byte of its own:
- *   0 to 239    a batch of 1 to 16 rows (the lower 4 bits and 1); whole rows are 64 bytes each, taken as they are; short
- *               ones are 8 bytes: id, debit, credit (each picked from a few), amount 2, code, flags, timeout
- *   240 to 247  the clock goes on by the next byte, in quarters of a second; 244 and more: and expiries are run
- *   248 to 255  the account picked by the next byte is closed (even) or opened (odd)
+ * The first byte picks the number of shards (2 bits: 1, 2, 4, 3), small frames of the log (4), whole rows (8), and a
+ * replay at the end (16).  Then steps follow, each with a byte of its own: 0 to 239    a batch of 1 to 16 rows (the
+ * lower 4 bits and 1); whole rows are 64 bytes each, taken as they are; short ones are 8 bytes: id, debit, credit (each
+ * picked from a few), amount 2, code, flags, timeout 240 to 247  the clock goes on by the next byte, in quarters of a
+ * second; 244 and more: and expiries are run 248 to 255  the account picked by the next byte is closed (even) or opened
+ * (odd)
  */
 #include <string.h>
 
@@ -29,7 +30,12 @@ static const struct account_spec specs[ACCOUNTS] = {
 	{ .id = 1, .tenant = { "a", 1 }, .unit = { "p", 1 } },
 	{ .id = (u128)7 << 90 | 2, .tenant = { "a", 1 }, .unit = { "p", 1 } },
 	{ .id = 3, .tenant = { "a", 1 }, .unit = { "p", 1 }, .kind = ACCOUNT_MEMBER },
-	{ .id = (u128)9 << 80 | 4, .tenant = { "a", 1 }, .unit = { "p", 1 }, .kind = ACCOUNT_MEMBER, .has_ceiling = true, .ceiling = 100 },
+	{ .id = (u128)9 << 80 | 4,
+	  .tenant = { "a", 1 },
+	  .unit = { "p", 1 },
+	  .kind = ACCOUNT_MEMBER,
+	  .has_ceiling = true,
+	  .ceiling = 100 },
 	{ .id = 5, .tenant = { "a", 1 }, .unit = { "p", 1 }, .has_floor = true, .floor = -100 },
 	{ .id = 6, .tenant = { "a", 1 }, .unit = { "p", 1 }, .has_ceiling = true, .ceiling = -10 },
 	{ .id = 7, .tenant = { "a", 1 }, .unit = { "p", 1 }, .kind = ACCOUNT_LIABILITY },
@@ -37,14 +43,23 @@ static const struct account_spec specs[ACCOUNTS] = {
 	{ .id = 9, .tenant = { "b", 1 }, .unit = { "p", 1 } },
 	{ .id = 10, .tenant = { "b", 1 }, .unit = { "p", 1 }, .kind = ACCOUNT_LIABILITY },
 	{ .id = 11, .tenant = { "a", 1 }, .unit = { "q", 1 } },
-	{ .id = 12, .tenant = { "a", 1 }, .unit = { "p", 1 }, .has_floor = true, .floor = INT64_MIN + 1, .has_ceiling = true,
+	{ .id = 12,
+	  .tenant = { "a", 1 },
+	  .unit = { "p", 1 },
+	  .has_floor = true,
+	  .floor = INT64_MIN + 1,
+	  .has_ceiling = true,
 	  .ceiling = INT64_MAX - 1 },
 };
 
 static u128 account_pick(unsigned byte)
 {
 	byte &= 15;
-	return byte < ACCOUNTS ? specs[byte].id : byte == 12 ? 0 : byte == 13 ? U128_MAX : byte == 14 ? 99 : (u128)5 << 100;
+	return byte < ACCOUNTS ? specs[byte].id
+	       : byte == 12    ? 0
+	       : byte == 13    ? U128_MAX
+	       : byte == 14    ? 99
+			       : (u128)5 << 100;
 }
 
 static u128 id_pick(unsigned byte)
@@ -102,8 +117,10 @@ static void accounts_compare(struct world *world, struct model *model)
 	for (unsigned i = 0; i < ACCOUNTS; i++) {
 		const struct model_account *account = model_account_find(model, specs[i].id);
 		ASSERT(account && views[i].found);
-		ASSERT(views[i].debits_posted == account->debits_posted && views[i].credits_posted == account->credits_posted);
-		ASSERT(views[i].debits_pending == account->debits_pending && views[i].credits_pending == account->credits_pending);
+		ASSERT(views[i].debits_posted == account->debits_posted &&
+		       views[i].credits_posted == account->credits_posted);
+		ASSERT(views[i].debits_pending == account->debits_pending &&
+		       views[i].credits_pending == account->credits_pending);
 	}
 }
 
@@ -119,7 +136,9 @@ static void step_run(struct world *world, struct model *model, struct input *inp
 		model_expire(model, world->now_ms);
 		world_expire(world);
 	} else {
-		struct account_spec got = { .id = account_pick(byte_next(input)), .flags = step & 1 ? 0 : ACCOUNT_CLOSED }, wanted = got;
+		struct account_spec got = { .id = account_pick(byte_next(input)),
+					    .flags = step & 1 ? 0 : ACCOUNT_CLOSED },
+				    wanted = got;
 		model_account_close(model, &wanted);
 		world_close(world, &got, 1);
 		ASSERT(got.refusal == wanted.refusal);

@@ -7,7 +7,7 @@
 
 #define SUM_MAX ((u128)INT64_MAX)
 
-/* ---- memory -------------------------------------------------------------------------------------------------------- */
+/* ---- memory ----------------------------------------------------------------------------------------------------- */
 
 static void *grown(void *list, unsigned *cap, unsigned count, size_t size)
 {
@@ -34,7 +34,7 @@ void model_free(struct model *model)
 	free(model);
 }
 
-/* ---- accounts ------------------------------------------------------------------------------------------------------ */
+/* ---- accounts --------------------------------------------------------------------------------------------------- */
 
 static bool same(const char *text, struct str name)
 {
@@ -44,7 +44,8 @@ static bool same(const char *text, struct str name)
 static unsigned book_find(const struct model *model, struct str tenant, struct str unit)
 {
 	unsigned book = 0;
-	while (book < model->book_count && !(same(model->books[book].tenant, tenant) && same(model->books[book].unit, unit)))
+	while (book < model->book_count &&
+	       !(same(model->books[book].tenant, tenant) && same(model->books[book].unit, unit)))
 		book++;
 	return book;
 }
@@ -159,8 +160,10 @@ void model_account_create(struct model *model, struct account_spec *spec)
 		return;
 	}
 	if (!kind_is_sliced(spec->kind)) {
-		account_add(model, (struct model_account){ .id = spec->id, .book = book_of(model, spec->tenant, spec->unit),
-							   .kind = spec->kind, .floor = floor_of(spec),
+		account_add(model, (struct model_account){ .id = spec->id,
+							   .book = book_of(model, spec->tenant, spec->unit),
+							   .kind = spec->kind,
+							   .floor = floor_of(spec),
 							   .ceiling = ceiling_of(spec),
 							   .closed = spec->flags & ACCOUNT_CLOSED });
 		return;
@@ -190,7 +193,7 @@ void model_account_close(struct model *model, struct account_spec *spec)
 		account->closed = spec->flags & ACCOUNT_CLOSED;
 }
 
-/* ---- transfers ----------------------------------------------------------------------------------------------------- */
+/* ---- transfers -------------------------------------------------------------------------------------------------- */
 
 static unsigned *bucket_of(const struct model *model, u128 id)
 {
@@ -210,7 +213,8 @@ static struct model_transfer *transfer_add(struct model *model, struct model_tra
 {
 	unsigned *bucket = bucket_of(model, transfer.row.id);
 	transfer.next = *bucket;
-	model->transfers = grown(model->transfers, &model->transfer_cap, model->transfer_count, sizeof *model->transfers);
+	model->transfers =
+		grown(model->transfers, &model->transfer_cap, model->transfer_count, sizeof *model->transfers);
 	model->transfers[model->transfer_count++] = transfer;
 	*bucket = model->transfer_count;
 	return &model->transfers[model->transfer_count - 1];
@@ -287,7 +291,8 @@ static enum refusal known_refusal(const struct model_transfer *first, const stru
 	return REFUSAL_NONE;
 }
 
-static enum refusal pending_refusal(const struct model_transfer *pending, const struct transfer_row *row, int64_t now_ms)
+static enum refusal pending_refusal(const struct model_transfer *pending, const struct transfer_row *row,
+				    int64_t now_ms)
 {
 	if (!pending || pending->state == FOUND_FAILED)
 		return REFUSED_PENDING_TRANSFER_NOT_FOUND;
@@ -326,7 +331,8 @@ static uint64_t at_most(uint64_t amount, i128 room)
 
 /* Decides what a transfer between two accounts comes to. */
 static enum refusal accounts_refusal(const struct model *model, const struct model_account *debit,
-				     const struct model_account *credit, const struct transfer_row *row, uint64_t *amount)
+				     const struct model_account *credit, const struct transfer_row *row,
+				     uint64_t *amount)
 {
 	if (!debit)
 		return REFUSED_DEBIT_ACCOUNT_NOT_FOUND;
@@ -386,14 +392,18 @@ static void reply_success(const struct model *model, struct model_transfer *tran
 	memcpy(reply->balances, transfer->balances, sizeof reply->balances);
 }
 
-static enum refusal post_or_void(struct model *model, const struct transfer_row *row, int64_t now_ms, struct model_reply *reply)
+static enum refusal post_or_void(struct model *model, const struct transfer_row *row, int64_t now_ms,
+				 struct model_reply *reply)
 {
 	struct model_transfer *pending = (struct model_transfer *)model_transfer_find(model, row->debit);
 	enum refusal refusal = pending_refusal(pending, row, now_ms);
 	if (refusal)
 		return refusal;
 	struct model_account *debit = &model->accounts[pending->debit], *credit = &model->accounts[pending->credit];
-	struct model_transfer end = { .row = *row, .state = FOUND_TRANSFER, .debit = pending->debit, .credit = pending->credit,
+	struct model_transfer end = { .row = *row,
+				      .state = FOUND_TRANSFER,
+				      .debit = pending->debit,
+				      .credit = pending->credit,
 				      .code = pending->row.code };
 	if (row->flags & TRANSFER_POST) {
 		if (debit->closed)
@@ -412,7 +422,8 @@ static enum refusal post_or_void(struct model *model, const struct transfer_row 
 static enum refusal move_or_reserve(struct model *model, const struct transfer_row *row, int64_t now_ms,
 				    struct model_reply *reply)
 {
-	struct model_account *debit = model_account_find(model, row->debit), *credit = model_account_find(model, row->credit);
+	struct model_account *debit = model_account_find(model, row->debit),
+			     *credit = model_account_find(model, row->credit);
 	struct model_transfer transfer = { .row = *row, .code = row->code };
 	enum refusal refusal = accounts_refusal(model, debit, credit, row, &transfer.amount);
 	if (refusal)
@@ -447,7 +458,8 @@ static void row_decide(struct model *model, const struct transfer_row *row, int6
 			memcpy(reply->balances, first->balances, sizeof reply->balances);
 		return;
 	}
-	reply->refusal = ends_pending(row) ? post_or_void(model, row, now_ms, reply) : move_or_reserve(model, row, now_ms, reply);
+	reply->refusal = ends_pending(row) ? post_or_void(model, row, now_ms, reply)
+					   : move_or_reserve(model, row, now_ms, reply);
 }
 
 static void id_burn(struct model *model, const struct transfer_row *row, enum refusal refusal)
@@ -456,7 +468,7 @@ static void id_burn(struct model *model, const struct transfer_row *row, enum re
 		transfer_add(model, (struct model_transfer){ .row = *row, .state = FOUND_FAILED });
 }
 
-/* ---- chains -------------------------------------------------------------------------------------------------------- */
+/* ---- chains ----------------------------------------------------------------------------------------------------- */
 
 struct mark {
 	struct model_account accounts[MODEL_ACCOUNTS_MAX];
@@ -503,7 +515,8 @@ static void chain_decide(struct model *model, const unsigned char *rows, uint32_
 	id_burn(model, &row, refusal);
 }
 
-void model_transfers(struct model *model, const unsigned char *rows, uint32_t count, int64_t now_ms, struct model_reply *replies)
+void model_transfers(struct model *model, const unsigned char *rows, uint32_t count, int64_t now_ms,
+		     struct model_reply *replies)
 {
 	for (uint32_t first = 0, behind; first < count; first = behind) {
 		bool linked = true;
@@ -511,15 +524,17 @@ void model_transfers(struct model *model, const unsigned char *rows, uint32_t co
 			linked = row_load(rows + (size_t)behind * ROW_BYTES).flags & TRANSFER_LINKED;
 		if (linked) {
 			for (uint32_t i = first; i < count; i++)
-				replies[i] = (struct model_reply){ .refusal = i + 1 < count ? REFUSED_LINKED_EVENT_FAILED
-											    : REFUSED_LINKED_EVENT_CHAIN_OPEN };
+				replies[i] =
+					(struct model_reply){ .refusal = i + 1 < count
+										 ? REFUSED_LINKED_EVENT_FAILED
+										 : REFUSED_LINKED_EVENT_CHAIN_OPEN };
 			return;
 		}
 		chain_decide(model, rows + (size_t)first * ROW_BYTES, behind - first, now_ms, replies + first);
 	}
 }
 
-/* ---- time, events, sums -------------------------------------------------------------------------------------------- */
+/* ---- time, events, sums ----------------------------------------------------------------------------------------- */
 
 unsigned model_expire(struct model *model, int64_t now_ms)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* ledger_model.h - the ledger once more, as plainly as it can be said: what the real one must answer.
  *
- * One list of accounts, one of transfers, 128-bit sums, one row after the other, no shards, no log.  It knows nothing of how
- * the engine does it; only the ids of derived accounts come from there, and the numbers of refusals.
+ * One list of accounts, one of transfers, 128-bit sums, one row after the other, no shards, no log.  It knows nothing
+ * of how the engine does it; only the ids of derived accounts come from there, and the numbers of refusals.
  *
  * The model has no dry run, no full disk and no full memory.
  */
@@ -71,14 +71,15 @@ struct model_account *model_account_find(struct model *model, u128 id);
 struct model_account *model_sliced(struct model *model, struct str tenant, struct str unit, enum account_kind kind);
 
 /* A batch of rows in order. */
-void model_transfers(struct model *model, const unsigned char *rows, uint32_t count, int64_t now_ms, struct model_reply *replies);
+void model_transfers(struct model *model, const unsigned char *rows, uint32_t count, int64_t now_ms,
+		     struct model_reply *replies);
 /* Ends every pending transfer whose timeout has passed; returns how many. */
 unsigned model_expire(struct model *model, int64_t now_ms);
 /* NULL: unknown.  Valid until the next transfer. */
 const struct model_transfer *model_transfer_find(const struct model *model, u128 id);
 
-/* What a rule does: earn is liability to member, burn is member to redeemed.  The member's account comes into being with
- * its first points.  False if fewer are there than are to be burned. */
+/* What a rule does: earn is liability to member, burn is member to redeemed.  The member's account comes into being
+ * with its first points.  False if fewer are there than are to be burned. */
 bool model_earn(struct model *model, struct str tenant, struct str member, uint64_t points);
 bool model_burn(struct model *model, struct str tenant, struct str member, uint64_t points);
 

@@ -27,7 +27,7 @@ uint64_t world_end(const struct world *world)
 	return WORLD_FIRST_LSN + world->log.len;
 }
 
-/* ---- the environment ----------------------------------------------------------------------------------------------- */
+/* ---- the environment -------------------------------------------------------------------------------------------- */
 
 static int64_t env_now(void *context)
 {
@@ -112,7 +112,7 @@ static void env_done(void *context, struct message *message)
 	world->done[world->done_count++] = message->owner;
 }
 
-/* ---- a world ------------------------------------------------------------------------------------------------------- */
+/* ---- a world ---------------------------------------------------------------------------------------------------- */
 
 struct world *world_new(unsigned shard_count, uint64_t seed)
 {
@@ -158,7 +158,8 @@ static const unsigned char *record_at(const struct world *world, uint64_t lsn, s
 	return record;
 }
 
-static void catalog_replay(struct world *world, const unsigned char *record, const struct record_head *head, uint64_t lsn)
+static void catalog_replay(struct world *world, const unsigned char *record, const struct record_head *head,
+			   uint64_t lsn)
 {
 	struct catalog_change change;
 	uint64_t len;
@@ -200,7 +201,8 @@ struct world *world_replay(const struct world *from, unsigned shard_count, size_
 	for (size_t f = 0; f < frames; f++)
 		frame_add(world, from->frames[f]);
 	if (frames)
-		buf_bytes(&world->log, from->log.ptr, from->frames[frames - 1].lsn + from->frames[frames - 1].size - WORLD_FIRST_LSN);
+		buf_bytes(&world->log, from->log.ptr,
+			  from->frames[frames - 1].lsn + from->frames[frames - 1].size - WORLD_FIRST_LSN);
 	for (size_t t = 0; t < world->catalog.tenant_count; t++) {
 		struct str name = world->catalog.tenants[t]->name;
 		for (unsigned s = 0; s < shard_count; s++)
@@ -251,7 +253,7 @@ void world_run(struct world *world, void *const *owners, size_t count)
 		ASSERT(!world->credit[s]);
 }
 
-/* ---- requests ------------------------------------------------------------------------------------------------------ */
+/* ---- requests --------------------------------------------------------------------------------------------------- */
 
 static void request_run(struct world *world, struct ledger_request *request, bool restart)
 {
@@ -312,7 +314,9 @@ static void replies_collect(struct ledger_request *request, struct model_reply *
 
 static struct ledger_request transfers_request(const unsigned char *rows, uint32_t count, bool want_balances)
 {
-	return (struct ledger_request){ .verb = LEDGER_TRANSFERS, .rows = rows, .count = count, .want_balances = want_balances };
+	return (struct ledger_request){
+		.verb = LEDGER_TRANSFERS, .rows = rows, .count = count, .want_balances = want_balances
+	};
 }
 
 void world_transfers(struct world *world, const unsigned char *rows, uint32_t count, bool want_balances,
@@ -419,7 +423,9 @@ void world_names(struct world *world, uint32_t *numbers, u128 *ids, uint32_t cou
 
 void world_find(struct world *world, u128 *ids, uint64_t *lsns, uint8_t *states, uint32_t count)
 {
-	struct ledger_request request = { .verb = LEDGER_FIND, .ids = ids, .lsns = lsns, .states = states, .count = count };
+	struct ledger_request request = {
+		.verb = LEDGER_FIND, .ids = ids, .lsns = lsns, .states = states, .count = count
+	};
 	request_run(world, &request, false);
 	ledger_request_free(&request);
 }
@@ -433,7 +439,7 @@ bool world_book(struct world *world, struct str tenant, struct str unit, struct 
 	return answer->found;
 }
 
-/* ---- configuration and events -------------------------------------------------------------------------------------- */
+/* ---- configuration and events ----------------------------------------------------------------------------------- */
 
 static yyjson_doc *json_of(const char *text)
 {
@@ -451,7 +457,9 @@ static yyjson_doc *json_of(const char *text)
 static void document_create(struct world *world, const char *tenant, unsigned kind, const char *text)
 {
 	yyjson_doc *doc = json_of(text);
-	struct catalog_request request = { .verb = CATALOG_CREATE, .kind = kind_by_number(kind), .tenant = str_of(tenant),
+	struct catalog_request request = { .verb = CATALOG_CREATE,
+					   .kind = kind_by_number(kind),
+					   .tenant = str_of(tenant),
 					   .body = yyjson_doc_get_root(doc) };
 	void *owner = &request;
 	request.message.kind = MESSAGE_CATALOG;
@@ -527,7 +535,8 @@ bool world_member(struct world *world, const char *tenant, const char *profile, 
 	void *owner = &query;
 	query.message.kind = MESSAGE_QUERY;
 	query.message.owner = &query;
-	query.message.shard = shard_of(partition_of(hash_name(HASH_MEMBER, query.tenant, query.profile)), world->shard_count);
+	query.message.shard =
+		shard_of(partition_of(hash_name(HASH_MEMBER, query.tenant, query.profile)), world->shard_count);
 	env_post(world, query.message.shard, &query.message);
 	world_run(world, &owner, 1);
 	*points = query.points;
@@ -535,7 +544,7 @@ bool world_member(struct world *world, const char *tenant, const char *profile, 
 	return query.found;
 }
 
-/* ---- the canonical text -------------------------------------------------------------------------------------------- */
+/* ---- the canonical text ----------------------------------------------------------------------------------------- */
 
 static int line_order(const void *a, const void *b)
 {
@@ -565,7 +574,7 @@ void world_dump(const struct world *world, struct buf *out)
 	buf_free(&lines);
 }
 
-/* ---- the audit ----------------------------------------------------------------------------------------------------- */
+/* ---- the audit -------------------------------------------------------------------------------------------------- */
 
 static struct audit_account *audit_slot(struct audit_account *list, size_t cap, uint32_t number)
 {
@@ -577,7 +586,8 @@ static struct audit_account *audit_slot(struct audit_account *list, size_t cap, 
 
 const struct audit_account *world_audited(const struct world *world, uint32_t number)
 {
-	const struct audit_account *account = world->audit_cap ? audit_slot(world->audit, world->audit_cap, number) : NULL;
+	const struct audit_account *account = world->audit_cap ? audit_slot(world->audit, world->audit_cap, number)
+							       : NULL;
 	return account && account->number ? account : NULL;
 }
 
@@ -614,7 +624,8 @@ static struct audit_account *audit_add(struct world *world, struct audit_account
 		} \
 	} while (0)
 
-static bool audit_account_record(struct world *world, const unsigned char *record, uint32_t size, uint64_t lsn, struct buf *why)
+static bool audit_account_record(struct world *world, const unsigned char *record, uint32_t size, uint64_t lsn,
+				 struct buf *why)
 {
 	struct account_record_view view;
 	AUDIT(account_record_read(record, size, &view), "an account's record cannot be read");
@@ -644,12 +655,14 @@ static bool audit_account_record(struct world *world, const unsigned char *recor
 static bool audit_side(struct audit_account *account, uint64_t prev, int64_t balance, uint64_t lsn, struct buf *why)
 {
 	i128 real = (i128)account->credits_posted - (i128)account->debits_posted;
-	AUDIT(real == balance, "number %u has %lld, the record says %lld", account->number, (long long)real, (long long)balance);
+	AUDIT(real == balance, "number %u has %lld, the record says %lld", account->number, (long long)real,
+	      (long long)balance);
 	IMPLIES(account->slice, false);
-	AUDIT(prev == account->last_lsn, "chain of number %u: %llu instead of %llu", account->number, (unsigned long long)prev,
-	      (unsigned long long)account->last_lsn);
+	AUDIT(prev == account->last_lsn, "chain of number %u: %llu instead of %llu", account->number,
+	      (unsigned long long)prev, (unsigned long long)account->last_lsn);
 	AUDIT(account->debits_posted + account->debits_pending <= (u128)INT64_MAX &&
-	      account->credits_posted + account->credits_pending <= (u128)INT64_MAX, "sums of number %u", account->number);
+		      account->credits_posted + account->credits_pending <= (u128)INT64_MAX,
+	      "sums of number %u", account->number);
 	account->last_lsn = lsn;
 	return true;
 }
@@ -662,7 +675,8 @@ static void audit_slice(struct world *world, uint32_t number, bool slice)
 							 .ceiling = NO_CEILING });
 }
 
-static bool audit_transfer(struct world *world, const unsigned char *record, uint32_t size, uint64_t lsn, struct buf *why)
+static bool audit_transfer(struct world *world, const unsigned char *record, uint32_t size, uint64_t lsn,
+			   struct buf *why)
 {
 	struct transfer_view view;
 	AUDIT(transfer_record_read(record, size, &view), "a transfer's record cannot be read");
@@ -673,7 +687,8 @@ static bool audit_transfer(struct world *world, const unsigned char *record, uin
 	AUDIT(debit && credit && debit != credit, "numbers %u and %u", view.head.debit, view.head.credit);
 	AUDIT(debit->slice == !(flags & TRANSFER_DEBIT_WHOLE) && credit->slice == !(flags & TRANSFER_CREDIT_WHOLE),
 	      "whole or slice: %u and %u", view.head.debit, view.head.credit);
-	bool ends = flags & (TRANSFER_POST | TRANSFER_VOID | TRANSFER_EXPIRED), releases = flags & (TRANSFER_VOID | TRANSFER_EXPIRED);
+	bool ends = flags & (TRANSFER_POST | TRANSFER_VOID | TRANSFER_EXPIRED),
+	     releases = flags & (TRANSFER_VOID | TRANSFER_EXPIRED);
 	if (ends) {
 		uint64_t pending = view.extra.pending_amount;
 		AUDIT(debit->debits_pending >= pending && credit->credits_pending >= pending, "%llu are not pending",
@@ -695,7 +710,8 @@ static bool audit_transfer(struct world *world, const unsigned char *record, uin
 		i128 full = (i128)credit->credits_posted + (i128)credit->credits_pending - (i128)credit->debits_posted;
 		AUDIT(view.head.amount > 0, "an amount of 0");
 		AUDIT(debit->floor == NO_FLOOR || left >= debit->floor, "number %u below its floor", debit->number);
-		AUDIT(credit->ceiling == NO_CEILING || full <= credit->ceiling, "number %u above its ceiling", credit->number);
+		AUDIT(credit->ceiling == NO_CEILING || full <= credit->ceiling, "number %u above its ceiling",
+		      credit->number);
 	}
 	if (!debit->slice && !audit_side(debit, view.head.prev, view.head.balance, lsn, why))
 		return false;
@@ -730,9 +746,10 @@ static bool audit_event(struct world *world, const unsigned char *record, uint32
 			AUDIT(account && !account->slice && effect.head.points > 0, "points without an account");
 			*(earn ? &account->credits_posted : &account->debits_posted) += (uint64_t)effect.head.points;
 			i128 left = (i128)account->credits_posted - (i128)account->debits_posted;
-			AUDIT(left == effect.head.balance, "an effect says %lld, not %lld", (long long)effect.head.balance,
-			      (long long)left);
-			AUDIT(!burn || account->floor == NO_FLOOR || left - (i128)account->debits_pending >= account->floor,
+			AUDIT(left == effect.head.balance, "an effect says %lld, not %lld",
+			      (long long)effect.head.balance, (long long)left);
+			AUDIT(!burn || account->floor == NO_FLOOR ||
+				      left - (i128)account->debits_pending >= account->floor,
 			      "number %u below its floor", account->number);
 		}
 	}
@@ -749,7 +766,8 @@ static bool audit_record(struct world *world, const unsigned char *record, const
 	case RECORD_TRANSFER: return audit_transfer(world, record, head->size, lsn, why);
 	case RECORD_EVENT: return audit_event(world, record, head->size, lsn, why);
 	case RECORD_SLICED:
-		AUDIT(sliced_record_read(record, head->size, &sliced) && kind_is_sliced(sliced.head.kind), "a sliced account");
+		AUDIT(sliced_record_read(record, head->size, &sliced) && kind_is_sliced(sliced.head.kind),
+		      "a sliced account");
 		return true;
 	case RECORD_FAILED:
 		AUDIT(failed_record_read(record, head->size, &failed) && refusal_burns((enum refusal)failed.refusal),

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 /* world.h - some shards in one thread, with a clock and a log that the test owns: the engine without the product.
  *
- * A world has 1 to 64 shards.  Which of them steps next, how far, and whether the log has room is drawn from a seed; the
- * replies must not depend on it.  The log is bytes in memory, durable as soon as they are published; a frame has a header of
- * zeros, as long as the real one's.
+ * A world has 1 to 64 shards.  Which of them steps next, how far, and whether the log has room is drawn from a seed;
+ * the replies must not depend on it.  The log is bytes in memory, durable as soon as they are published; a frame has a
+ * header of zeros, as long as the real one's.
  *
- * world_replay makes a second world from the log of a first, with another number of shards: a restart.  Now and then it takes
- * the ids' part of all records first and the actors' part then, as two threads might.
+ * world_replay makes a second world from the log of a first, with another number of shards: a restart.  Now and then it
+ * takes the ids' part of all records first and the actors' part then, as two threads might.
  *
- * world_audit reads the log behind the engine's back: it adds up every record by itself and checks sums, limits, balances
- * in the records and the chains of history.
+ * world_audit reads the log behind the engine's back: it adds up every record by itself and checks sums, limits,
+ * balances in the records and the chains of history.
  *
- * Shards are hosted as threads would do it: one that has nothing to do sleeps, and only a first message or env.wake gets it
- * up again, so a wake-up that is missing is found.
+ * Shards are hosted as threads would do it: one that has nothing to do sleeps, and only a first message or env.wake
+ * gets it up again, so a wake-up that is missing is found.
  *
- * What must never happen (a frame beyond its credit, shards that all sleep over an open request …) is an assertion; what a test
- * compares is returned.
+ * What must never happen (a frame beyond its credit, shards that all sleep over an open request …) is an assertion;
+ * what a test compares is returned.
  */
 #ifndef TESTS_MODEL_WORLD_H
 #define TESTS_MODEL_WORLD_H
@@ -115,7 +115,8 @@ void world_events(struct world *world, struct world_event *events, uint32_t coun
 /* Points as the member's own page tells them; false: there is no such member. */
 bool world_member(struct world *world, const char *tenant, const char *profile, int64_t *points);
 
-void world_dump(const struct world *world, struct buf *out);       /* state_dump of all shards, lines sorted, with a 0 behind */
+void world_dump(const struct world *world,
+		struct buf *out); /* state_dump of all shards, lines sorted, with a 0 behind */
 
 /* Goes on through the log from where it stopped.  False with a line in *why if something does not add up. */
 bool world_audit(struct world *world, struct buf *why);

@@ -89,10 +89,12 @@ static void change_apply(struct disk_entry *list, const char *name, const char *
 		entry_remove(list, name);
 }
 
-static void change(struct disk *disk, const char *name, const char *from, int inode)
+static void change(struct disk *disk, const char *name, const char *from, int inode, bool cut)
 {
-	ASSERT(disk->change_count < DISK_FILES);
 	change_apply(disk->live, name, from, inode);
+	if (disk->dead && !cut)
+		return;                        /* nobody will see it */
+	ASSERT(disk->change_count < DISK_FILES);
 	unsigned at = disk->change_count++;
 	memcpy(disk->changes[at].name, name, strlen(name) + 1);
 	memcpy(disk->changes[at].from, from, strlen(from) + 1);
@@ -328,10 +330,10 @@ static int sim_open(int dir, const char *name, int flags)
 		return fail(ENOENT);
 	int number = entry ? entry->inode : -1;
 	if (!entry) {
-		power_goes(disk);
+		bool cut = power_goes(disk);
 		ASSERT(disk->inode_count < DISK_FILES);
 		number = (int)disk->inode_count++;
-		change(disk, name, "", number);
+		change(disk, name, "", number, cut);
 	} else if (flags & O_TRUNC) {
 		struct disk_inode *inode = &disk->inodes[number];
 		if (!disk->dead && inode->room) {
@@ -551,8 +553,8 @@ static int sim_rename(int dir, const char *from, const char *to)
 	struct disk_entry *entry = entry_find(disk->live, from);
 	ASSERT(dir == FD_DIR && entry);
 	noted(disk, 8, (uint64_t)entry->inode, 0);
-	power_goes(disk);
-	change(disk, to, from, entry->inode);
+	bool cut = power_goes(disk);
+	change(disk, to, from, entry->inode, cut);
 	return 0;
 }
 
@@ -563,8 +565,8 @@ static int sim_unlink(int dir, const char *name)
 	noted(disk, 9, base_of(name), 0);
 	if (!entry_find(disk->live, name))
 		return fail(ENOENT);
-	power_goes(disk);
-	change(disk, name, "", -1);
+	bool cut = power_goes(disk);
+	change(disk, name, "", -1, cut);
 	return 0;
 }
 

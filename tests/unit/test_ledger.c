@@ -103,7 +103,7 @@ static void audit(struct world *world)
 	buf_free(&why);
 }
 
-/* ---- the table of refusals ----------------------------------------------------------------------------------------- */
+/* ---- the table of refusals -------------------------------------------------------------------------------------- */
 
 static void refusals_are_a_table(void **unused)
 {
@@ -126,7 +126,7 @@ static void refusals_are_a_table(void **unused)
 	assert_null(refusal_find(UINT32_MAX));
 }
 
-/* ---- every refusal, and every pair of them ------------------------------------------------------------------------- */
+/* ---- every refusal, and every pair of them ---------------------------------------------------------------------- */
 
 /* A world that does not change any more: accounts for every mixture of what can be wrong with them, transfers in every
  * state.  Rows are then tried in all mixtures; each row has at least one reason against it. */
@@ -159,18 +159,23 @@ static const struct str stage_units[BOOKS] = { { "points", 6 }, { "points", 6 },
 
 static u128 stage_account(struct stage *stage, unsigned book, enum account_kind kind, bool floor, bool ceiling)
 {
-	return account_with(stage->world, (struct account_spec){ .tenant = stage_tenants[book], .unit = stage_units[book],
-								 .kind = kind, .has_floor = floor, .has_ceiling = ceiling });
+	return account_with(stage->world, (struct account_spec){ .tenant = stage_tenants[book],
+								 .unit = stage_units[book],
+								 .kind = kind,
+								 .has_floor = floor,
+								 .has_ceiling = ceiling });
 }
 
 static void accounts_set(struct stage *stage)
 {
 	for (unsigned bad = 0; bad <= BAD_ALL; bad++)
-		stage->debits[bad] = (struct fact){ stage_account(stage, 0, ACCOUNT_RAW, bad & BAD_LIMIT, false), false, 0, bad };
-	stage->debits[BAD_ALL + 1] = (struct fact){ stage_account(stage, 0, ACCOUNT_LIABILITY, false, false), true, 0, 0 };
+		stage->debits[bad] =
+			(struct fact){ stage_account(stage, 0, ACCOUNT_RAW, bad & BAD_LIMIT, false), false, 0, bad };
+	stage->debits[BAD_ALL + 1] =
+		(struct fact){ stage_account(stage, 0, ACCOUNT_LIABILITY, false, false), true, 0, 0 };
 	for (unsigned i = 0; i < BOOKS * (BAD_ALL + 1); i++)
-		stage->credits[i] = (struct fact){ stage_account(stage, i / 8, ACCOUNT_RAW, false, i & BAD_LIMIT), false, i / 8,
-						   i & BAD_ALL };
+		stage->credits[i] = (struct fact){ stage_account(stage, i / 8, ACCOUNT_RAW, false, i & BAD_LIMIT),
+						   false, i / 8, i & BAD_ALL };
 	stage->credits[32] = (struct fact){ stage_account(stage, 0, ACCOUNT_REDEEMED, false, false), true, 0, 0 };
 	stage->credits[33] = (struct fact){ stage_account(stage, 1, ACCOUNT_REDEEMED, false, false), true, 1, 0 };
 }
@@ -180,7 +185,8 @@ static void overflow_set(struct stage *stage, const struct fact *fact, bool debi
 {
 	u128 other = stage_account(stage, fact->book, ACCOUNT_RAW, false, false);
 	struct transfer_row in = move(other, fact->id, (uint64_t)INT64_MAX - used);
-	struct transfer_row out = move(fact->id, stage_account(stage, fact->book, ACCOUNT_RAW, false, false), in.amount);
+	struct transfer_row out =
+		move(fact->id, stage_account(stage, fact->book, ACCOUNT_RAW, false, false), in.amount);
 	done(stage->world, debit_side ? in : out);
 	done(stage->world, debit_side ? out : in);
 }
@@ -227,19 +233,24 @@ static void transfers_set(struct stage *stage)
 	done(world, stage->firsts[4]);
 	pending_set(stage, (struct pending_fact){ posted, true, true, false, false, FOUND_POSTED });
 	pending_set(stage, (struct pending_fact){ voided, true, true, false, false, FOUND_VOIDED });
-	pending_set(stage, (struct pending_fact){ reserve(stage, debit, credit, 0), true, true, false, false, FOUND_PENDING });
-	pending_set(stage, (struct pending_fact){ reserve(stage, closed_debit, credit, 0), true, true, true, false, FOUND_PENDING });
-	pending_set(stage, (struct pending_fact){ reserve(stage, debit, closed_credit, 0), true, true, false, true, FOUND_PENDING });
-	pending_set(stage, (struct pending_fact){ reserve(stage, closed_debit, closed_credit, 0), true, true, true, true,
+	pending_set(stage,
+		    (struct pending_fact){ reserve(stage, debit, credit, 0), true, true, false, false, FOUND_PENDING });
+	pending_set(stage, (struct pending_fact){ reserve(stage, closed_debit, credit, 0), true, true, true, false,
 						  FOUND_PENDING });
-	pending_set(stage, (struct pending_fact){ reserve(stage, debit, credit, 3), true, true, false, false, FOUND_EXPIRED });
-	pending_set(stage, (struct pending_fact){ reserve(stage, closed_debit, closed_credit, 3), true, true, true, true,
-						  FOUND_EXPIRED });
+	pending_set(stage, (struct pending_fact){ reserve(stage, debit, closed_credit, 0), true, true, false, true,
+						  FOUND_PENDING });
+	pending_set(stage, (struct pending_fact){ reserve(stage, closed_debit, closed_credit, 0), true, true, true,
+						  true, FOUND_PENDING });
+	pending_set(stage,
+		    (struct pending_fact){ reserve(stage, debit, credit, 3), true, true, false, false, FOUND_EXPIRED });
+	pending_set(stage, (struct pending_fact){ reserve(stage, closed_debit, closed_credit, 3), true, true, true,
+						  true, FOUND_EXPIRED });
 	world->now_ms += 3000;
 	world_expire(world);
-	pending_set(stage, (struct pending_fact){ reserve(stage, debit, credit, 1), true, true, false, false, FOUND_EXPIRED });
-	pending_set(stage, (struct pending_fact){ reserve(stage, closed_debit, closed_credit, 1), true, true, true, true,
-						  FOUND_EXPIRED });
+	pending_set(stage,
+		    (struct pending_fact){ reserve(stage, debit, credit, 1), true, true, false, false, FOUND_EXPIRED });
+	pending_set(stage, (struct pending_fact){ reserve(stage, closed_debit, closed_credit, 1), true, true, true,
+						  true, FOUND_EXPIRED });
 	world->now_ms += 1000;         /* the clock says so, the log does not */
 	struct transfer_row none = move(debit->id, id_new(), 1);
 	assert_int_equal(send(world, none), REFUSED_CREDIT_ACCOUNT_NOT_FOUND);
@@ -301,14 +312,16 @@ static bool holds(enum refusal reason, const struct trial *trial)
 	const struct transfer_row *row = &trial->row, *first = trial->first;
 	const struct pending_fact *pending = trial->pending && trial->pending->known ? trial->pending : NULL;
 	unsigned flags = row->flags;
-	bool ends = flags & (TRANSFER_POST | TRANSFER_VOID), post = flags & TRANSFER_POST, both = trial->debit && trial->credit;
+	bool ends = flags & (TRANSFER_POST | TRANSFER_VOID), post = flags & TRANSFER_POST,
+	     both = trial->debit && trial->credit;
 	bool balance_debit = flags & TRANSFER_BALANCING_DEBIT, balance_credit = flags & TRANSFER_BALANCING_CREDIT;
 	bool same_flags = first && first->flags == flags, waiting = pending && pending->pending;
 	uint64_t amount = trial_amount(trial);
 	switch (reason) {
 	case REFUSED_RESERVED_FLAG: return flags & ~(unsigned)TRANSFER_FLAGS;
 	case REFUSED_FLAGS_ARE_MUTUALLY_EXCLUSIVE:
-		return (flags & TRANSFER_PENDING && ends) || (post && flags & TRANSFER_VOID) || (ends && (balance_debit || balance_credit));
+		return (flags & TRANSFER_PENDING && ends) || (post && flags & TRANSFER_VOID) ||
+		       (ends && (balance_debit || balance_credit));
 	case REFUSED_ID_MUST_NOT_BE_ZERO: return row->id == 0;
 	case REFUSED_ID_MUST_NOT_BE_INT_MAX: return row->id == U128_MAX;
 	case REFUSED_PENDING_ID_MUST_NOT_BE_ZERO: return ends && row->debit == 0;
@@ -325,7 +338,8 @@ static bool holds(enum refusal reason, const struct trial *trial)
 	case REFUSED_EXISTS_WITH_DIFFERENT_FLAGS: return first && !same_flags;
 	case REFUSED_EXISTS_WITH_DIFFERENT_PENDING_ID: return same_flags && ends && row->debit != first->debit;
 	case REFUSED_EXISTS_WITH_DIFFERENT_DEBIT_ACCOUNT_ID: return same_flags && !ends && row->debit != first->debit;
-	case REFUSED_EXISTS_WITH_DIFFERENT_CREDIT_ACCOUNT_ID: return same_flags && !ends && row->credit != first->credit;
+	case REFUSED_EXISTS_WITH_DIFFERENT_CREDIT_ACCOUNT_ID:
+		return same_flags && !ends && row->credit != first->credit;
 	case REFUSED_EXISTS_WITH_DIFFERENT_AMOUNT: return same_flags && row->amount != first->amount;
 	case REFUSED_EXISTS_WITH_DIFFERENT_CODE:       /* 0 means the pending transfer's code */
 		return same_flags && row->code != (ends ? STAGE_CODE : first->code) && !(ends && !row->code);
@@ -333,7 +347,8 @@ static bool holds(enum refusal reason, const struct trial *trial)
 	case REFUSED_ID_ALREADY_FAILED: return trial->failed;
 	case REFUSED_PENDING_TRANSFER_NOT_FOUND: return ends && !pending;
 	case REFUSED_PENDING_TRANSFER_NOT_PENDING: return ends && pending && !waiting;
-	case REFUSED_PENDING_TRANSFER_HAS_DIFFERENT_CODE: return ends && waiting && row->code && row->code != STAGE_CODE;
+	case REFUSED_PENDING_TRANSFER_HAS_DIFFERENT_CODE:
+		return ends && waiting && row->code && row->code != STAGE_CODE;
 	case REFUSED_EXCEEDS_PENDING_TRANSFER_AMOUNT: return post && waiting && row->amount > STAGE_AMOUNT;
 	case REFUSED_PENDING_TRANSFER_HAS_DIFFERENT_AMOUNT:
 		return flags & TRANSFER_VOID && waiting && row->amount && row->amount != STAGE_AMOUNT;
@@ -342,18 +357,24 @@ static bool holds(enum refusal reason, const struct trial *trial)
 	case REFUSED_PENDING_TRANSFER_EXPIRED: return ends && waiting && pending->state == FOUND_EXPIRED;
 	case REFUSED_DEBIT_ACCOUNT_NOT_FOUND: return !ends && !trial->debit;
 	case REFUSED_CREDIT_ACCOUNT_NOT_FOUND: return !ends && !trial->credit;
-	case REFUSED_ACCOUNTS_MUST_HAVE_THE_SAME_TENANT: return !ends && both && (trial->debit->book ^ trial->credit->book) & 1;
-	case REFUSED_ACCOUNTS_MUST_HAVE_THE_SAME_UNIT: return !ends && both && (trial->debit->book ^ trial->credit->book) & 2;
+	case REFUSED_ACCOUNTS_MUST_HAVE_THE_SAME_TENANT:
+		return !ends && both && (trial->debit->book ^ trial->credit->book) & 1;
+	case REFUSED_ACCOUNTS_MUST_HAVE_THE_SAME_UNIT:
+		return !ends && both && (trial->debit->book ^ trial->credit->book) & 2;
 	case REFUSED_SLICED_ACCOUNT_CANNOT_BALANCE:
-		return !ends && both && ((balance_debit && trial->debit->sliced) || (balance_credit && trial->credit->sliced));
+		return !ends && both &&
+		       ((balance_debit && trial->debit->sliced) || (balance_credit && trial->credit->sliced));
 	case REFUSED_DEBIT_ACCOUNT_CLOSED:
 		return ends ? post && waiting && pending->debit_closed : trial->debit && trial->debit->bad & BAD_CLOSED;
 	case REFUSED_CREDIT_ACCOUNT_CLOSED:
-		return ends ? post && waiting && pending->credit_closed : trial->credit && trial->credit->bad & BAD_CLOSED;
+		return ends ? post && waiting && pending->credit_closed
+			    : trial->credit && trial->credit->bad & BAD_CLOSED;
 	case REFUSED_OVERFLOWS_DEBITS:
-		return !ends && both && !trial->debit->sliced && amount && (trial->debit->bad & BAD_OVER || amount > INT64_MAX);
+		return !ends && both && !trial->debit->sliced && amount &&
+		       (trial->debit->bad & BAD_OVER || amount > INT64_MAX);
 	case REFUSED_OVERFLOWS_CREDITS:
-		return !ends && both && !trial->credit->sliced && amount && (trial->credit->bad & BAD_OVER || amount > INT64_MAX);
+		return !ends && both && !trial->credit->sliced && amount &&
+		       (trial->credit->bad & BAD_OVER || amount > INT64_MAX);
 	case REFUSED_EXCEEDS_FLOOR:
 		return !ends && both && (balance_debit || (trial->debit->bad & BAD_LIMIT && amount));
 	case REFUSED_EXCEEDS_CEILING:
@@ -423,15 +444,22 @@ static bool trial_account(const struct fact *facts, unsigned count, unsigned cho
 /* Rows that move or reserve.  All mixtures for new ids, some for the others. */
 static void moves_add(const struct stage *stage, struct trials *trials)
 {
-	static const uint16_t flag_list[] = { 0, TRANSFER_PENDING, TRANSFER_BALANCING_DEBIT, TRANSFER_BALANCING_CREDIT,
+	static const uint16_t flag_list[] = { 0,
+					      TRANSFER_PENDING,
+					      TRANSFER_BALANCING_DEBIT,
+					      TRANSFER_BALANCING_CREDIT,
 					      TRANSFER_BALANCING_DEBIT | TRANSFER_BALANCING_CREDIT,
-					      TRANSFER_PENDING | TRANSFER_BALANCING_DEBIT, 64, TRANSFER_PENDING | 0x8000 };
+					      TRANSFER_PENDING | TRANSFER_BALANCING_DEBIT,
+					      64,
+					      TRANSFER_PENDING | 0x8000 };
 	static const uint64_t amounts[] = { STAGE_AMOUNT, 0, (uint64_t)INT64_MAX + 1 };
 	struct trial trial;
 	for (unsigned id = 0; memset(&trial, 0, sizeof trial), trial_id(stage, &trial, id); id++)
-		for (unsigned d = 0; trial_account(stage->debits, COUNT_OF(stage->debits), d, &trial.row.debit, &trial.debit); d++)
-			for (unsigned c = 0; trial_account(stage->credits, COUNT_OF(stage->credits), c, &trial.row.credit,
-							   &trial.credit); c++)
+		for (unsigned d = 0;
+		     trial_account(stage->debits, COUNT_OF(stage->debits), d, &trial.row.debit, &trial.debit); d++)
+			for (unsigned c = 0; trial_account(stage->credits, COUNT_OF(stage->credits), c,
+							   &trial.row.credit, &trial.credit);
+			     c++)
 				for (unsigned rest = 0; rest < COUNT_OF(flag_list) * COUNT_OF(amounts) * 4; rest++) {
 					if (id && (d % 7 > 1 || c % 7 > 1) && d < COUNT_OF(stage->debits))
 						continue;
@@ -495,7 +523,8 @@ static void trials_send(struct stage *stage, const struct trials *trials, bool a
 	for (size_t first = 0, count; first < trials->count; first += count) {
 		count = trials->count - first < ROWS / a_row ? trials->count - first : ROWS / a_row;
 		for (size_t i = 0; i < count; i++) {
-			struct transfer_row row = trials->list[first + i].row, before = move(good_debit->id, good_credit->id, 1);
+			struct transfer_row row = trials->list[first + i].row,
+					    before = move(good_debit->id, good_credit->id, 1);
 			before.flags = TRANSFER_LINKED;
 			if (chained)
 				memcpy(rows + i * 2 * ROW_BYTES, &before, sizeof before);
@@ -508,11 +537,12 @@ static void trials_send(struct stage *stage, const struct trials *trials, bool a
 			if (again && refusal_burns(wanted))
 				wanted = REFUSED_ID_ALREADY_FAILED;
 			if (got != wanted)
-				fail_msg("%u shards%s%s: flags %u amount %u code %u timeout %u debit %llx credit %llx: %s, wanted %s",
-					 stage->world->shard_count, again ? ", again" : "", chained ? ", in a chain" : "",
-					 trial->row.flags, (unsigned)trial->row.amount, trial->row.code, trial->row.timeout,
-					 (unsigned long long)trial->row.debit, (unsigned long long)trial->row.credit,
-					 name_of(got), name_of(wanted));
+				fail_msg("%u shards%s%s: flags %u amount %u code %u timeout %u debit %llx credit %llx: "
+					 "%s, wanted %s",
+					 stage->world->shard_count, again ? ", again" : "",
+					 chained ? ", in a chain" : "", trial->row.flags, (unsigned)trial->row.amount,
+					 trial->row.code, trial->row.timeout, (unsigned long long)trial->row.debit,
+					 (unsigned long long)trial->row.credit, name_of(got), name_of(wanted));
 			if (chained)
 				assert_int_equal(replies[i * 2].refusal, REFUSED_LINKED_EVENT_FAILED);
 		}
@@ -560,14 +590,14 @@ static void smallest_reason_wins(void **unused)
 	}
 }
 
-/* ---- chains -------------------------------------------------------------------------------------------------------- */
+/* ---- chains ----------------------------------------------------------------------------------------------------- */
 
 enum { CHAIN_MAX = 12 };
 
 /* Sends rows of which `letters` says how each is to be, and compares with `wanted`, a number a row.
  *   g good   G good, linked   f without cover, burns   F the same, linked   z id 0   Z the same, linked */
-static void chain_try(struct world *world, u128 debit, u128 credit, u128 poor, const char *letters, const unsigned *wanted,
-		      u128 ids[CHAIN_MAX])
+static void chain_try(struct world *world, u128 debit, u128 credit, u128 poor, const char *letters,
+		      const unsigned *wanted, u128 ids[CHAIN_MAX])
 {
 	struct transfer_row rows[CHAIN_MAX] = { 0 };
 	struct model_reply replies[CHAIN_MAX];
@@ -586,24 +616,32 @@ static void chain_try(struct world *world, u128 debit, u128 credit, u128 poor, c
 	world_transfers(world, (const unsigned char *)rows, count, false, replies);
 	for (uint32_t i = 0; i < count; i++)
 		if (replies[i].refusal != wanted[i])
-			fail_msg("%u shards, chain %s, row %u: %s", world->shard_count, letters, i, name_of(replies[i].refusal));
+			fail_msg("%u shards, chain %s, row %u: %s", world->shard_count, letters, i,
+				 name_of(replies[i].refusal));
 }
 
 static void chains_stand_or_fall(void **unused)
 {
-	static const struct { const char *letters; unsigned wanted[CHAIN_MAX], again[CHAIN_MAX]; int moved; } cases[] = {
+	static const struct {
+		const char *letters;
+		unsigned wanted[CHAIN_MAX], again[CHAIN_MAX];
+		int moved;
+	} cases[] = {
 		{ "g", { 0 }, { 0 }, 1 },
 		{ "Gg", { 0 }, { 0 }, 2 },
 		{ "GGGg", { 0 }, { 0 }, 4 },
 		{ "Gf", { 1, 44 }, { 1, 25 }, 0 },
 		{ "Fg", { 44, 1 }, { 25, 1 }, 0 },
 		{ "GFg", { 1, 44, 1 }, { 1, 25, 1 }, 0 },
-		{ "GFf", { 1, 44, 1 }, { 1, 25, 1 }, 0 },      /* the first to fail has the reason, the others keep their ids */
+		{ "GFf",
+		  { 1, 44, 1 },
+		  { 1, 25, 1 },
+		  0 }, /* the first to fail has the reason, the others keep their ids */
 		{ "GZg", { 1, 5, 1 }, { 1, 5, 1 }, 0 },
 		{ "FZg", { 44, 1, 1 }, { 25, 1, 1 }, 0 },
 		{ "G", { 2 }, { 2 }, 0 },
 		{ "GG", { 1, 2 }, { 1, 2 }, 0 },
-		{ "ZFG", { 1, 1, 2 }, { 1, 1, 2 }, 0 },        /* an open chain is not looked at */
+		{ "ZFG", { 1, 1, 2 }, { 1, 1, 2 }, 0 }, /* an open chain is not looked at */
 		{ "gGgfGfg", { 0, 0, 0, 44, 1, 44, 0 }, { 0, 0, 0, 25, 1, 25, 0 }, 4 },
 		{ "gfGG", { 0, 44, 1, 2 }, { 0, 25, 1, 2 }, 1 },
 	};
@@ -667,16 +705,18 @@ static void chains_fit_a_frame(void **unused)
 	for (unsigned s = 0; s < COUNT_OF(shard_counts); s++) {
 		struct world *world = world_new(shard_counts[s], 3);
 		u128 debit = raw_new(world), credit = raw_new(world);
-		world->env.log_frame_max = 64 * 1024;
+		world->env.log_frame_max = 4096;
 		for (unsigned i = 0; i < ROWS; i++) {
 			rows[i] = move(debit, credit, 1);
-			rows[i].flags = i && i + 2 < ROWS ? TRANSFER_LINKED : 0;       /* one loose, a long chain, one loose */
+			rows[i].flags = i && i + 2 < ROWS ? TRANSFER_LINKED
+							  : 0; /* one loose, a long chain, one loose */
 		}
 		world_transfers(world, (const unsigned char *)rows, ROWS, false, replies);
 		for (unsigned i = 0; i < ROWS; i++) {
 			bool loose = i == 0 || i == ROWS - 1;
 			if (loose ? replies[i].refusal != REFUSAL_NONE
-				  : replies[i].refusal != REFUSED_CHAIN_TOO_LONG && replies[i].refusal != REFUSED_LINKED_EVENT_FAILED)
+				  : replies[i].refusal != REFUSED_CHAIN_TOO_LONG &&
+					    replies[i].refusal != REFUSED_LINKED_EVENT_FAILED)
 				fail_msg("row %u: %s", i, name_of(replies[i].refusal));
 		}
 		assert_int_equal(balance_of(world, credit), 2);
@@ -693,14 +733,15 @@ static void chains_fit_a_frame(void **unused)
 	mem_free(replies);
 }
 
-/* ---- timeouts ------------------------------------------------------------------------------------------------------ */
+/* ---- timeouts --------------------------------------------------------------------------------------------------- */
 
 static void timeouts_run_out(void **unused)
 {
 	(void)unused;
 	for (unsigned s = 0; s < COUNT_OF(shard_counts); s++) {
 		struct world *world = world_new(shard_counts[s], 5);
-		u128 member = account_with(world, (struct account_spec){ .kind = ACCOUNT_MEMBER }), rich = raw_new(world);
+		u128 member = account_with(world, (struct account_spec){ .kind = ACCOUNT_MEMBER }),
+		     rich = raw_new(world);
 		done(world, move(rich, member, 100));
 		struct transfer_row hold = move(member, rich, 80), all = move(member, rich, 100);
 		hold.flags = TRANSFER_PENDING;
@@ -787,12 +828,47 @@ static void pending_transfers_end_once(void **unused)
 	}
 }
 
-/* ---- accounts ------------------------------------------------------------------------------------------------------ */
+/* What is pending counts as if it were posted, also towards the ends of the sums. */
+static void sums_have_an_end(void **unused)
+{
+	(void)unused;
+	for (unsigned s = 0; s < COUNT_OF(shard_counts); s++) {
+		struct world *world = world_new(shard_counts[s], 5);
+		u128 a = raw_new(world), b = raw_new(world), c = raw_new(world), d = raw_new(world);
+		u128 liability = account_with(world, (struct account_spec){ .kind = ACCOUNT_LIABILITY });
+		u128 redeemed = account_with(world, (struct account_spec){ .kind = ACCOUNT_REDEEMED });
+		struct transfer_row hold = move(a, b, INT64_MAX - 1), void_it = end_of(hold.id, TRANSFER_VOID);
+		hold.flags = TRANSFER_PENDING;
+		done(world, hold);
+		done(world, move(a, b, 1));
+		assert_int_equal(send(world, move(a, c, 1)), REFUSED_OVERFLOWS_DEBITS);
+		assert_int_equal(send(world, move(c, b, 1)), REFUSED_OVERFLOWS_CREDITS);
+		done(world, void_it);
+		done(world, move(a, c, INT64_MAX - 1));
+		done(world, move(d, b, INT64_MAX - 1));
+		assert_int_equal(send(world, move(a, c, 1)), REFUSED_OVERFLOWS_DEBITS);
+		assert_int_equal(send(world, move(c, b, 1)), REFUSED_OVERFLOWS_CREDITS);
+		done(world, move(b, a, INT64_MAX));
+		/* Tenant accounts go on: their sums have 128 bits. */
+		for (unsigned i = 0; i < 3; i++) {
+			hold = move(liability, redeemed, UINT64_MAX);
+			hold.flags = i == 2 ? TRANSFER_PENDING : 0;
+			done(world, hold);
+		}
+		struct account_view view = view_of(world, liability);
+		assert_true(view.debits_posted == (u128)UINT64_MAX * 2 && view.debits_pending == UINT64_MAX);
+		audit(world);
+		world_free(world);
+	}
+}
+
+/* ---- accounts --------------------------------------------------------------------------------------------------- */
 
 static void accounts_are_refused(void **unused)
 {
 #define OF(...) { .tenant = { "north", 5 }, .unit = { "points", 6 }, __VA_ARGS__ }
-	static const struct { struct account_spec spec; unsigned wanted; bool existed; } cases[] = {
+	static const struct { struct account_spec spec; unsigned wanted; bool existed;
+	} cases[] = {
 		{ OF(.kind = ACCOUNT_RAW), 100, false },
 		{ OF(.kind = ACCOUNT_RAW, .flags = 2), 100, false },
 		{ OF(.id = U128_MAX, .flags = 2), 101, false },
@@ -863,7 +939,8 @@ static void accounts_are_refused(void **unused)
 				world_close(world, close, COUNT_OF(closings));
 			for (unsigned i = 0; i < COUNT_OF(closings); i++)
 				if (close[i].refusal != closings[i].wanted)
-					fail_msg("closing %u: %s, wanted %u", i, name_of(close[i].refusal), closings[i].wanted);
+					fail_msg("closing %u: %s, wanted %u", i, name_of(close[i].refusal),
+						 closings[i].wanted);
 			audit(world);
 			world_free(world);
 		}
@@ -886,7 +963,8 @@ static void accounts_are_looked_up(void **unused)
 		assert_true(views[0].found && views[1].found && !views[2].found);
 		assert_true(views[0].credits_posted == 40 && views[1].debits_posted == 40);
 		assert_true(views[0].floor == 0 && views[0].ceiling == 50 && views[0].kind == ACCOUNT_MEMBER);
-		assert_true(views[1].floor == NO_FLOOR && views[1].ceiling == NO_CEILING && views[1].kind == ACCOUNT_LIABILITY);
+		assert_true(views[1].floor == NO_FLOOR && views[1].ceiling == NO_CEILING &&
+			    views[1].kind == ACCOUNT_LIABILITY);
 		assert_true(views[0].last_lsn && !views[1].last_lsn && views[0].created_ms == world->now_ms);
 		assert_true(str_eq((struct str){ texts.ptr + views[0].member_at, views[0].member_len }, STR("alice")));
 		assert_true(str_eq((struct str){ texts.ptr + views[0].program_at, views[0].program_len }, STR("gold")));
@@ -905,7 +983,7 @@ static void accounts_are_looked_up(void **unused)
 	}
 }
 
-/* ---- no room ------------------------------------------------------------------------------------------------------- */
+/* ---- no room ---------------------------------------------------------------------------------------------------- */
 
 static void no_room_no_change(void **unused)
 {
@@ -913,7 +991,8 @@ static void no_room_no_change(void **unused)
 	for (unsigned s = 0; s < COUNT_OF(shard_counts); s++) {
 		struct world *world = world_new(shard_counts[s], 5);
 		u128 debit = raw_new(world), credit = raw_new(world);
-		struct transfer_row first = move(debit, credit, 10), rows[3] = { move(debit, credit, 1), move(debit, credit, 0), first };
+		struct transfer_row first = move(debit, credit, 10),
+				    rows[3] = { move(debit, credit, 1), move(debit, credit, 0), first };
 		struct model_reply replies[3];
 		struct account_spec spec = { .id = id_new(), .tenant = NORTH, .unit = POINTS };
 		done(world, first);
@@ -947,7 +1026,7 @@ static void no_room_no_change(void **unused)
 	}
 }
 
-/* ---- events -------------------------------------------------------------------------------------------------------- */
+/* ---- events ----------------------------------------------------------------------------------------------------- */
 
 enum { MEMBERS = 6, EVENTS_MAX = 20, EVENT_ROUNDS = 150 };
 
@@ -972,8 +1051,11 @@ static void shop_events(struct shop *shop)
 		unsigned member = (unsigned)world_chance(&shop->seed, MEMBERS);
 		bool earn = world_chance(&shop->seed, 5) < 3;
 		snprintf(ids[i], sizeof ids[i], "e-%u", shop->event_count++);
-		events[i] = (struct world_event){ .tenant = "north", .profile = profiles[member], .type = earn ? "EARN" : "BURN",
-						  .id = ids[i], .points = 1 + world_chance(&shop->seed, 60) };
+		events[i] = (struct world_event){ .tenant = "north",
+						  .profile = profiles[member],
+						  .type = earn ? "EARN" : "BURN",
+						  .id = ids[i],
+						  .points = 1 + world_chance(&shop->seed, 60) };
 		good[i] = earn ? model_earn(shop->model, NORTH, str_of(profiles[member]), events[i].points)
 			       : model_burn(shop->model, NORTH, str_of(profiles[member]), events[i].points);
 		const struct model_account *wallet = model_account_find(shop->model, shop->wallets[member]);
@@ -1014,7 +1096,8 @@ static void shop_transfers(struct shop *shop)
 	world_transfers(shop->world, (const unsigned char *)rows, count, true, got);
 	for (uint32_t i = 0; i < count; i++) {
 		if (got[i].refusal != wanted[i].refusal)
-			fail_msg("%u shards: %s, model %s", shop->world->shard_count, name_of(got[i].refusal), name_of(wanted[i].refusal));
+			fail_msg("%u shards: %s, model %s", shop->world->shard_count, name_of(got[i].refusal),
+				 name_of(wanted[i].refusal));
 		if (!got[i].refusal)
 			assert_memory_equal(got[i].balances, wanted[i].balances, sizeof got[i].balances);
 	}
@@ -1032,7 +1115,8 @@ static void shop_compare(struct shop *shop, struct world *world)
 		assert_int_equal(view.found, wallet != NULL);
 		if (!wallet)
 			continue;
-		assert_true(view.debits_posted == wallet->debits_posted && view.credits_posted == wallet->credits_posted &&
+		assert_true(view.debits_posted == wallet->debits_posted &&
+			    view.credits_posted == wallet->credits_posted &&
 			    view.debits_pending == wallet->debits_pending && view.kind == ACCOUNT_MEMBER);
 		if (world_member(world, "north", profiles[m], &points))
 			assert_true(points == (int64_t)((i128)view.credits_posted - (i128)view.debits_posted));
@@ -1049,10 +1133,11 @@ static void events_use_the_ledger(void **unused)
 	(void)unused;
 	for (unsigned s = 0; s < COUNT_OF(shard_counts); s++) {
 		struct shop shop = { .world = world_new(shard_counts[s], 5), .model = model_new(), .seed = 17 + s };
-		struct account_spec specs[] = { { .tenant = NORTH, .unit = POINTS, .kind = ACCOUNT_LIABILITY },
-						{ .tenant = NORTH, .unit = POINTS, .kind = ACCOUNT_REDEEMED, .id = 4711 },
-						{ .tenant = NORTH, .unit = POINTS, .kind = ACCOUNT_MEMBER,
-						  .member = str_of(profiles[0]) } };
+		struct account_spec specs[] = {
+			{ .tenant = NORTH, .unit = POINTS, .kind = ACCOUNT_LIABILITY },
+			{ .tenant = NORTH, .unit = POINTS, .kind = ACCOUNT_REDEEMED, .id = 4711 },
+			{ .tenant = NORTH, .unit = POINTS, .kind = ACCOUNT_MEMBER, .member = str_of(profiles[0]) }
+		};
 		shop.world->wait_one_in = 8;
 		world_event_type(shop.world, "north", "EARN", "[{'type':'earn_points','from_payload':'points'}]");
 		world_event_type(shop.world, "north", "BURN", "[{'type':'burn_points','from_payload':'points'}]");
@@ -1104,6 +1189,7 @@ int main(void)
 		cmocka_unit_test(chains_fit_a_frame),
 		cmocka_unit_test(timeouts_run_out),
 		cmocka_unit_test(pending_transfers_end_once),
+		cmocka_unit_test(sums_have_an_end),
 		cmocka_unit_test(accounts_are_refused),
 		cmocka_unit_test(accounts_are_looked_up),
 		cmocka_unit_test(no_room_no_change),

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* test_ledger_ids.c - an id has one outcome: repeats, ids that are used up, and ids whose hashes collide.
  *
- * The engine finds an id by 64 bits of XXH3 and then reads the record behind it.  Ids of 16 bytes with the same hash are
- * easily made by who knows the function, so they must be right, not only unlikely.
+ * The engine finds an id by 64 bits of XXH3 and then reads the record behind it.  Ids of 16 bytes with the same hash
+ * are easily made by who knows the function, so they must be right, not only unlikely.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -147,7 +147,7 @@ static void records_are_compared(void **unused)
 	world_free(world);
 }
 
-/* ---- hashes that collide ------------------------------------------------------------------------------------------- */
+/* ---- hashes that collide ---------------------------------------------------------------------------------------- */
 
 enum { ALIKE = 4 };
 
@@ -158,8 +158,8 @@ static uint64_t secret_at(unsigned at)
 	return value;
 }
 
-/* XXH3 of 16 bytes: with lo and hi the halves of the input, each with a constant of its own folded in, it is a mixture of
- * 16 + swap(lo) + hi + fold(lo * hi).  So (0, x), (swap(x), 0) and (1, (x - swap(1)) / 2) have the same hash. */
+/* XXH3 of 16 bytes: with lo and hi the halves of the input, each with a constant of its own folded in, it is a mixture
+ * of 16 + swap(lo) + hi + fold(lo * hi).  So (0, x), (swap(x), 0) and (1, (x - swap(1)) / 2) have the same hash. */
 static u128 id_of_halves(uint64_t lo, uint64_t hi, uint64_t seed)
 {
 	return u128_of(hi ^ ((secret_at(40) ^ secret_at(48)) - seed), lo ^ ((secret_at(24) ^ secret_at(32)) + seed));
@@ -225,7 +225,9 @@ static void pendings_alike(struct world *world, u128 debit, u128 credit)
 	}
 	assert_true(view_of(world, credit).credits_pending == 10 * ALIKE);
 	for (unsigned i = 0; i < ALIKE; i++) {
-		struct transfer_row end = { .id = id_new(), .debit = ids[i], .flags = i & 1 ? TRANSFER_VOID : TRANSFER_POST };
+		struct transfer_row end = { .id = id_new(),
+					    .debit = ids[i],
+					    .flags = i & 1 ? TRANSFER_VOID : TRANSFER_POST };
 		assert_int_equal(send(world, end), REFUSAL_NONE);
 		end.id = id_new();
 		assert_int_equal(send(world, end), i & 1 ? REFUSED_PENDING_TRANSFER_ALREADY_VOIDED

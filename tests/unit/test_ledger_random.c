@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* test_ledger_random.c - the ledger against the naive model: random accounts, transfers, clocks and restarts.
  *
- * Few accounts and few ids, so that rows collide: repeats with the same and with other content, chains, pending transfers
- * that are posted, voided and run out, accounts that close.  After every batch every reply, every balance and every book is
- * compared; now and then the log is replayed into another number of shards, which must be the same state, and the run goes
- * on there.
+ * Few accounts and few ids, so that rows collide: repeats with the same and with other content, chains, pending
+ * transfers that are posted, voided and run out, accounts that close.  After every batch every reply, every balance and
+ * every book is compared; now and then the log is replayed into another number of shards, which must be the same state,
+ * and the run goes on there.
  *
  * STEPS: rows in total.  SEED: only the run with this seed.  A failure names its seed.
  */
@@ -20,8 +20,17 @@
 #include "engine/ledger/record.h"
 #include "tests/model/world.h"
 
-enum { STEPS_DEFAULT = 1000000, ROWS_A_RUN = 20000, BATCH_MAX = 600, HISTORY = 512, BOOKS = 4, PLACES = 30, PLACES_EARLY = 27,
-       REPLAY_EVERY = 5000, TOGETHER = 5 };
+enum {
+	STEPS_DEFAULT = 1000000,
+	ROWS_A_RUN = 20000,
+	BATCH_MAX = 600,
+	HISTORY = 512,
+	BOOKS = 4,
+	PLACES = 30,
+	PLACES_EARLY = 27,
+	REPLAY_EVERY = 5000,
+	TOGETHER = 5
+};
 
 static const char *const tenants[] = { "north", "south" }, *const units[] = { "points", "stamps" };
 static const unsigned shard_counts[] = { 1, 2, 4 };
@@ -58,7 +67,8 @@ static u128 id_random(struct game *game)
 #define CHECK(good, ...) \
 	do { \
 		if (!(good)) { \
-			print_error("seed %llu, %u shards: ", (unsigned long long)game->first_seed, game->world->shard_count); \
+			print_error("seed %llu, %u shards: ", (unsigned long long)game->first_seed, \
+				    game->world->shard_count); \
 			print_error(__VA_ARGS__); \
 			fail_msg("%s", #good); \
 		} \
@@ -69,7 +79,7 @@ static const char *name_of(enum refusal refusal)
 	return refusal ? refusal_find(refusal)->name : "done";
 }
 
-/* ---- accounts ------------------------------------------------------------------------------------------------------ */
+/* ---- accounts --------------------------------------------------------------------------------------------------- */
 
 static const struct place_kind {
 	enum account_kind kind;
@@ -92,7 +102,8 @@ static void places_make(struct game *game)
 {
 	static char names[PLACES][12];
 	for (unsigned i = 0; i < PLACES; i++) {
-		unsigned known = sizeof place_kinds / sizeof *place_kinds, book = i < 14 ? 0 : (unsigned)chance(game, BOOKS);
+		unsigned known = sizeof place_kinds / sizeof *place_kinds,
+			 book = i < 14 ? 0 : (unsigned)chance(game, BOOKS);
 		const struct place_kind *kind = &place_kinds[i < known ? i : chance(game, known)];
 		struct account_spec *spec = &game->places[i];
 		*spec = (struct account_spec){ .tenant = str_of(tenants[book & 1]), .unit = str_of(units[book >> 1]),
@@ -105,8 +116,9 @@ static void places_make(struct game *game)
 			spec->id = id_random(game);
 		game->ids[i] = kind->derived && kind->kind != ACCOUNT_MEMBER
 				       ? account_id_of_sliced(spec->tenant, spec->kind, spec->unit)
-				       : kind->derived ? account_id_of_member(spec->tenant, spec->member, STR("default"), spec->unit)
-						       : spec->id;
+			       : kind->derived
+				       ? account_id_of_member(spec->tenant, spec->member, STR("default"), spec->unit)
+				       : spec->id;
 	}
 }
 
@@ -128,15 +140,16 @@ static void spec_spoil(struct game *game, struct account_spec *spec)
 		spec->member.len = 0;
 }
 
-static void specs_compare(struct game *game, const struct account_spec *got, const struct account_spec *wanted, unsigned count,
-			  const char *what)
+static void specs_compare(struct game *game, const struct account_spec *got, const struct account_spec *wanted,
+			  unsigned count, const char *what)
 {
 	for (unsigned i = 0; i < count; i++) {
-		CHECK(got[i].refusal == wanted[i].refusal, "%s %u of %u: %s, model %s (kind %u, flags %u)\n", what, i, count,
-		      name_of(got[i].refusal), name_of(wanted[i].refusal), (unsigned)got[i].kind, (unsigned)got[i].flags);
+		CHECK(got[i].refusal == wanted[i].refusal, "%s %u of %u: %s, model %s (kind %u, flags %u)\n", what, i,
+		      count, name_of(got[i].refusal), name_of(wanted[i].refusal), (unsigned)got[i].kind,
+		      (unsigned)got[i].flags);
 		if (!got[i].refusal)
-			CHECK(got[i].existed == wanted[i].existed && got[i].id == wanted[i].id, "%s %u of %u: existed %d, %d\n",
-			      what, i, count, got[i].existed, wanted[i].existed);
+			CHECK(got[i].existed == wanted[i].existed && got[i].id == wanted[i].id,
+			      "%s %u of %u: existed %d, %d\n", what, i, count, got[i].existed, wanted[i].existed);
 	}
 }
 
@@ -175,7 +188,7 @@ static void close_step(struct game *game)
 	specs_compare(game, got, wanted, count, "closing");
 }
 
-/* ---- rows ---------------------------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------------------------- */
 
 static u128 account_random(struct game *game, unsigned book_of)
 {
@@ -237,15 +250,19 @@ static struct transfer_row row_random(struct game *game)
 		row.flags = what < 14 ? TRANSFER_POST : TRANSFER_VOID;
 		pending = model_transfer_find(game->model, row.debit);
 		row.code = pending && !one_in(game, 10) ? one_in(game, 2) ? 0 : pending->row.code : row.code;
-		row.amount = one_in(game, 2) ? 0 : !pending || one_in(game, 8) ? chance(game, 60)
-			   : row.flags & TRANSFER_VOID ? pending->amount : 1 + chance(game, pending->amount ? pending->amount : 1);
+		row.amount = one_in(game, 2)		   ? 0
+			     : !pending || one_in(game, 8) ? chance(game, 60)
+			     : row.flags & TRANSFER_VOID   ? pending->amount
+							   : 1 + chance(game, pending->amount ? pending->amount : 1);
 	} else {
 		row.debit = game->ids[place];
 		row.credit = one_in(game, 25) ? game->ids[chance(game, PLACES)] : account_random(game, place);
 		row.amount = amount_random(game);
 		if (what < 48) {
 			row.flags = TRANSFER_PENDING;
-			row.timeout = one_in(game, 2) ? 0 : one_in(game, 50) ? UINT32_MAX : 1 + (uint32_t)chance(game, 30);
+			row.timeout = one_in(game, 2)	 ? 0
+				      : one_in(game, 50) ? UINT32_MAX
+							 : 1 + (uint32_t)chance(game, 30);
 		}
 		if (what % 10 == 0)
 			row.flags |= (uint16_t)(TRANSFER_BALANCING_DEBIT << chance(game, 2));
@@ -255,16 +272,36 @@ static struct transfer_row row_random(struct game *game)
 	return row;
 }
 
+/* A row without flags; `local`: one side is a tenant account, so that one shard alone can decide it. */
+static struct transfer_row row_plain(struct game *game, bool local)
+{
+	struct transfer_row row;
+	unsigned tries = 0;
+	do
+		row = row_random(game);
+	while (row.flags && ++tries < 40);
+	row.flags = 0;
+	for (unsigned i = 0; local && i < PLACES; i++) {
+		const struct account_spec *place = &game->places[i];
+		u128 *side = one_in(game, 2) ? &row.debit : &row.credit;
+		if (kind_is_sliced(place->kind) && one_in(game, 3)) {
+			*side = game->ids[i];
+			break;
+		}
+	}
+	return row;
+}
+
 static uint32_t rows_random(struct game *game, unsigned char *rows, uint32_t max)
 {
 	static const uint32_t sizes[] = { 1, 1, 2, 8, 8, 30, 100, BATCH_MAX };
 	uint32_t size = sizes[chance(game, one_in(game, 6) ? 8 : 6)], count;
-	bool chained = false;
+	bool chained = false, plain = one_in(game, 3), local = one_in(game, 2);
 	size = size < max ? size : max;
 	count = 1 + (uint32_t)chance(game, size);
 	for (uint32_t i = 0; i < count; i++) {
-		struct transfer_row row = row_random(game);
-		chained = one_in(game, chained ? 2 : 9);
+		struct transfer_row row = plain ? row_plain(game, local) : row_random(game);
+		chained = !plain && one_in(game, chained ? 2 : 9);
 		row.flags &= (uint16_t)~TRANSFER_LINKED;
 		if (chained && (i + 1 < count || one_in(game, 4)))
 			row.flags |= TRANSFER_LINKED;
@@ -283,7 +320,7 @@ static bool ids_differ(const unsigned char *rows, uint32_t count)
 	return true;
 }
 
-/* ---- comparing ----------------------------------------------------------------------------------------------------- */
+/* ---- comparing -------------------------------------------------------------------------------------------------- */
 
 static void row_show(const struct transfer_row *row, const struct model_reply *got, const struct model_reply *wanted)
 {
@@ -338,14 +375,18 @@ static void accounts_compare(struct game *game)
 		if (!account)
 			continue;
 		CHECK(view->kind == account->kind && view->flags == (account->closed ? ACCOUNT_CLOSED : 0) &&
-		      view->floor == account->floor && view->ceiling == account->ceiling, "account %u: kind %u flags %u %lld %lld\n",
-		      i, (unsigned)view->kind, view->flags, (long long)view->floor, (long long)view->ceiling);
-		CHECK(view->debits_posted == account->debits_posted && view->credits_posted == account->credits_posted &&
-		      view->debits_pending == account->debits_pending && view->credits_pending == account->credits_pending,
+			      view->floor == account->floor && view->ceiling == account->ceiling,
+		      "account %u: kind %u flags %u %lld %lld\n", i, (unsigned)view->kind, view->flags,
+		      (long long)view->floor, (long long)view->ceiling);
+		CHECK(view->debits_posted == account->debits_posted &&
+			      view->credits_posted == account->credits_posted &&
+			      view->debits_pending == account->debits_pending &&
+			      view->credits_pending == account->credits_pending,
 		      "account %u: posted %lld %lld pending %lld %lld, model %lld %lld, %lld %lld\n", i,
 		      (long long)view->debits_posted, (long long)view->credits_posted, (long long)view->debits_pending,
-		      (long long)view->credits_pending, (long long)account->debits_posted, (long long)account->credits_posted,
-		      (long long)account->debits_pending, (long long)account->credits_pending);
+		      (long long)view->credits_pending, (long long)account->debits_posted,
+		      (long long)account->credits_posted, (long long)account->debits_pending,
+		      (long long)account->credits_pending);
 	}
 }
 
@@ -358,15 +399,18 @@ static void books_compare(struct game *game)
 		u128 sums[ACCOUNT_KINDS][4], total[4] = { 0 };
 		uint64_t counts[ACCOUNT_KINDS];
 		bool known = model_book(game->model, tenant, unit, sums, counts);
-		CHECK(world_book(game->world, tenant, unit, &book) == known, "book %u is %s\n", b, known ? "missing" : "there");
+		CHECK(world_book(game->world, tenant, unit, &book) == known, "book %u is %s\n", b,
+		      known ? "missing" : "there");
 		for (unsigned kind = 0; known && kind < ACCOUNT_KINDS; kind++)
 			for (unsigned s = 0; s < 4; s++)
 				total[s] += book.sums[kind][s];
-		CHECK(!known || (total[0] == total[1] && total[2] == total[3]), "book %u: %lld %lld, pending %lld %lld\n", b,
-		      (long long)total[0], (long long)total[1], (long long)total[2], (long long)total[3]);
+		CHECK(!known || (total[0] == total[1] && total[2] == total[3]),
+		      "book %u: %lld %lld, pending %lld %lld\n", b, (long long)total[0], (long long)total[1],
+		      (long long)total[2], (long long)total[3]);
 		CHECK(!known || memcmp(sums, book.sums, sizeof sums) == 0, "book %u: other sums than the model's\n", b);
 		CHECK(!known || (counts[ACCOUNT_RAW] == book.accounts[ACCOUNT_RAW] &&
-				 counts[ACCOUNT_MEMBER] == book.accounts[ACCOUNT_MEMBER]), "book %u: other counts\n", b);
+				 counts[ACCOUNT_MEMBER] == book.accounts[ACCOUNT_MEMBER]),
+		      "book %u: other counts\n", b);
 	}
 }
 
@@ -383,7 +427,8 @@ static void ids_compare(struct game *game)
 	for (unsigned i = 0; i < COUNT; i++) {
 		const struct model_transfer *transfer = model_transfer_find(game->model, ids[i]);
 		enum found_state wanted = transfer ? transfer->state : FOUND_NOTHING;
-		bool due = wanted == FOUND_PENDING && transfer->expires_ms && transfer->expires_ms <= game->world->now_ms;
+		bool due = wanted == FOUND_PENDING && transfer->expires_ms &&
+			   transfer->expires_ms <= game->world->now_ms;
 		CHECK(states[i] == wanted || (due && states[i] == FOUND_EXPIRED), "id %016llx: state %u, model %u\n",
 		      (unsigned long long)ids[i], states[i], (unsigned)wanted);
 		CHECK((lsns[i] != 0) == (wanted != FOUND_NOTHING), "id %016llx: LSN %llu\n", (unsigned long long)ids[i],
@@ -416,9 +461,12 @@ static void audit_compare(struct game *game)
 		if (!views[i].found || kind_is_sliced(views[i].kind))
 			continue;
 		CHECK(audited && audited->id == views[i].id, "account %u: number %u\n", i, views[i].number);
-		CHECK(audited->debits_posted == views[i].debits_posted && audited->credits_posted == views[i].credits_posted &&
-		      audited->debits_pending == views[i].debits_pending && audited->credits_pending == views[i].credits_pending &&
-		      audited->last_lsn == views[i].last_lsn, "account %u is not what its records say\n", i);
+		CHECK(audited->debits_posted == views[i].debits_posted &&
+			      audited->credits_posted == views[i].credits_posted &&
+			      audited->debits_pending == views[i].debits_pending &&
+			      audited->credits_pending == views[i].credits_pending &&
+			      audited->last_lsn == views[i].last_lsn,
+		      "account %u is not what its records say\n", i);
 	}
 	world_names(game->world, numbers, ids, PLACES);
 	for (unsigned i = 0; i < PLACES; i++)
@@ -427,7 +475,8 @@ static void audit_compare(struct game *game)
 	buf_free(&why);
 }
 
-static bool views_equal(const struct account_view *a, const struct account_view *b, const char *texts_a, const char *texts_b)
+static bool views_equal(const struct account_view *a, const struct account_view *b, const char *texts_a,
+			const char *texts_b)
 {
 	const size_t at_a[] = { a->tenant_at, a->unit_at, a->member_at, a->program_at };
 	const size_t at_b[] = { b->tenant_at, b->unit_at, b->member_at, b->program_at };
@@ -437,9 +486,10 @@ static bool views_equal(const struct account_view *a, const struct account_view 
 		if (!str_eq((struct str){ texts_a + at_a[i], len_a[i] }, (struct str){ texts_b + at_b[i], len_b[i] }))
 			return false;
 	return a->found == b->found && a->kind == b->kind && a->flags == b->flags && a->floor == b->floor &&
-	       a->ceiling == b->ceiling && a->debits_posted == b->debits_posted && a->credits_posted == b->credits_posted &&
-	       a->debits_pending == b->debits_pending && a->credits_pending == b->credits_pending &&
-	       a->last_lsn == b->last_lsn && a->created_ms == b->created_ms && a->number == b->number;
+	       a->ceiling == b->ceiling && a->debits_posted == b->debits_posted &&
+	       a->credits_posted == b->credits_posted && a->debits_pending == b->debits_pending &&
+	       a->credits_pending == b->credits_pending && a->last_lsn == b->last_lsn &&
+	       a->created_ms == b->created_ms && a->number == b->number;
 }
 
 static void dumps_compare(struct game *game, const char *got, const char *wanted)
@@ -468,8 +518,8 @@ static void restart_step(struct game *game, bool stay)
 		world_dump(i ? again : game->world, &dumps[i]);
 	}
 	for (unsigned i = 0; i <= PLACES; i++)
-		CHECK(views_equal(&views[0][i], &views[1][i], texts[0].ptr, texts[1].ptr), "account %u is another after replay\n",
-		      i);
+		CHECK(views_equal(&views[0][i], &views[1][i], texts[0].ptr, texts[1].ptr),
+		      "account %u is another after replay\n", i);
 	dumps_compare(game, dumps[1].ptr, dumps[0].ptr);
 	CHECK(strlen(dumps[0].ptr) > 100, "an empty dump\n");
 	for (unsigned i = 0; i < 2; i++) {
@@ -481,7 +531,7 @@ static void restart_step(struct game *game, bool stay)
 	world_free(gone);
 }
 
-/* ---- the run ------------------------------------------------------------------------------------------------------- */
+/* ---- the run ---------------------------------------------------------------------------------------------------- */
 
 static struct game *game_new(uint64_t seed, unsigned shard_count)
 {
@@ -511,7 +561,8 @@ static void clock_step(struct game *game)
 		game->world->now_ms += (int64_t)chance(game, 12000);
 	if (one_in(game, 12) && game->model->open_count) {     /* to the very millisecond, or one before it */
 		const struct model *model = game->model;
-		int64_t at = model->transfers[model->open[chance(game, model->open_count)]].expires_ms - (int64_t)chance(game, 2);
+		int64_t at = model->transfers[model->open[chance(game, model->open_count)]].expires_ms -
+			     (int64_t)chance(game, 2);
 		if (at > game->world->now_ms && at < game->world->now_ms + 60000)
 			game->world->now_ms = at;
 	}
@@ -581,7 +632,7 @@ static void like_the_model(void **unused)
 		game_run(seed, steps - done < ROWS_A_RUN ? steps - done : ROWS_A_RUN);
 }
 
-/* ---- several batches in flight ------------------------------------------------------------------------------------- */
+/* ---- several batches in flight ---------------------------------------------------------------------------------- */
 
 struct crowd {
 	unsigned char rows[TOGETHER][BATCH_MAX * ROW_BYTES];
@@ -607,10 +658,11 @@ static void answers_stand(struct game *game, const struct crowd *crowd, unsigned
 			struct model_reply wanted = first[i];
 			if (wanted.refusal && refusal_burns(wanted.refusal))
 				wanted.refusal = REFUSED_ID_ALREADY_FAILED;
-			/* In a chain that failed, another row may be the first to fail now; and an id that was left free may
-			 * have been used by another request in the meantime. */
+			/* In a chain that failed, another row may be the first to fail now; and an id that was left
+			 * free may have been used by another request in the meantime. */
 			bool free_since = wanted.refusal > REFUSED_OUTCOME_PRUNED;
-			if (free_since || (failed && behind - start > 1) ? again[i].refusal != REFUSAL_NONE : replies_equal(&again[i], &wanted))
+			if (free_since || (failed && behind - start > 1) ? again[i].refusal != REFUSAL_NONE
+									 : replies_equal(&again[i], &wanted))
 				continue;
 			row_show(&row, &again[i], &wanted);
 			CHECK(false, "request %u, row %u of %u\n", request, i, count);
@@ -624,6 +676,13 @@ static void together_step(struct game *game, struct crowd *crowd)
 {
 	for (unsigned r = 0; r < TOGETHER; r++) {
 		crowd->counts[r] = rows_random(game, crowd->rows[r], 60);
+		for (uint32_t i = 0; r && one_in(game, 2) && i < crowd->counts[r] && i < crowd->counts[r - 1]; i++)
+			if (one_in(game, 3)) { /* the same row in two requests at the same time, or nearly the same */
+				struct transfer_row row = row_load(crowd->rows[r - 1] + (size_t)i * ROW_BYTES);
+				row.flags &= (uint16_t)~TRANSFER_LINKED;
+				row.amount += one_in(game, 6);
+				memcpy(crowd->rows[r] + (size_t)i * ROW_BYTES, &row, sizeof row);
+			}
 		crowd->row_lists[r] = crowd->rows[r];
 		crowd->reply_lists[r] = crowd->first[r];
 	}

@@ -113,7 +113,7 @@ static void costs_little(void **state)
 	for (uint32_t i = 1; i <= 300000; i++) {
 		table_insert(&table, random_next(&seed) | 1, i);
 		assert_true(table_bytes(&table) >= i * sizeof(struct table_entry));
-		if (i > SMALL && table_bytes(&table) > (size_t)ALONE_BYTES * i)
+		if (i > 4 * SMALL && table_bytes(&table) > (size_t)ALONE_BYTES * i)
 			fail_msg("%u entries take %zu bytes", i, table_bytes(&table));
 	}
 	table_prefetch(&table, 1);

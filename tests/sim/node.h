@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+/* node.h - the product's engine and log on a simulated disk, put together as net/main/node.c does with one thread.
+ *
+ * A node lives from sim_node_open until it is closed, killed or ends itself (wal_fatal: the step returns NODE_DIED).  What
+ * runs next - a shard, the log, the maker of segments - is the caller's to say.  A shard that has nothing to do sleeps until a
+ * message or env.wake gets it up, as a thread would, so a missing wake-up is found.
+ */
+#ifndef TESTS_SIM_NODE_H
+#define TESTS_SIM_NODE_H
+
+#include <setjmp.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/shard/ledger.h"
+#include "engine/shard/shard.h"
+#include "tests/sim/disk.h"
+#include "wal/wal.h"
+
+struct sim_frame {
+	uint64_t lsn, end;             /* of the body's first byte; behind the frame */
+	uint32_t size;                 /* of the body */
+	int64_t time_ms;
+	const unsigned char *body;
+};
+
+typedef void sim_frame_fn(void *context, const struct sim_frame *frame);
+
+struct sim_node_options {
+	unsigned shards;
+	uint64_t segment_size, ring_size;
+	bool direct;
+	uint64_t memory;               /* 0: no bound */
+	sim_frame_fn *written;         /* a frame was published */
+	sim_frame_fn *replayed;        /* recovery shows a frame; may be NULL */
+	void (*said)(void *context, const char *level, const char *line);
+	void *context;
+	int64_t *wall_ms;              /* the wall clock */
+};
+
+enum node_outcome { NODE_GOOD, NODE_REFUSED, NODE_DIED };
+
+struct sim_node {
+	struct sim_node_options options;
+	struct env env;
+	struct wal *wal;
+	struct catalog catalog;
+	struct shard *shards;          /* owned */
+	unsigned shard_count;
+	bool awake[SHARDS_MAX];
+	struct message *done, **done_end;      /* oldest first; the answer may have to wait */
+	int64_t last_time;
+	struct sim_frame open[SHARDS_MAX];     /* between begin and publish */
+	uint64_t broken_lsn;
+	jmp_buf fatal;
+	char fatal_text[600];
+};
+
+/* NODE_REFUSED or NODE_DIED with a line in *error: the node is gone. */
+enum node_outcome sim_node_open(struct sim_node *node, const struct sim_node_options *options, struct buf *error);
+/* Writes its mark and ends.  NODE_DIED with a line in *error: the log could not be written. */
+enum node_outcome sim_node_close(struct sim_node *node, struct buf *error);
+void sim_node_kill(struct sim_node *node);     /* what the end of the process does: nothing is written */
+
+bool sim_shard_step(struct sim_node *node, unsigned shard, unsigned budget);   /* true: it stays awake */
+/* NODE_DIED: the log ended the process; node->fatal_text says why. */
+enum node_outcome sim_log_step(struct sim_node *node, bool idle, bool *wrote);
+enum node_outcome sim_maker_step(struct sim_node *node, bool *made);
+struct message *sim_node_take(struct sim_node *node);  /* done, and durable; NULL: none */
+
+/* The canonical text of all that is state, lines sorted, with a 0 behind. */
+void sim_node_dump(const struct sim_node *node, struct buf *out);
+
+#endif

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/sim/rules.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/json.h"
+#include "engine/catalog/kind.h"
+
+/* ---- configuration ------------------------------------------------------------------------------------------------- */
+
+static bool text_copy(char out[TEXT], struct str text)
+{
+	if (text.len >= TEXT)
+		return false;
+	memset(out, 0, TEXT);
+	memcpy(out, text.ptr, text.len);
+	return true;
+}
+
+static bool action_read(yyjson_val *from, struct rule_model *rule)
+{
+	struct str type = json_text(json_get(from, STR("type")));
+	int64_t number = 0;
+	if (rule->action_count == RULE_ACTIONS)
+		return false;
+	bool fixed = json_int(json_get(from, STR("points")), &number);
+	enum rule_act act;
+	struct str text = { "", 0 };
+	if (str_eq(type, STR("earn_points"))) {
+		act = fixed ? ACT_EARN : ACT_EARN_PAYLOAD;
+	} else if (str_eq(type, STR("burn_points"))) {
+		act = fixed ? ACT_BURN : ACT_BURN_PAYLOAD;
+	} else if (str_eq(type, STR("earn_points_from_amount"))) {
+		act = ACT_EARN_AMOUNT;
+		if (!json_int(json_get(from, STR("rate")), &number))
+			return false;
+	} else if (str_eq(type, STR("set_customer_status"))) {
+		act = ACT_STATUS;
+		text = json_text(json_get(from, STR("status")));
+	} else if (str_eq(type, STR("add_customer_tag"))) {
+		act = ACT_TAG;
+		text = json_text(json_get(from, STR("tag")));
+	} else if (str_eq(type, STR("reset_status_points"))) {
+		act = ACT_RESET;
+	} else {
+		return false;
+	}
+	rule->actions[rule->action_count].act = act;
+	rule->actions[rule->action_count].number = number;
+	return text_copy(rule->actions[rule->action_count++].text, text);
+}
+
+static bool rule_read(yyjson_val *from, uint64_t id, struct rule_model *rule)
+{
+	*rule = (struct rule_model){ .id = id };
+	yyjson_val *condition = json_get(from, STR("conditions")), *actions = json_get(from, STR("actions")), *action;
+	size_t i, max;
+	rule->active = !yyjson_is_false(json_get(from, STR("active")));
+	if (!text_copy(rule->type, json_text(json_get(from, STR("event_type")))) ||
+	    !json_int(json_get(from, STR("priority")), &rule->priority))
+		return false;
+	if (condition && !yyjson_is_null(condition)) {
+		yyjson_val *parts = json_get(condition, STR(">="));
+		if (!json_int(yyjson_arr_get(parts, 1), &rule->at_least))
+			return false;
+	}
+	yyjson_arr_foreach(actions, i, max, action)
+		if (!action_read(action, rule))
+			return false;
+	return true;
+}
+
+static void rule_remove(struct config *config, uint64_t id)
+{
+	for (unsigned i = 0; i < config->rule_count; i++)
+		if (config->rules[i].id == id) {
+			memmove(config->rules + i, config->rules + i + 1, (config->rule_count - i - 1) * sizeof *config->rules);
+			config->rule_count--;
+			return;
+		}
+}
+
+static void type_remove(struct config *config, uint64_t id)
+{
+	for (unsigned i = 0; i < config->type_count; i++)
+		if (config->types[i].id == id) {
+			config->types[i] = config->types[--config->type_count];
+			return;
+		}
+}
+
+static int rule_order(const void *a, const void *b)
+{
+	const struct rule_model *one = a, *other = b;
+	if (one->priority != other->priority)
+		return one->priority < other->priority ? -1 : 1;
+	return (one->id > other->id) - (one->id < other->id);
+}
+
+bool config_change(struct configs *configs, uint64_t lsn, bool removed, unsigned kind, uint64_t id, struct str json)
+{
+	ASSERT(configs->count < CONFIGS_MAX);
+	if (!configs->list) {
+		configs->list = calloc(CONFIGS_MAX, sizeof *configs->list);
+		ASSERT(configs->list);
+		configs->count = 1;
+	}
+	struct config *config = &configs->list[configs->count];
+	*config = configs->list[configs->count - 1];
+	configs->count++;
+	config->lsn = lsn;
+	if (kind == KIND_RULE)
+		rule_remove(config, id);
+	else
+		type_remove(config, id);
+	if (removed)
+		return true;
+	struct json_error error;
+	yyjson_doc *doc = json_read(json, &error);
+	yyjson_val *root = yyjson_doc_get_root(doc);
+	bool good = doc != NULL;
+	if (good && kind == KIND_RULE) {
+		good = config->rule_count < RULES_MAX && rule_read(root, id, &config->rules[config->rule_count]);
+		config->rule_count += good;
+		qsort(config->rules, config->rule_count, sizeof *config->rules, rule_order);
+	} else if (good) {
+		good = config->type_count < TYPES_MAX &&
+		       text_copy(config->types[config->type_count].key, json_text(json_get(root, STR("key"))));
+		if (good) {
+			config->types[config->type_count].id = id;
+			config->types[config->type_count++].active = !yyjson_is_false(json_get(root, STR("active")));
+		}
+	}
+	yyjson_doc_free(doc);
+	return good;
+}
+
+void configs_free(struct configs *configs)
+{
+	free(configs->list);
+	*configs = (struct configs){ 0 };
+}
+
+/* ---- members ------------------------------------------------------------------------------------------------------- */
+
+bool member_has(const struct member_model *member, const char *tag)
+{
+	for (unsigned i = 0; i < member->tag_count; i++)
+		if (strcmp(member->tags[i], tag) == 0)
+			return true;
+	return false;
+}
+
+void member_tag(struct member_model *member, const char *tag)
+{
+	unsigned at = member->tag_count;
+	if (member_has(member, tag))
+		return;
+	ASSERT(member->tag_count < TAGS_MAX);
+	for (; at && strcmp(member->tags[at - 1], tag) > 0; at--)
+		memcpy(member->tags[at], member->tags[at - 1], TEXT);
+	snprintf(member->tags[at], TEXT, "%s", tag);
+	member->tag_count++;
+}
+
+/* ---- events -------------------------------------------------------------------------------------------------------- */
+
+struct trial {
+	struct member_model member;
+	const struct model_account *account;
+	int64_t points;
+	bool moved;
+};
+
+static bool earn(struct trial *trial, int64_t points)
+{
+	const struct model_account *account = trial->account;
+	if (account && account->closed)
+		return false;
+	if (account && account->ceiling != NO_CEILING &&
+	    (i128)trial->points + points + (i128)account->credits_pending > account->ceiling)
+		return false;
+	trial->points += points;
+	trial->member.lifetime += points;
+	trial->member.status_points += points;
+	trial->moved = true;
+	return true;
+}
+
+static bool burn(struct trial *trial, int64_t points)
+{
+	const struct model_account *account = trial->account;
+	int64_t floor = account ? account->floor : 0;
+	if (points <= 0 || (account && account->closed))
+		return false;
+	if ((i128)trial->points - points - (account ? (i128)account->debits_pending : 0) < floor)
+		return false;
+	trial->points -= points;
+	trial->moved = true;
+	return true;
+}
+
+static bool act(struct trial *trial, const struct rule_model *rule, unsigned number, int64_t points, int64_t amount,
+		struct outcome *out)
+{
+	unsigned e = out->executions[out->execution_count].effect_count;
+	enum rule_act what = rule->actions[number].act;
+	const char *text = rule->actions[number].text;
+	int64_t moved = what == ACT_EARN_AMOUNT ? amount * rule->actions[number].number
+		      : what == ACT_EARN_PAYLOAD || what == ACT_BURN_PAYLOAD ? points : rule->actions[number].number;
+	enum effect_type type = EFFECT_NONE;
+	switch (what) {
+	case ACT_EARN:
+	case ACT_EARN_PAYLOAD:
+	case ACT_EARN_AMOUNT:
+		text = moved ? "" : "0 points";
+		if (moved && !earn(trial, moved))
+			return false;
+		if (moved)
+			type = EFFECT_EARN;
+		break;
+	case ACT_BURN:
+	case ACT_BURN_PAYLOAD:
+		if (!burn(trial, moved))
+			return false;
+		type = EFFECT_BURN;
+		break;
+	case ACT_STATUS:
+		snprintf(trial->member.status, TEXT, "%s", text);
+		type = EFFECT_STATUS;
+		moved = 0;
+		break;
+	case ACT_TAG:
+		moved = 0;
+		if (member_has(&trial->member, text)) {
+			text = "has the tag already";
+			break;
+		}
+		member_tag(&trial->member, text);
+		type = EFFECT_TAG;
+		break;
+	case ACT_RESET:
+		moved = trial->member.status_points;
+		trial->member.status_points = 0;
+		type = EFFECT_STATUS_POINTS_RESET;
+		break;
+	}
+	out->executions[out->execution_count].effects[e].type = type;
+	out->executions[out->execution_count].effects[e].points = moved;
+	out->executions[out->execution_count].effects[e].balance = trial->points;
+	snprintf(out->executions[out->execution_count].effects[e].text, TEXT, "%s", text);
+	out->executions[out->execution_count].effect_count++;
+	return true;
+}
+
+bool event_outcome(const struct config *config, const struct member_model *member, const struct model_account *account,
+		   const char *type, int64_t points, int64_t amount, struct outcome *out)
+{
+	struct trial trial = { .account = account };
+	bool known = false;
+	for (unsigned i = 0; i < config->type_count; i++)
+		known |= strcmp(config->types[i].key, type) == 0 && config->types[i].active;
+	if (!known)
+		return false;
+	if (member)
+		trial.member = *member;
+	if (account)
+		trial.points = (int64_t)((i128)account->credits_posted - (i128)account->debits_posted);
+	*out = (struct outcome){ 0 };
+	for (unsigned r = 0; r < config->rule_count; r++) {
+		const struct rule_model *rule = &config->rules[r];
+		if (!rule->active || strcmp(rule->type, type) != 0)
+			continue;
+		struct trial before = trial;
+		unsigned n = out->execution_count;
+		out->executions[n].rule_id = rule->id;
+		out->executions[n].result = EXECUTION_SUCCESS;
+		if (rule->at_least && points < rule->at_least) {
+			out->executions[n].result = EXECUTION_SKIPPED;
+		} else {
+			bool good = true;
+			for (unsigned a = 0; good && a < rule->action_count; a++)
+				good = act(&trial, rule, a, points, amount, out);
+			if (!good) {
+				trial = before;
+				out->executions[n].result = EXECUTION_FAILED;
+				out->executions[n].effect_count = 0;
+			}
+		}
+		out->execution_count++;
+	}
+	out->points = trial.points;
+	out->moved = trial.moved;
+	return true;
+}
+
+bool outcome_of_record(const struct event_view *event, struct outcome *out)
+{
+	const unsigned char *at = event->executions;
+	*out = (struct outcome){ .points = event->head.points, .moved = event->head.account != 0 };
+	if (event->execution_count > RULES_MAX)
+		return false;
+	for (; out->execution_count < event->execution_count; out->execution_count++) {
+		struct execution_view execution;
+		unsigned n = out->execution_count;
+		execution_next(&at, &execution);
+		const unsigned char *effects = execution.effects;
+		out->executions[n].rule_id = execution.head.rule_id;
+		out->executions[n].result = (enum execution_result)execution.head.result;
+		if (execution.head.effect_count > RULE_ACTIONS)
+			return false;
+		for (unsigned e = 0; e < execution.head.effect_count; e++) {
+			struct effect_view effect;
+			effect_next(&effects, &effect);
+			out->executions[n].effects[e].type = (enum effect_type)effect.head.type;
+			out->executions[n].effects[e].points = effect.head.points;
+			out->executions[n].effects[e].balance = effect.head.balance;
+			if (!text_copy(out->executions[n].effects[e].text, effect.text))
+				return false;
+			out->executions[n].effect_count++;
+		}
+	}
+	return true;
+}
+
+bool outcomes_equal(const struct outcome *a, const struct outcome *b)
+{
+	if (a->execution_count != b->execution_count || a->points != b->points || a->moved != b->moved)
+		return false;
+	for (unsigned i = 0; i < a->execution_count; i++) {
+		if (a->executions[i].rule_id != b->executions[i].rule_id || a->executions[i].result != b->executions[i].result ||
+		    a->executions[i].effect_count != b->executions[i].effect_count)
+			return false;
+		for (unsigned e = 0; e < a->executions[i].effect_count; e++)
+			if (a->executions[i].effects[e].type != b->executions[i].effects[e].type ||
+			    a->executions[i].effects[e].points != b->executions[i].effects[e].points ||
+			    a->executions[i].effects[e].balance != b->executions[i].effects[e].balance ||
+			    strcmp(a->executions[i].effects[e].text, b->executions[i].effects[e].text) != 0)
+				return false;
+	}
+	return true;
+}
