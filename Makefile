@@ -97,8 +97,9 @@ test: deps ## run every test (ONLY=unit/test_csv: those whose name contains it)
 	@THREADED="$(THREADED)" ONLY="$(ONLY)" bash .make/run-tests.sh $(BUILD)
 
 .PHONY: crash
-crash: all crash-programs ## kill it KILLS=3000 times, and fail each call and allocation of a run once
+crash: deps ## kill it KILLS=3000 times, and fail each call and allocation of a run once
 	@sh .make/deps.sh $(DEPS) test
+	@$(MAKE) --no-print-directory all crash-programs
 	@bash .make/run-crash.sh $(BUILD) $(KILLS)
 
 .PHONY: test-programs threaded-programs crash-programs

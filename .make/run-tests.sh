@@ -88,7 +88,7 @@ done
 for source in tests/fuzz/fuzz_*.c; do
 	[[ -e $source && -x $build/fuzz/${source%.c} ]] || continue
 	name=$(basename "${source%.c}")
-	program "fuzz/$name" 120 bash .make/run-fuzz.sh "$build" "${FUZZ_SECONDS:-4}" "=${name#fuzz_}"
+	program "fuzz/$name" 120 bash .make/run-fuzz.sh "$build" "${FUZZ_SECONDS:-3}" "=${name#fuzz_}"
 done
 
 ((skipped == 0)) || echo "$skipped skipped"

@@ -6,59 +6,12 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
-
-enum { BLOCK = 32, AHEAD = 8, CHUNK_ROWS = 512, SLICED_CACHE = 64 };
+#include "engine/ledger/run.h"
 
 #define SUM_MAX ((u128)INT64_MAX)
 #define ROW_IS_KNOWN ((enum refusal)UINT32_MAX)
 /* In a dry run records stand nowhere; their positions are beyond any log's. */
 #define DRY_LSN (UINT64_C(1) << 61)
-
-/* What is known of a row before it is decided.  A sliced side's account is the slice's entry in the group where the row is
- * decided, NULL until there is one. */
-struct lane {
-	uint64_t id_hash;
-	struct account *debit, *credit;
-	uint32_t debit_number, credit_number;
-	uint8_t debit_kind, credit_kind;       /* of a sliced side; 0: whole or unknown */
-	uint8_t group;                 /* where slices are */
-	uint8_t refusal;               /* in the content; smaller than any of the state */
-	bool skip;                     /* another shard's */
-	bool plain;                    /* no flags, from a slice that is there to a whole account of its book */
-	uint32_t book;                 /* of the sliced sides, in that group's ledger */
-};
-
-enum undo_kind { UNDO_LINE, UNDO_ID, UNDO_PENDING_OPEN, UNDO_PENDING_END };
-
-struct undo {
-	enum undo_kind kind;
-	struct ledger *ledger;
-	union {
-		struct { void *at; unsigned char bytes[64]; } line;    /* an account, or a slice's sums */
-		struct { uint64_t hash, value; struct pending *pending; } id;
-	};
-};
-
-struct transfer_run {
-	const struct ledgers *ledgers;
-	struct ledger_request *request;
-	struct ledger_writer *writer;
-	int64_t now_ms;
-	bool memory_full;
-	uint32_t first, behind;
-	struct lane *lanes;            /* ROWS_MAX; of [first, behind) */
-	bool keeping;                  /* undo is written: in a chain, or a dry run */
-	struct undo *undo;
-	size_t undo_count, undo_cap;
-	uint32_t chain_first;          /* rows of the running chain before this one may be repeated within it */
-	bool in_chain;
-	struct transfer_share *share;  /* NULL: all rows, and their ids */
-	uint32_t *progress;            /* request->next_row or share->next_row */
-	struct buf *refused;           /* request->refused or share->refused */
-	struct sliced_cache { u128 id; struct book *book; uint8_t kind; } sliced[SLICED_CACHE];  /* of one run; book NULL: empty */
-	struct account dry_slices[2];
-	struct slice_sums dry_sums[2];
-};
 
 struct transfer_run *transfer_run_new(void)
 {
@@ -75,7 +28,6 @@ void transfer_run_free(struct transfer_run *run)
 	mem_free(run->undo);
 	mem_free(run);
 }
-
 /* ---- writing ---------------------------------------------------------------------------------------------------------- */
 
 void *writer_take(struct ledger_writer *writer, uint32_t size, uint64_t *lsn)
@@ -134,7 +86,7 @@ static void undo_back_to(struct transfer_run *run, size_t mark)
 			ids_remove(undo->ledger->ids, undo->id.hash, undo->id.value);
 			undo->ledger->transfer_total -= !(undo->id.value & ID_FAILED);
 			break;
-		case UNDO_PENDING_OPEN: pending_forget(undo->ledger, undo->id.hash); break;
+		case UNDO_PENDING_OPEN: pending_forget(undo->ledger, undo->id.pending, undo->id.hash); break;
 		case UNDO_PENDING_END: pending_restore(undo->ledger, undo->id.pending, undo->id.hash); break;
 		}
 	}
@@ -151,422 +103,6 @@ static void undo_commit(struct transfer_run *run, size_t mark)
 void transfers_undo(struct transfer_run *run)
 {
 	undo_back_to(run, 0);
-}
-
-/* ---- checks of the content -------------------------------------------------------------------------------------------- */
-
-__attribute__((always_inline)) static inline enum refusal check_content(const struct transfer_row *row)
-{
-	unsigned ends = row->flags & (TRANSFER_POST | TRANSFER_VOID);
-	unsigned kinds = row->flags & (TRANSFER_PENDING | TRANSFER_POST | TRANSFER_VOID);
-	if (row->flags & ~TRANSFER_FLAGS)
-		return REFUSED_RESERVED_FLAG;
-	if ((kinds & (kinds - 1)) || (ends && (row->flags & (TRANSFER_BALANCING_DEBIT | TRANSFER_BALANCING_CREDIT))))
-		return REFUSED_FLAGS_ARE_MUTUALLY_EXCLUSIVE;
-	if (row->id == 0)
-		return REFUSED_ID_MUST_NOT_BE_ZERO;
-	if (row->id == U128_MAX)
-		return REFUSED_ID_MUST_NOT_BE_INT_MAX;
-	if (ends) {
-		if (row->debit == 0)
-			return REFUSED_PENDING_ID_MUST_NOT_BE_ZERO;
-		if (row->debit == U128_MAX)
-			return REFUSED_PENDING_ID_MUST_NOT_BE_INT_MAX;
-		if (row->debit == row->id)
-			return REFUSED_PENDING_ID_MUST_BE_DIFFERENT;
-		if (row->credit != 0)
-			return REFUSED_CREDIT_ACCOUNT_ID_MUST_BE_ZERO;
-	} else {
-		if (row->debit == 0)
-			return REFUSED_DEBIT_ACCOUNT_ID_MUST_NOT_BE_ZERO;
-		if (row->debit == U128_MAX)
-			return REFUSED_DEBIT_ACCOUNT_ID_MUST_NOT_BE_INT_MAX;
-		if (row->credit == 0)
-			return REFUSED_CREDIT_ACCOUNT_ID_MUST_NOT_BE_ZERO;
-		if (row->credit == U128_MAX)
-			return REFUSED_CREDIT_ACCOUNT_ID_MUST_NOT_BE_INT_MAX;
-		if (row->debit == row->credit)
-			return REFUSED_ACCOUNTS_MUST_BE_DIFFERENT;
-	}
-	if (row->timeout && !(row->flags & TRANSFER_PENDING))
-		return REFUSED_TIMEOUT_RESERVED_FOR_PENDING_TRANSFER;
-	if (row->amount == 0 && !ends)
-		return REFUSED_AMOUNT_MUST_NOT_BE_ZERO;
-	return REFUSAL_NONE;
-}
-
-/* ---- finding the accounts --------------------------------------------------------------------------------------------- */
-
-static struct transfer_row row_at(const struct transfer_run *run, uint32_t index)
-{
-	return row_load(run->request->rows + (size_t)index * ROW_BYTES);
-}
-
-/* The slice's entry in the lane's group, if a transfer of the group has named it before. */
-static struct account *slice_entry(const struct ledger *ledger, const struct book *book, unsigned group, unsigned kind,
-				   uint32_t *number)
-{
-	const struct slice *slice = book->book_slices[group];
-	*number = slice ? slice->numbers[kind - ACCOUNT_FIRST_SLICED] : 0;
-	return *number ? ledger_account_at(ledger, *number) : NULL;
-}
-
-static bool same_book(const struct book *a, const struct book *b, enum refusal *refusal)
-{
-	if (a == b)
-		return true;
-	if (!str_eq(a->tenant, b->tenant))
-		*refusal = REFUSED_ACCOUNTS_MUST_HAVE_THE_SAME_TENANT;
-	else if (!str_eq(a->unit, b->unit))
-		*refusal = REFUSED_ACCOUNTS_MUST_HAVE_THE_SAME_UNIT;
-	else
-		return true;
-	return false;
-}
-
-static bool is_end(const struct transfer_row *row)
-{
-	return row->flags & (TRANSFER_POST | TRANSFER_VOID);
-}
-
-/* Sides that are slices: finds the entries in the group of the other account, or of the id where both are. */
-static void resolve_slices(const struct ledgers *ledgers, struct lane *lane, const struct book *debit, const struct book *credit)
-{
-	const struct account *whole = lane->debit ? lane->debit : lane->credit;
-	uint32_t number = lane->debit ? lane->debit_number : lane->credit_number;
-	struct ledger *ledger;
-	const struct book *book;
-	enum refusal refusal;
-	if (whole) {
-		ledger = ledger_of_number(ledgers, number);
-		lane->group = (uint8_t)number_group(number);
-		lane->book = whole->book;
-		book = ledger->books[whole->book];
-		if (!same_book(debit ? debit : credit, book, &refusal)) {
-			lane->refusal = (uint8_t)refusal;
-			return;
-		}
-	} else {
-		lane->group = (uint8_t)group_of(partition_of(lane->id_hash));
-		ledger = ledger_of_partition(ledgers, lane->group * PARTITIONS_PER_GROUP);
-		if (!same_book(debit, credit, &refusal)) {
-			lane->refusal = (uint8_t)refusal;
-			return;
-		}
-		book = ledger_book_find(ledger, debit->tenant, debit->unit);
-		ASSERT(book);                  /* every shard knows every sliced id */
-		lane->book = book->index;
-	}
-	if (debit)
-		lane->debit = slice_entry(ledger, book, lane->group, lane->debit_kind, &lane->debit_number);
-	if (credit)
-		lane->credit = slice_entry(ledger, book, lane->group, lane->credit_kind, &lane->credit_number);
-}
-
-/* Where the first account with this key is: its line is on its way when account_compare comes to look at the id. */
-__attribute__((always_inline)) static inline struct account *account_ahead(const struct ledgers *ledgers, uint64_t key,
-									   uint32_t *number)
-{
-	const struct ledger *ledger = ledger_of_partition(ledgers, partition_of(key));
-	const struct table_entry *entry = table_find(&ledger->accounts[partition_of(key)], key, NULL);
-	if (!entry)
-		return NULL;
-	*number = (uint32_t)entry->value;
-	struct account *account = ledger_account_at(ledger, *number);
-	__builtin_prefetch(account, 1);
-	return account;
-}
-
-/* What account_ahead found, if it is the one; else it is searched for. */
-static struct account *account_compare(const struct ledgers *ledgers, struct account *account, u128 id, uint64_t key,
-				       uint32_t *number)
-{
-	if (account && account->id == id)
-		return account;
-	return ledger_account(ledger_of_partition(ledgers, partition_of(key)), id, key, number);
-}
-
-static inline struct sliced_cache *sliced_place(struct transfer_run *run, u128 id)
-{
-	return &run->sliced[((uint64_t)id ^ (uint64_t)(id >> 64)) * UINT64_C(0x9E3779B97F4A7C15) >> 58];
-}
-
-/* A batch names few tenant accounts, again and again. */
-static inline const struct book *find_sliced(struct transfer_run *run, u128 id, uint64_t key, uint8_t *kind)
-{
-	const struct ledger *here = run->ledgers->at[run->ledgers->home];
-	if (!ledger_maybe_sliced(here, key))
-		return NULL;
-	struct sliced_cache *cached = sliced_place(run, id);
-	if (!cached->book || cached->id != id) {
-		enum account_kind found;
-		struct book *book = ledger_sliced(here, id, key, &found);
-		if (!book)
-			return NULL;
-		*cached = (struct sliced_cache){ id, book, (uint8_t)found };
-	}
-	*kind = cached->kind;
-	return cached->book;
-}
-
-/* The accounts of a row that is no post or void.  A refusal here is one of the state's (accounts unknown, not of one book)
- * and waits in the lane until the id was looked at. */
-static void resolve_accounts(struct transfer_run *run, struct lane *lane, const struct transfer_row *row, uint64_t debit_key,
-			     uint64_t credit_key)
-{
-	const struct ledgers *ledgers = run->ledgers;
-	const struct book *debit = find_sliced(run, row->debit, debit_key, &lane->debit_kind);
-	const struct book *credit = find_sliced(run, row->credit, credit_key, &lane->credit_kind);
-	lane->debit = debit ? NULL : account_compare(ledgers, lane->debit, row->debit, debit_key, &lane->debit_number);
-	lane->credit = credit ? NULL : account_compare(ledgers, lane->credit, row->credit, credit_key, &lane->credit_number);
-	if (!debit && !lane->debit) {
-		lane->refusal = REFUSED_DEBIT_ACCOUNT_NOT_FOUND;
-		return;
-	}
-	if (!credit && !lane->credit) {
-		lane->refusal = REFUSED_CREDIT_ACCOUNT_NOT_FOUND;
-		return;
-	}
-	if (debit || credit) {
-		resolve_slices(ledgers, lane, debit, credit);
-		if (!lane->refusal && ((debit && (row->flags & TRANSFER_BALANCING_DEBIT)) ||
-				       (credit && (row->flags & TRANSFER_BALANCING_CREDIT))))
-			lane->refusal = REFUSED_SLICED_ACCOUNT_CANNOT_BALANCE;
-		return;
-	}
-	const struct ledger *at = ledger_of_number(ledgers, lane->debit_number);
-	const struct ledger *to = ledger_of_number(ledgers, lane->credit_number);
-	enum refusal refusal;
-	if (!(at == to && lane->debit->book == lane->credit->book) &&
-	    !same_book(at->books[lane->debit->book], to->books[lane->credit->book], &refusal))
-		lane->refusal = (uint8_t)refusal;
-}
-
-static uint32_t row_bound(const struct ledgers *ledgers, const struct lane *lane, const struct transfer_row *row)
-{
-	uint32_t bound = sizeof(struct transfer_record);
-	if (is_end(row))
-		return TRANSFER_RECORD_MAX;
-	if (row->flags & TRANSFER_EXTENDED)
-		bound += sizeof(struct transfer_extra);
-	if (!lane->debit_kind && !lane->credit_kind)
-		bound += sizeof(struct transfer_second);
-	/* An entry that is missing is made first. */
-	for (int side = 0; side < 2; side++)
-		if (!lane->refusal && (side ? lane->credit_kind && !lane->credit : lane->debit_kind && !lane->debit)) {
-			const struct ledger *ledger = ledger_of_partition(ledgers, lane->group * PARTITIONS_PER_GROUP);
-			const struct book *book = ledger->books[lane->book];
-			bound += (uint32_t)((sizeof(struct account_record) + book->tenant.len + book->unit.len + 7) / 8 * 8);
-		}
-	return bound;
-}
-
-static inline const struct transfer_row_bytes *bytes_at(const struct transfer_run *run, uint32_t index)
-{
-	return (const struct transfer_row_bytes *)(const void *)(run->request->rows + (size_t)index * ROW_BYTES);
-}
-
-static inline bool id_is_usual(u128 id)
-{
-	return id - 1 < U128_MAX - 1;          /* neither 0 nor all ones */
-}
-
-/* The usual row: no flags, and its content is good. */
-static inline bool content_is_plain(const struct transfer_row_bytes *row)
-{
-	return !(row->flags | row->timeout) && row->amount && id_is_usual(row->id) && id_is_usual(row->debit) &&
-	       id_is_usual(row->credit) && row->debit != row->credit;
-}
-
-/* First look at a row that takes from a tenant account of which a row before it was.  False: not of that kind. */
-static inline bool plain_begin(struct transfer_run *run, uint32_t index, struct lane *lane, uint64_t *credit_key)
-{
-	const struct transfer_row_bytes *row = bytes_at(run, index);
-	const struct sliced_cache *cached = sliced_place(run, row->debit);
-	if (!cached->book || cached->id != row->debit || !content_is_plain(row))
-		return false;
-	*credit_key = account_key(row->credit);
-	if (ledger_maybe_sliced(run->ledgers->at[run->ledgers->home], *credit_key))
-		return false;
-	*lane = (struct lane){ .id_hash = id_hash_of_transfer(row->id), .debit_kind = cached->kind, .plain = true };
-	return true;
-}
-
-/* Its accounts.  False: something is unusual about them after all; the lane is as it was, but no longer plain. */
-static inline bool plain_end(struct transfer_run *run, uint32_t index, struct lane *lane)
-{
-	const struct transfer_row_bytes *row = bytes_at(run, index);
-	struct account *credit = lane->credit;
-	lane->plain = false;
-	if (!credit || credit->id != row->credit)
-		return false;
-	const struct ledger *ledger = ledger_of_number(run->ledgers, lane->credit_number);
-	const struct book *book = ledger->books[credit->book];
-	enum refusal refusal;
-	if (!same_book(sliced_place(run, row->debit)->book, book, &refusal))
-		return false;
-	lane->group = (uint8_t)number_group(lane->credit_number);
-	lane->book = credit->book;
-	lane->debit = slice_entry(ledger, book, lane->group, lane->debit_kind, &lane->debit_number);
-	lane->plain = lane->debit != NULL;
-	return true;
-}
-
-/* One block: hash and prefetch all, then look all up. */
-static void resolve_block(struct transfer_run *run, uint32_t first, uint32_t behind)
-{
-	const struct ledgers *ledgers = run->ledgers;
-	const struct ledger *here = ledgers->at[ledgers->home];
-	uint64_t keys[BLOCK][2];
-	for (uint32_t i = first; i < behind; i++) {
-		struct lane *lane = &run->lanes[i - run->first];
-		if ((!run->share || run->share->deciders[i] == ledgers->home) && plain_begin(run, i, lane, &keys[i - first][1])) {
-			uint64_t credit = keys[i - first][1];
-			keys[i - first][0] = 0;
-			if (!run->share)
-				table_prefetch(&ledger_of_partition(ledgers, partition_of(lane->id_hash))
-							->ids->tables[partition_of(lane->id_hash)], lane->id_hash);
-			table_prefetch(&ledger_of_partition(ledgers, partition_of(credit))->accounts[partition_of(credit)], credit);
-			continue;
-		}
-		struct transfer_row row = row_at(run, i);
-		*lane = (struct lane){ .id_hash = id_hash_of_transfer(row.id), .refusal = (uint8_t)check_content(&row) };
-		keys[i - first][0] = 0;
-		if (run->share && run->share->deciders[i] != ledgers->home) {
-			lane->skip = true;
-			continue;
-		}
-		if (!run->share)
-			table_prefetch(&ledger_of_partition(ledgers, partition_of(lane->id_hash))->ids->tables[partition_of(lane->id_hash)],
-				       lane->id_hash);
-		if (lane->refusal || is_end(&row))
-			continue;
-		uint64_t debit = account_key(row.debit), credit = account_key(row.credit);
-		keys[i - first][0] = debit;
-		keys[i - first][1] = credit;
-		if (!ledger_maybe_sliced(here, debit))
-			table_prefetch(&ledger_of_partition(ledgers, partition_of(debit))->accounts[partition_of(debit)], debit);
-		if (!ledger_maybe_sliced(here, credit))
-			table_prefetch(&ledger_of_partition(ledgers, partition_of(credit))->accounts[partition_of(credit)], credit);
-	}
-	for (uint32_t i = first; i < behind; i++) {
-		struct lane *lane = &run->lanes[i - run->first];
-		if (lane->plain) {
-			lane->credit = account_ahead(ledgers, keys[i - first][1], &lane->credit_number);
-			continue;
-		}
-		if (keys[i - first][0] && !ledger_maybe_sliced(here, keys[i - first][0]))
-			lane->debit = account_ahead(ledgers, keys[i - first][0], &lane->debit_number);
-		if (keys[i - first][0] && !ledger_maybe_sliced(here, keys[i - first][1]))
-			lane->credit = account_ahead(ledgers, keys[i - first][1], &lane->credit_number);
-	}
-	for (uint32_t i = first; i < behind; i++) {
-		struct lane *lane = &run->lanes[i - run->first];
-		if (lane->plain) {
-			if (plain_end(run, i, lane))
-				continue;
-			keys[i - first][0] = account_key(bytes_at(run, i)->debit);
-		}
-		struct transfer_row row = row_at(run, i);
-		if (keys[i - first][0])
-			resolve_accounts(run, lane, &row, keys[i - first][0], keys[i - first][1]);
-	}
-}
-
-static void run_begin(struct transfer_run *run, const struct ledgers *ledgers, struct ledger_request *request,
-		      struct transfer_share *share)
-{
-	memset(run->sliced, 0, sizeof run->sliced);
-	run->ledgers = ledgers;
-	run->request = request;
-	run->share = share;
-	run->progress = share ? &share->next_row : &request->next_row;
-	run->refused = share ? share->refused : &request->refused;
-	run->first = run->behind = *run->progress;
-	ASSERT(request->count <= ROWS_MAX);
-}
-
-static uint32_t resolve(struct transfer_run *run, uint32_t limit, uint32_t *bound)
-{
-	const struct ledgers *ledgers = run->ledgers;
-	const struct ledger_request *request = run->request;
-	uint64_t sum = 0, before_chain = 0;
-	uint32_t rows = 0;
-	*bound = 0;
-	for (uint32_t at = run->first; at < request->count && !(rows >= CHUNK_ROWS && run->behind == at);) {
-		uint32_t end = at + BLOCK < request->count ? at + BLOCK : request->count;
-		resolve_block(run, at, end);
-		for (; at < end; at++) {
-			const struct lane *lane = &run->lanes[at - run->first];
-			if (lane->plain) {
-				sum += sizeof(struct transfer_record);
-				rows++;
-			} else if (!lane->skip) {
-				struct transfer_row row = row_at(run, at);
-				sum += row_bound(ledgers, lane, &row);
-				rows++;
-			}
-			if ((bytes_at(run, at)->flags & TRANSFER_LINKED) && at + 1 < request->count)
-				continue;
-			/* A chain, or a row alone, ends here. */
-			if (before_chain && (sum > limit || rows > CHUNK_ROWS)) {
-				*bound = (uint32_t)before_chain;
-				return run->behind;
-			}
-			run->behind = at + 1;
-			before_chain = sum;
-		}
-	}
-	*bound = before_chain > UINT32_MAX ? UINT32_MAX : (uint32_t)before_chain;
-	return run->behind;
-}
-
-uint32_t transfers_resolve(struct transfer_run *run, const struct ledgers *ledgers, struct ledger_request *request,
-			   uint32_t limit, uint32_t *bound)
-{
-	run_begin(run, ledgers, request, NULL);
-	return resolve(run, limit, bound);
-}
-
-uint32_t transfers_resolve_share(struct transfer_run *run, const struct ledgers *ledgers, struct ledger_request *request,
-				 struct transfer_share *share, uint32_t limit, uint32_t *bound)
-{
-	run_begin(run, ledgers, request, share);
-	return resolve(run, limit, bound);
-}
-
-unsigned transfer_decider(const struct ledgers *ledgers, const struct transfer_row *row, uint64_t id_hash)
-{
-	const struct ledger *here = ledgers->at[ledgers->home];
-	unsigned ids = shard_of(partition_of(id_hash), ledgers->count);
-	enum account_kind kind;
-	if (row->flags)
-		return SHARDS_MAX;
-	if (check_content(row))
-		return ids;
-	uint64_t debit = account_key(row->debit), credit = account_key(row->credit);
-	bool debit_sliced = ledger_sliced(here, row->debit, debit, &kind), credit_sliced = ledger_sliced(here, row->credit, credit, &kind);
-	unsigned from = shard_of(partition_of(debit), ledgers->count), to = shard_of(partition_of(credit), ledgers->count);
-	if (debit_sliced && credit_sliced)
-		return ids;
-	if (debit_sliced || credit_sliced)
-		return debit_sliced ? to : from;
-	return from == to ? from : SHARDS_MAX;
-}
-
-bool transfers_in_flight(const struct ledgers *ledgers, const struct ledger_request *request)
-{
-	for (uint32_t i = request->next_row; i < request->count; i++) {
-		struct transfer_row row = row_load(request->rows + (size_t)i * ROW_BYTES);
-		for (int end = 0; end <= is_end(&row); end++) {
-			uint64_t hash = id_hash_of_transfer(end ? row.debit : row.id);
-			const struct table_entry *entry =
-				ids_find(ledger_of_partition(ledgers, partition_of(hash))->ids, hash, 0);
-			if (entry && entry->value == ID_IN_FLIGHT)
-				return true;
-		}
-	}
-	return false;
 }
 
 /* ---- one row ---------------------------------------------------------------------------------------------------------- */
@@ -696,9 +232,12 @@ static void transfer_write(struct transfer_run *run, uint32_t index, const struc
 			undo->id.value = lsn;
 		}
 		if (flags & TRANSFER_PENDING) {
-			pending_apply_open(ids, record, lane->id_hash, lsn);
-			if (run->keeping)
-				undo_push(run, UNDO_PENDING_OPEN, ids)->id.hash = lane->id_hash;
+			struct pending *opened = pending_apply_open(ids, record, lane->id_hash, lsn);
+			if (run->keeping) {
+				struct undo *undo = undo_push(run, UNDO_PENDING_OPEN, ids);
+				undo->id.hash = lane->id_hash;
+				undo->id.pending = opened;
+			}
 		}
 	}
 	if (ending) {
@@ -819,7 +358,7 @@ static enum refusal decide_end(struct transfer_run *run, uint32_t index, struct 
 	return REFUSAL_NONE;
 }
 
-/* The known rows before known_sorted, that the caller resolved, by index. */
+/* The first of the known rows before known_sorted with this index; NULL: none.  There are several where hashes collided. */
 static struct known_row *known_find(struct ledger_request *request, uint32_t index)
 {
 	uint32_t low = 0, high = request->known_sorted;
@@ -833,6 +372,46 @@ static struct known_row *known_find(struct ledger_request *request, uint32_t ind
 	return low < request->known_sorted && request->known[low].index == index ? &request->known[low] : NULL;
 }
 
+static struct known_row *known_next(struct ledger_request *request, struct known_row *known)
+{
+	return known + 1 < request->known + request->known_sorted && known[1].index == known->index ? known + 1 : NULL;
+}
+
+/* What the caller found out about a row's first outcome; NULL: nothing. */
+static struct known_row *known_answer(struct ledger_request *request, uint32_t index)
+{
+	for (struct known_row *known = known_find(request, index); known; known = known_next(request, known))
+		if (known->resolved && !known->collision)
+			return known;
+	return NULL;
+}
+
+/* What was known of these rows has been looked at. */
+static void known_used(struct ledger_request *request, uint32_t first, uint32_t behind)
+{
+	for (uint32_t i = first; request->known_sorted && i < behind; i++) {
+		for (struct known_row *known = known_find(request, i); known; known = known_next(request, known))
+			known->used = true;
+	}
+}
+
+/* The row's id by its hash; an entry that turned out to be another id's is passed over. */
+static const struct table_entry *id_find(const struct transfer_run *run, uint32_t index, uint64_t hash,
+					 const struct table_entry *previous)
+{
+	const struct ids *ids = ledger_of_partition(run->ledgers, partition_of(hash))->ids;
+	const struct table *table = &ids->tables[partition_of(hash)];
+	const struct table_entry *entry = table_find(table, hash, previous);
+	for (; entry && run->request->known_sorted; entry = table_find(table, hash, entry)) {
+		struct known_row *known = known_find(run->request, index);
+		while (known && !(known->collision && known->lsn == (entry->value & ID_LSN)))
+			known = known_next(run->request, known);
+		if (!known)
+			break;
+	}
+	return entry;
+}
+
 static void known_push(struct ledger_request *request, uint32_t index, uint64_t lsn, const struct lane *lane)
 {
 	if (request->known_count == request->known_cap) {
@@ -842,12 +421,6 @@ static void known_push(struct ledger_request *request, uint32_t index, uint64_t 
 	request->known[request->known_count++] = (struct known_row){
 		.index = index, .lsn = lsn, .debit_number = lane->debit_number, .credit_number = lane->credit_number,
 	};
-}
-
-static uint64_t ignored_lsn(struct ledger_request *request, uint32_t index)
-{
-	const struct known_row *known = known_find(request, index);
-	return known && known->collision ? known->lsn : 0;
 }
 
 static enum refusal rows_differ(const struct transfer_row *old, const struct transfer_row *new)
@@ -868,15 +441,35 @@ static enum refusal rows_differ(const struct transfer_row *old, const struct tra
 	return REFUSAL_NONE;
 }
 
-/* The same id twice in one chain: the first one is a row before this, nothing is in the log yet. */
-static enum refusal known_in_chain(const struct transfer_run *run, uint32_t index, const struct transfer_row *row)
+/* A row before this one, of the same chain or dry run, with the same id; its record is not in the log.  False: none. */
+static bool row_before(const struct transfer_run *run, uint32_t index, struct transfer_row *old)
 {
-	for (uint32_t i = run->chain_first; i < index; i++) {
-		struct transfer_row old = row_at(run, i);
-		if (old.id == row->id)
-			return rows_differ(&old, row);
+	u128 id = bytes_at(run, index)->id;
+	for (uint32_t i = run->chain_first; i < index; i++)
+		if (bytes_at(run, i)->id == id) {
+			*old = row_at(run, i);
+			return true;
+		}
+	return false;
+}
+
+/* REFUSAL_NONE and *known: the same row was done before it in this chain or dry run. */
+static enum refusal check_id(struct transfer_run *run, uint32_t index, const struct lane *lane, const struct transfer_row *row,
+			     bool *known)
+{
+	*known = true;
+	for (const struct table_entry *entry = id_find(run, index, lane->id_hash, NULL); entry;
+	     entry = id_find(run, index, lane->id_hash, entry)) {
+		struct transfer_row old;
+		if (!run->in_chain && (entry->value & ID_LSN) < DRY_LSN) {
+			known_push(run->request, index, entry->value & ID_LSN, lane);
+			return ROW_IS_KNOWN;
+		}
+		if (row_before(run, index, &old))
+			return entry->value & ID_FAILED ? REFUSED_ID_ALREADY_FAILED : rows_differ(&old, row);
 	}
-	return REFUSED_ID_ALREADY_FAILED;      /* not reached: chains with other known rows stop before */
+	*known = false;
+	return REFUSAL_NONE;
 }
 
 /* A row whose id is new, and whose content is good. */
@@ -910,22 +503,19 @@ static enum refusal decide_row(struct transfer_run *run, uint32_t index)
 		return (enum refusal)lane->refusal;
 	if (run->share)
 		return decide_new(run, index, lane, &row);     /* its id was claimed */
-	const struct ledger *ids = ledger_of_partition(run->ledgers, partition_of(lane->id_hash));
-	struct known_row *known = run->request->known_sorted ? known_find(run->request, index) : NULL;
-	if (known && known->resolved && !known->collision) {
-		known->used = true;
+	struct known_row *answer = run->request->known_sorted ? known_answer(run->request, index) : NULL;
+	if (answer) {
+		answer->used = true;
 		if (run->request->want_balances)
-			memcpy(run->request->balances.ptr + (size_t)index * sizeof known->balances, known->balances,
-			       sizeof known->balances);
-		return known->refusal;
+			memcpy(run->request->balances.ptr + (size_t)index * sizeof answer->balances, answer->balances,
+			       sizeof answer->balances);
+		return answer->refusal;
 	}
-	const struct table_entry *entry = ids_find(ids->ids, lane->id_hash, known && known->collision ? known->lsn : 0);
-	if (entry) {
-		if (run->in_chain || (entry->value & ID_LSN) >= DRY_LSN)
-			return entry->value & ID_FAILED ? REFUSED_ID_ALREADY_FAILED : known_in_chain(run, index, &row);
-		known_push(run->request, index, entry->value & ID_LSN, lane);
-		return ROW_IS_KNOWN;
-	}
+	bool known;
+	known_used(run->request, index, index + 1);
+	enum refusal refusal = check_id(run, index, lane, &row, &known);
+	if (known)
+		return refusal;
 	return decide_new(run, index, lane, &row);
 }
 
@@ -936,8 +526,7 @@ static void burn(struct transfer_run *run, uint32_t index, enum refusal refusal)
 	uint64_t lsn;
 	if (!refusal_burns(refusal) || run->memory_full)
 		return;
-	const struct known_row *known = run->request->known_sorted ? known_find(run->request, index) : NULL;
-	if (known && !known->collision)
+	if (run->request->known_sorted && known_answer(run->request, index))
 		return;                        /* it has its record */
 	struct transfer_row row = row_at(run, index);
 	struct failed_record *failed = writer_take(run->writer, sizeof *failed, &lsn);
@@ -964,8 +553,8 @@ static void row_end(struct transfer_run *run, uint32_t index, enum refusal refus
 	const struct lane *lane = &run->lanes[index - run->first];
 	if (refusal == ROW_IS_KNOWN)
 		return;
-	const struct known_row *known = run->request->known_sorted ? known_find(run->request, index) : NULL;
-	if (!known || !known->used)
+	const struct known_row *answer = run->request->known_sorted ? known_answer(run->request, index) : NULL;
+	if (!answer || !answer->used)
 		balances_put(run, index, lane->debit, lane->credit);
 	if (refusal)
 		refused_put(run, index, refusal);
@@ -1006,11 +595,9 @@ static void known_ahead(struct transfer_run *run, uint32_t first)
 	for (uint32_t i = first; i < run->request->count; i++) {
 		struct transfer_row row = row_at(run, i);
 		uint64_t hash = id_hash_of_transfer(row.id);
-		const struct ledger *ids = ledger_of_partition(run->ledgers, partition_of(hash));
-		const struct known_row *known = known_find(run->request, i);
-		if (check_content(&row) || (known && known->resolved && !known->collision))
+		if (check_content(&row) || known_answer(run->request, i))
 			continue;
-		const struct table_entry *entry = ids_find(ids->ids, hash, ignored_lsn(run->request, i));
+		const struct table_entry *entry = id_find(run, i, hash, NULL);
 		if (!entry || (entry->value & ID_LSN) >= DRY_LSN)
 			continue;
 		struct lane lane = { .id_hash = hash };
@@ -1019,16 +606,6 @@ static void known_ahead(struct transfer_run *run, uint32_t first)
 		known_push(run->request, i, entry->value & ID_LSN, &lane);
 	}
 	known_sort(run->request);
-}
-
-/* The answers of known rows that were resolved before are the chain's now. */
-static void known_used(struct ledger_request *request, uint32_t first, uint32_t behind)
-{
-	for (uint32_t i = first; request->known_sorted && i < behind; i++) {
-		struct known_row *known = known_find(request, i);
-		if (known)
-			known->used = true;
-	}
 }
 
 /* Rows [first, behind) stand or fall together.  False: there are known rows among them that must be read first. */
@@ -1047,11 +624,9 @@ static bool decide_chain(struct transfer_run *run, uint32_t first, uint32_t behi
 	for (uint32_t i = first; i < behind && !known_here; i++) {
 		struct transfer_row row = row_at(run, i);
 		const struct lane *lane = &run->lanes[i - run->first];
-		const struct known_row *known = known_find(request, i);
-		if (check_content(&row) || (known && known->resolved && !known->collision))
+		if (check_content(&row) || known_answer(request, i))
 			continue;
-		const struct ledger *ids = ledger_of_partition(run->ledgers, partition_of(lane->id_hash));
-		const struct table_entry *entry = ids_find(ids->ids, lane->id_hash, ignored_lsn(request, i));
+		const struct table_entry *entry = id_find(run, i, lane->id_hash, NULL);
 		known_here = entry && (entry->value & ID_LSN) < DRY_LSN;
 	}
 	if (known_here) {
@@ -1098,17 +673,6 @@ __attribute__((always_inline)) static inline void account_prefetch(const struct 
 {
 	if (account)
 		__builtin_prefetch(account, 1);
-}
-
-void transfers_resolve_one(struct transfer_run *run, const struct ledgers *ledgers, struct ledger_request *request,
-			   uint32_t index, uint32_t *bound)
-{
-	struct transfer_row row = row_load(request->rows + (size_t)index * ROW_BYTES);
-	run_begin(run, ledgers, request, NULL);
-	run->first = index;
-	run->behind = index + 1;
-	resolve_block(run, index, index + 1);
-	*bound = row_bound(ledgers, &run->lanes[0], &row);
 }
 
 /* The usual row, decided in one go.  False: it is not that simple after all, and nothing was done. */
@@ -1160,9 +724,9 @@ void transfers_decide(struct transfer_run *run, struct ledger_writer *writer, in
 	}
 	for (uint32_t at = run->first; at < run->behind;) {
 		const struct lane *lane = &run->lanes[at - run->first];
-		if (at + AHEAD < run->behind) {
-			account_prefetch(run->lanes[at + AHEAD - run->first].debit);
-			account_prefetch(run->lanes[at + AHEAD - run->first].credit);
+		if (at + RUN_AHEAD < run->behind) {
+			account_prefetch(run->lanes[at + RUN_AHEAD - run->first].debit);
+			account_prefetch(run->lanes[at + RUN_AHEAD - run->first].credit);
 		}
 		if (lane->skip || (lane->plain && decide_plain(run, at))) {
 			*run->progress = ++at;

@@ -457,9 +457,9 @@ void ledger_dump(const struct ledger *ledger, struct buf *out)
 			const struct pending *pending = (const struct pending *)(uintptr_t)entry->value;
 			if (!entry->hash)
 				continue;
-			if (entry->value <= PENDING_EXPIRED) {
+			if (entry->value <= PENDING_EXPIRED || pending->state != PENDING_OPEN) {
 				buf_printf(out, "pending %016llx ended %llu\n", (unsigned long long)entry->hash,
-					   (unsigned long long)entry->value);
+					   (unsigned long long)(entry->value <= PENDING_EXPIRED ? entry->value : pending->state));
 				continue;
 			}
 			buf_printf(out, "pending %016llx ", (unsigned long long)entry->hash);

@@ -59,6 +59,7 @@ struct pending {
 	int64_t expires_ms;            /* 0: never */
 	uint32_t debit, credit;        /* numbers */
 	uint16_t code;
+	uint8_t state;                 /* enum pending_state; PENDING_OPEN but where hashes collide */
 };
 
 struct expiry { int64_t at_ms; uint64_t id_hash; };
@@ -175,11 +176,11 @@ static inline void transfer_apply_credit(struct account *account, unsigned flags
 	account->last_lsn = lsn;
 }
 
-void pending_apply_open(struct ledger *ledger, const struct transfer_record *record, uint64_t id_hash, uint64_t lsn);
+struct pending *pending_apply_open(struct ledger *ledger, const struct transfer_record *record, uint64_t id_hash, uint64_t lsn);
 /* Returns the pending transfer that ended, now the caller's to free (so that a chain can take it back). */
 struct pending *pending_apply_end(struct ledger *ledger, u128 pending_id, uint64_t id_hash, enum pending_state state);
 void pending_restore(struct ledger *ledger, struct pending *pending, uint64_t id_hash);        /* undoes pending_apply_end */
-void pending_forget(struct ledger *ledger, uint64_t id_hash);          /* undoes pending_apply_open */
+void pending_forget(struct ledger *ledger, struct pending *pending, uint64_t id_hash); /* undoes pending_apply_open */
 
 /* The points account of a member that an event moved (engine/shard/state.c). */
 struct account *ledger_event_account(struct ledger *ledger, struct str tenant, struct str profile, uint32_t number,

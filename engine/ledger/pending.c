@@ -1,31 +1,49 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Pending transfers: found by the hash of their id; a heap says whose timeout is next.  What ended keeps a word (posted,
- * voided, expired) in its entry, so that a second post can be told why it is refused. */
+ * voided, expired) in its entry, so that a second post can be told why it is refused.  Where another id has the same hash the
+ * whole of it is kept, or the word could be about the wrong one. */
 #include <string.h>
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 #include "engine/ledger/ledger.h"
 
+/* What an entry points at; NULL: it is only a word about one that ended. */
+static struct pending *pending_at(const struct table_entry *entry)
+{
+	return entry->value > PENDING_EXPIRED ? (struct pending *)(uintptr_t)entry->value : NULL;
+}
+
 static bool is_open(const struct table_entry *entry)
 {
-	return entry->value > PENDING_EXPIRED;
+	const struct pending *pending = pending_at(entry);
+	return pending && pending->state == PENDING_OPEN;
 }
 
 static struct table_entry *entry_of(const struct ledger *ledger, u128 id, uint64_t hash)
 {
 	const struct table *table = &ledger->pendings[partition_of(hash)];
-	for (struct table_entry *entry = table_find(table, hash, NULL); entry; entry = table_find(table, hash, entry))
-		if (!is_open(entry) || ((struct pending *)(uintptr_t)entry->value)->id == id)
+	struct table_entry *word = NULL;
+	for (struct table_entry *entry = table_find(table, hash, NULL); entry; entry = table_find(table, hash, entry)) {
+		const struct pending *pending = pending_at(entry);
+		if (pending && pending->id == id)
 			return entry;
-	return NULL;
+		if (!pending)
+			word = entry;
+	}
+	return word;
 }
 
 struct pending *ledger_pending(const struct ledger *ledger, u128 id, uint64_t id_hash, enum pending_state *state)
 {
 	struct table_entry *entry = entry_of(ledger, id, id_hash);
-	*state = entry && !is_open(entry) ? (enum pending_state)entry->value : PENDING_OPEN;
-	return entry && is_open(entry) ? (struct pending *)(uintptr_t)entry->value : NULL;
+	*state = PENDING_OPEN;
+	if (!entry)
+		return NULL;
+	if (is_open(entry))
+		return pending_at(entry);
+	*state = pending_at(entry) ? (enum pending_state)pending_at(entry)->state : (enum pending_state)entry->value;
+	return NULL;
 }
 
 static void heap_publish(struct ledger *ledger)
@@ -98,7 +116,7 @@ struct pending *ledger_due(struct ledger *ledger, int64_t now_ms)
 	return NULL;
 }
 
-void pending_apply_open(struct ledger *ledger, const struct transfer_record *record, uint64_t id_hash, uint64_t lsn)
+struct pending *pending_apply_open(struct ledger *ledger, const struct transfer_record *record, uint64_t id_hash, uint64_t lsn)
 {
 	struct pending *pending = mem_alloc(sizeof *pending);
 	*pending = (struct pending){ .id = u128_load(record->id), .lsn = lsn, .amount = record->amount, .debit = record->debit,
@@ -112,15 +130,22 @@ void pending_apply_open(struct ledger *ledger, const struct transfer_record *rec
 	table_insert(table, id_hash, (uint64_t)(uintptr_t)pending);
 	ledger->ids->bytes += table_bytes(table) - old + sizeof *pending + 16;
 	ledger->pending_total++;
+	return pending;
 }
 
 struct pending *pending_apply_end(struct ledger *ledger, u128 pending_id, uint64_t id_hash, enum pending_state state)
 {
 	struct table_entry *entry = entry_of(ledger, pending_id, id_hash);
 	ASSERT(entry && is_open(entry) && state != PENDING_OPEN);
-	struct pending *pending = (struct pending *)(uintptr_t)entry->value;
-	entry->value = state;
+	struct pending *pending = pending_at(entry);
+	const struct table *table = &ledger->pendings[partition_of(id_hash)];
+	const struct table_entry *first = table_find(table, id_hash, NULL);
 	ledger->pending_total--;
+	if (first != entry || table_find(table, id_hash, first)) {
+		pending->state = (uint8_t)state;
+		return mem_dup(pending, sizeof *pending);
+	}
+	entry->value = state;
 	ledger->ids->bytes -= sizeof *pending + 16;
 	return pending;
 }
@@ -129,23 +154,29 @@ void pending_restore(struct ledger *ledger, struct pending *pending, uint64_t id
 {
 	struct table_entry *entry = entry_of(ledger, pending->id, id_hash);
 	ASSERT(entry && !is_open(entry));
-	entry->value = (uint64_t)(uintptr_t)pending;
 	ledger->pending_total++;
-	ledger->ids->bytes += sizeof *pending + 16;
+	if (pending_at(entry)) {
+		pending_at(entry)->state = PENDING_OPEN;
+		mem_free(pending);
+		pending = pending_at(entry);
+	} else {
+		entry->value = (uint64_t)(uintptr_t)pending;
+		ledger->ids->bytes += sizeof *pending + 16;
+	}
 	/* Its place in the heap may have come up in between. */
 	if (pending->expires_ms)
 		heap_push(ledger, pending->expires_ms, id_hash);
 }
 
-void pending_forget(struct ledger *ledger, uint64_t id_hash)
+void pending_forget(struct ledger *ledger, struct pending *pending, uint64_t id_hash)
 {
 	struct table *table = &ledger->pendings[partition_of(id_hash)];
 	struct table_entry *entry = table_find(table, id_hash, NULL);
-	while (entry && !is_open(entry))
+	while (entry && pending_at(entry) != pending)
 		entry = table_find(table, id_hash, entry);
-	ASSERT(entry);
-	mem_free((void *)(uintptr_t)entry->value);
+	ASSERT(entry && pending->state == PENDING_OPEN);
+	mem_free(pending);
 	table_remove(table, entry);
 	ledger->pending_total--;
-	ledger->ids->bytes -= sizeof(struct pending) + 16;
+	ledger->ids->bytes -= sizeof *pending + 16;
 }

@@ -393,7 +393,15 @@ static bool collisions_run(struct shard *shard, const struct ledgers *ledgers, s
 {
 	for (uint32_t i = 0; i < request->known_sorted; i++) {
 		struct known_row *known = &request->known[i];
-		uint32_t bound;
+		uint32_t bound, behind = i;
+		bool answered = false;
+		while (behind < request->known_sorted && request->known[behind].index == known->index) {
+			answered |= request->known[behind].resolved && !request->known[behind].collision;
+			behind++;
+		}
+		if (answered)                  /* another entry of this hash was the one */
+			for (uint32_t j = i; j < behind; j++)
+				request->known[j].used |= request->known[j].collision;
 		if (!known->collision || known->used)
 			continue;
 		transfers_resolve_one(shard->run, ledgers, request, known->index, &bound);

@@ -893,6 +893,8 @@ static void survives_a_crash(void **state)
 		buf_str(&after, (struct str){ strchr(last_reply()->body.ptr + 3, ','), strlen(strchr(last_reply()->body.ptr + 3, ',')) });
 	}
 	assert_int_equal(before.len, after.len);
+	buf_char(&before, '\0');
+	buf_char(&after, '\0');
 	/* A tenant account names the LSN that its sums rest on, which has moved; all else is the same. */
 	char *lsn_before = strstr(before.ptr, "\"lsn\":"), *lsn_after = strstr(after.ptr, "\"lsn\":");
 	assert_int_equal(lsn_before - before.ptr, lsn_after - after.ptr);

@@ -465,7 +465,7 @@ static void row_decide(struct model *model, const struct transfer_row *row, int6
 static void id_burn(struct model *model, const struct transfer_row *row, enum refusal refusal)
 {
 	if (refusal_burns(refusal))
-		transfer_add(model, (struct model_transfer){ .row = *row, .state = FOUND_FAILED });
+		transfer_add(model, (struct model_transfer){ .row = *row, .state = FOUND_FAILED, .refusal = refusal });
 }
 
 /* ---- chains ----------------------------------------------------------------------------------------------------- */
@@ -490,10 +490,10 @@ static void chain_undo(struct model *model, const struct mark *mark)
 	model->open_count = mark->open_count;
 }
 
-static void chain_decide(struct model *model, const unsigned char *rows, uint32_t count, int64_t now_ms,
-			 struct model_reply *replies)
+static struct mark mark;               /* of the last chain */
+
+void model_chain(struct model *model, const unsigned char *rows, uint32_t count, int64_t now_ms, struct model_reply *replies)
 {
-	static struct mark mark;
 	uint32_t failed = 0;
 	enum refusal refusal = REFUSAL_NONE;
 	memcpy(mark.accounts, model->accounts, model->account_count * sizeof *model->accounts);
@@ -515,6 +515,11 @@ static void chain_decide(struct model *model, const unsigned char *rows, uint32_
 	id_burn(model, &row, refusal);
 }
 
+void model_take_back(struct model *model)
+{
+	chain_undo(model, &mark);
+}
+
 void model_transfers(struct model *model, const unsigned char *rows, uint32_t count, int64_t now_ms,
 		     struct model_reply *replies)
 {
@@ -530,7 +535,7 @@ void model_transfers(struct model *model, const unsigned char *rows, uint32_t co
 										 : REFUSED_LINKED_EVENT_CHAIN_OPEN };
 			return;
 		}
-		chain_decide(model, rows + (size_t)first * ROW_BYTES, behind - first, now_ms, replies + first);
+		model_chain(model, rows + (size_t)first * ROW_BYTES, behind - first, now_ms, replies + first);
 	}
 }
 
@@ -550,6 +555,25 @@ unsigned model_expire(struct model *model, int64_t now_ms)
 	}
 	model->open_count = kept;
 	return expired;
+}
+
+const struct model_transfer *model_expire_one(struct model *model, u128 id, int64_t now_ms)
+{
+	struct model_transfer *pending = (struct model_transfer *)model_transfer_find(model, id);
+	if (!pending || pending->state != FOUND_PENDING || !pending->expires_ms || pending->expires_ms > now_ms)
+		return NULL;
+	pending_end(model, pending, FOUND_EXPIRED);
+	return pending;
+}
+
+enum refusal model_content_refusal(const struct transfer_row *row)
+{
+	return content_refusal(row);
+}
+
+enum refusal model_known_refusal(const struct model_transfer *first, const struct transfer_row *row)
+{
+	return known_refusal(first, row);
 }
 
 static struct model_account *points_account(struct model *model, struct str tenant, struct str member, bool make)

@@ -36,6 +36,7 @@ struct model_transfer {
 	unsigned debit, credit;        /* indices of accounts */
 	int64_t expires_ms;            /* 0: never */
 	int64_t balances[2];           /* the answer of then */
+	enum refusal refusal;          /* FOUND_FAILED: the answer of then */
 	unsigned next;                 /* index + 1 in the bucket; 0: the last */
 };
 
@@ -77,6 +78,16 @@ void model_transfers(struct model *model, const unsigned char *rows, uint32_t co
 unsigned model_expire(struct model *model, int64_t now_ms);
 /* NULL: unknown.  Valid until the next transfer. */
 const struct model_transfer *model_transfer_find(const struct model *model, u128 id);
+
+/* For who follows a log, where chains, and what ends a pending transfer, stand one by one.
+ * One chain (or one row); what it did can be taken back as long as nothing else was done. */
+void model_chain(struct model *model, const unsigned char *rows, uint32_t count, int64_t now_ms, struct model_reply *replies);
+void model_take_back(struct model *model);
+/* Ends one pending transfer; NULL if it is not open, or its timeout has not passed. */
+const struct model_transfer *model_expire_one(struct model *model, u128 id, int64_t now_ms);
+/* Why a row is refused whatever the state is; and why, against the first one with its id. */
+enum refusal model_content_refusal(const struct transfer_row *row);
+enum refusal model_known_refusal(const struct model_transfer *first, const struct transfer_row *row);
 
 /* What a rule does: earn is liability to member, burn is member to redeemed.  The member's account comes into being
  * with its first points.  False if fewer are there than are to be burned. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* test_ledger.c - the ledger's refusals in their order, its chains, timeouts, accounts, and events through it.
+/* test_ledger.c - the ledger's refusals in their order, its chains, timeouts and accounts.
  *
  * Every table runs with 1, 2 and 4 shards and must give the same replies.  test_ledger_random.c compares with a model;
  * here every expectation is said in place.
@@ -866,6 +866,8 @@ static void sums_have_an_end(void **unused)
 
 static void accounts_are_refused(void **unused)
 {
+#define FLOOR(n) .has_floor = true, .floor = (n)
+#define CEILING(n) .has_ceiling = true, .ceiling = (n)
 #define OF(...) { .tenant = { "north", 5 }, .unit = { "points", 6 }, __VA_ARGS__ }
 	static const struct { struct account_spec spec; unsigned wanted; bool existed;
 	} cases[] = {
@@ -874,22 +876,22 @@ static void accounts_are_refused(void **unused)
 		{ OF(.id = U128_MAX, .flags = 2), 101, false },
 		{ OF(.id = (u128)0xFFFE << 112 | 5, .flags = 2), 102, false },
 		{ OF(.id = (u128)0xFFFE << 112 | 5, .member = { "m", 1 }), 102, false },
-		{ OF(.id = 5, .flags = 2, .has_floor = true, .floor = 2, .has_ceiling = true, .ceiling = 1), 103, false },
+		{ OF(.id = 5, .flags = 2, FLOOR(2), CEILING(1)), 103, false },
 		{ OF(.id = 5, .flags = ACCOUNT_SLICE), 103, false },
-		{ OF(.id = 5, .kind = ACCOUNT_EXPIRED, .has_floor = true, .floor = 2, .has_ceiling = true, .ceiling = 1), 104, false },
-		{ OF(.id = 5, .kind = ACCOUNT_MEMBER, .has_ceiling = true, .ceiling = -1), 104, false },       /* its floor is 0 */
+		{ OF(.id = 5, .kind = ACCOUNT_EXPIRED, FLOOR(2), CEILING(1)), 104, false },
+		{ OF(.id = 5, .kind = ACCOUNT_MEMBER, CEILING(-1)), 104, false },       /* its floor is 0 */
 		{ OF(.id = 5, .kind = ACCOUNT_EXPIRED, .has_floor = true, .flags = ACCOUNT_CLOSED), 105, false },
 		{ OF(.id = 5, .kind = ACCOUNT_EXPIRED, .has_ceiling = true), 105, false },
 		{ OF(.id = 5, .kind = ACCOUNT_EXPIRED, .flags = ACCOUNT_CLOSED), 106, false },
 		{ OF(.id = 5, .kind = ACCOUNT_MEMBER), 0, false },
 		{ OF(.id = 5, .kind = ACCOUNT_MEMBER), 0, true },
-		{ OF(.id = 5, .kind = ACCOUNT_MEMBER, .has_floor = true, .floor = 0), 0, true },
+		{ OF(.id = 5, .kind = ACCOUNT_MEMBER, FLOOR(0)), 0, true },
 		{ { .tenant = { "south", 5 }, .unit = { "stamps", 6 }, .id = 5, .flags = ACCOUNT_CLOSED }, 107, false },
 		{ { .tenant = { "north", 5 }, .unit = { "stamps", 6 }, .id = 5, .flags = ACCOUNT_CLOSED }, 108, false },
-		{ OF(.id = 5, .kind = ACCOUNT_RAW, .has_floor = true, .floor = 1), 109, false },
+		{ OF(.id = 5, .kind = ACCOUNT_RAW, FLOOR(1)), 109, false },
 		{ OF(.id = 5, .kind = ACCOUNT_REDEEMED), 109, false },
-		{ OF(.id = 5, .kind = ACCOUNT_MEMBER, .has_ceiling = true, .ceiling = 5, .flags = ACCOUNT_CLOSED), 110, false },
-		{ OF(.id = 5, .kind = ACCOUNT_MEMBER, .has_floor = true, .floor = -1), 110, false },
+		{ OF(.id = 5, .kind = ACCOUNT_MEMBER, CEILING(5), .flags = ACCOUNT_CLOSED), 110, false },
+		{ OF(.id = 5, .kind = ACCOUNT_MEMBER, FLOOR(-1)), 110, false },
 		{ OF(.id = 5, .kind = ACCOUNT_MEMBER, .flags = ACCOUNT_CLOSED), 111, false },
 		{ OF(.id = 6, .kind = ACCOUNT_EXPIRED), 0, false },
 		{ OF(.id = 6, .kind = ACCOUNT_EXPIRED), 0, true },
@@ -905,12 +907,17 @@ static void accounts_are_refused(void **unused)
 		{ OF(.id = 8, .kind = ACCOUNT_RAW, .flags = ACCOUNT_CLOSED), 0, true },
 		{ OF(.id = 8, .kind = ACCOUNT_RAW), 111, false },
 	}, closings[] = {
-		{ { .id = 0 }, 100, false }, { { .id = U128_MAX }, 101, false }, { { .id = 5, .flags = 2 }, 103, false },
+		{ { .id = 0 }, 100, false },
+		{ { .id = U128_MAX }, 101, false },
+		{ { .id = 5, .flags = 2 }, 103, false },
 		{ { .id = 99, .flags = 2 }, 103, false }, { { .id = 6, .flags = ACCOUNT_CLOSED }, 106, false },
-		{ { .id = 99, .flags = ACCOUNT_CLOSED }, 113, false }, { { .id = 5, .flags = ACCOUNT_CLOSED }, 0, false },
+		{ { .id = 99, .flags = ACCOUNT_CLOSED }, 113, false },
+		{ { .id = 5, .flags = ACCOUNT_CLOSED }, 0, false },
 		{ { .id = 5, .flags = ACCOUNT_CLOSED }, 0, false }, { { .id = 5 }, 0, false },
 	};
 #undef OF
+#undef FLOOR
+#undef CEILING
 	(void)unused;
 	for (unsigned s = 0; s < COUNT_OF(shard_counts); s++)
 		for (unsigned together = 0; together < 2; together++) {        /* each alone, and all in one request */
@@ -1026,159 +1033,6 @@ static void no_room_no_change(void **unused)
 	}
 }
 
-/* ---- events ----------------------------------------------------------------------------------------------------- */
-
-enum { MEMBERS = 6, EVENTS_MAX = 20, EVENT_ROUNDS = 150 };
-
-struct shop {
-	struct world *world;
-	struct model *model;
-	uint64_t seed;
-	u128 liability, redeemed, wallets[MEMBERS], holds[8];
-	unsigned event_count;
-};
-
-static const char *const profiles[MEMBERS] = { "ann", "ben", "cleo", "dan", "eve", "finn" };
-
-static void shop_events(struct shop *shop)
-{
-	struct world_event events[EVENTS_MAX];
-	char ids[EVENTS_MAX][16];
-	unsigned count = 1 + (unsigned)world_chance(&shop->seed, EVENTS_MAX);
-	bool good[EVENTS_MAX];
-	int64_t balances[EVENTS_MAX];
-	for (unsigned i = 0; i < count; i++) {
-		unsigned member = (unsigned)world_chance(&shop->seed, MEMBERS);
-		bool earn = world_chance(&shop->seed, 5) < 3;
-		snprintf(ids[i], sizeof ids[i], "e-%u", shop->event_count++);
-		events[i] = (struct world_event){ .tenant = "north",
-						  .profile = profiles[member],
-						  .type = earn ? "EARN" : "BURN",
-						  .id = ids[i],
-						  .points = 1 + world_chance(&shop->seed, 60) };
-		good[i] = earn ? model_earn(shop->model, NORTH, str_of(profiles[member]), events[i].points)
-			       : model_burn(shop->model, NORTH, str_of(profiles[member]), events[i].points);
-		const struct model_account *wallet = model_account_find(shop->model, shop->wallets[member]);
-		balances[i] = wallet ? (int64_t)((i128)wallet->credits_posted - (i128)wallet->debits_posted) : 0;
-	}
-	world_events(shop->world, events, count);
-	for (unsigned i = 0; i < count; i++) {
-		assert_int_equal(events[i].result, ROW_DONE);
-		assert_int_equal(events[i].good, good[i]);
-		assert_int_equal(events[i].balance, balances[i]);
-	}
-}
-
-static void shop_transfers(struct shop *shop)
-{
-	enum { ROWS = 12 };
-	struct transfer_row rows[ROWS];
-	struct model_reply got[ROWS], wanted[ROWS];
-	uint32_t count = 1 + (uint32_t)world_chance(&shop->seed, ROWS);
-	for (uint32_t i = 0; i < count; i++) {
-		u128 wallet = shop->wallets[world_chance(&shop->seed, MEMBERS)];
-		u128 other = shop->wallets[world_chance(&shop->seed, MEMBERS)];
-		uint64_t amount = 1 + world_chance(&shop->seed, 50);
-		unsigned hold = (unsigned)world_chance(&shop->seed, COUNT_OF(shop->holds));
-		switch (world_chance(&shop->seed, 5)) {
-		case 0: rows[i] = move(shop->liability, wallet, amount); break;
-		case 1: rows[i] = move(wallet, shop->redeemed, amount); break;
-		case 2: rows[i] = move(wallet, other, amount); break;
-		case 3:
-			rows[i] = move(wallet, shop->redeemed, amount);
-			rows[i].flags = TRANSFER_PENDING;
-			shop->holds[hold] = rows[i].id;
-			break;
-		default: rows[i] = end_of(shop->holds[hold], amount & 1 ? TRANSFER_POST : TRANSFER_VOID); break;
-		}
-	}
-	model_transfers(shop->model, (const unsigned char *)rows, count, shop->world->now_ms, wanted);
-	world_transfers(shop->world, (const unsigned char *)rows, count, true, got);
-	for (uint32_t i = 0; i < count; i++) {
-		if (got[i].refusal != wanted[i].refusal)
-			fail_msg("%u shards: %s, model %s", shop->world->shard_count, name_of(got[i].refusal),
-				 name_of(wanted[i].refusal));
-		if (!got[i].refusal)
-			assert_memory_equal(got[i].balances, wanted[i].balances, sizeof got[i].balances);
-	}
-}
-
-static void shop_compare(struct shop *shop, struct world *world)
-{
-	struct ledger_request book;
-	u128 sums[ACCOUNT_KINDS][4];
-	uint64_t counts[ACCOUNT_KINDS];
-	for (unsigned m = 0; m < MEMBERS; m++) {
-		const struct model_account *wallet = model_account_find(shop->model, shop->wallets[m]);
-		struct account_view view = view_of(world, shop->wallets[m]);
-		int64_t points;
-		assert_int_equal(view.found, wallet != NULL);
-		if (!wallet)
-			continue;
-		assert_true(view.debits_posted == wallet->debits_posted &&
-			    view.credits_posted == wallet->credits_posted &&
-			    view.debits_pending == wallet->debits_pending && view.kind == ACCOUNT_MEMBER);
-		if (world_member(world, "north", profiles[m], &points))
-			assert_true(points == (int64_t)((i128)view.credits_posted - (i128)view.debits_posted));
-	}
-	assert_true(model_book(shop->model, NORTH, POINTS, sums, counts));
-	assert_true(world_book(world, NORTH, POINTS, &book));
-	assert_memory_equal(book.sums, sums, sizeof sums);
-	assert_int_equal(book.accounts[ACCOUNT_MEMBER], counts[ACCOUNT_MEMBER]);
-}
-
-/* Points of a member are one account, whether rules move them or transfers do. */
-static void events_use_the_ledger(void **unused)
-{
-	(void)unused;
-	for (unsigned s = 0; s < COUNT_OF(shard_counts); s++) {
-		struct shop shop = { .world = world_new(shard_counts[s], 5), .model = model_new(), .seed = 17 + s };
-		struct account_spec specs[] = {
-			{ .tenant = NORTH, .unit = POINTS, .kind = ACCOUNT_LIABILITY },
-			{ .tenant = NORTH, .unit = POINTS, .kind = ACCOUNT_REDEEMED, .id = 4711 },
-			{ .tenant = NORTH, .unit = POINTS, .kind = ACCOUNT_MEMBER, .member = str_of(profiles[0]) }
-		};
-		shop.world->wait_one_in = 8;
-		world_event_type(shop.world, "north", "EARN", "[{'type':'earn_points','from_payload':'points'}]");
-		world_event_type(shop.world, "north", "BURN", "[{'type':'burn_points','from_payload':'points'}]");
-		for (unsigned m = 0; m < MEMBERS; m++)
-			shop.wallets[m] = account_id_of_member(NORTH, str_of(profiles[m]), STR("default"), POINTS);
-		for (unsigned i = 0; i < COUNT_OF(shop.holds); i++)
-			shop.holds[i] = id_new();
-		shop_events(&shop);    /* some before anybody named an account */
-		world_accounts(shop.world, specs, COUNT_OF(specs));
-		for (unsigned i = 0; i < COUNT_OF(specs); i++) {
-			enum refusal got = specs[i].refusal;
-			if (!i || i == 2)
-				specs[i].id = 0;
-			model_account_create(shop.model, &specs[i]);
-			assert_int_equal(got, specs[i].refusal);
-		}
-		shop.liability = specs[0].id;
-		shop.redeemed = specs[1].id;
-		for (unsigned round = 0; round < EVENT_ROUNDS; round++) {
-			shop_events(&shop);
-			shop_transfers(&shop);
-			shop.world->now_ms += 10;
-		}
-		shop_compare(&shop, shop.world);
-		audit(shop.world);
-		for (unsigned i = 0; i < COUNT_OF(shard_counts); i++) {
-			struct world *again = world_replay(shop.world, shard_counts[i], shop.world->frame_count);
-			struct buf dumps[2] = { { 0 }, { 0 } };
-			shop_compare(&shop, again);
-			world_dump(shop.world, &dumps[0]);
-			world_dump(again, &dumps[1]);
-			assert_string_equal(dumps[0].ptr, dumps[1].ptr);
-			buf_free(&dumps[0]);
-			buf_free(&dumps[1]);
-			world_free(again);
-		}
-		world_free(shop.world);
-		model_free(shop.model);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1193,7 +1047,6 @@ int main(void)
 		cmocka_unit_test(accounts_are_refused),
 		cmocka_unit_test(accounts_are_looked_up),
 		cmocka_unit_test(no_room_no_change),
-		cmocka_unit_test(events_use_the_ledger),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+/* op.h - one thing that a client wants, however often it is sent until it is answered. */
+#ifndef TESTS_SIM_OP_H
+#define TESTS_SIM_OP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/ledger/request.h"
+#include "engine/shard/batch.h"
+#include "tests/sim/rules.h"
+
+enum op_kind { OP_TRANSFERS, OP_ACCOUNTS, OP_CLOSE, OP_EVENTS, OP_CUSTOMERS, OP_CATALOG, OP_LOOKUP, OP_MEMBER, OP_BOOK };
+enum { OP_ROWS = 64, OP_SPECS = 8, OP_EVENTS_MAX = 8, PAYLOAD = 64, BODY = 400 };
+
+extern const char *const sim_tenants[2];
+extern const char *const sim_units[2];
+
+struct sim_event {
+	unsigned tenant;
+	char profile[TEXT], type[TEXT], id[TEXT];
+	int64_t points, amount;
+	char payload[PAYLOAD];
+};
+
+struct sim_customer {
+	unsigned tenant;
+	char profile[TEXT], status[TEXT];      /* status "": left as it is */
+	bool tagged;                   /* tags are given */
+	char tags[3][TEXT];
+	unsigned tag_count;
+	bool colored, sized;
+	char color[TEXT], size[TEXT];  /* JSON texts; "null" takes it away */
+	char body[BODY];
+};
+
+struct op {
+	enum op_kind kind;
+	unsigned number, client;
+	uint32_t count;                /* of rows, specs, events or customers */
+	unsigned char *rows;           /* owned */
+	struct account_spec specs[OP_SPECS];
+	struct sim_event events[OP_EVENTS_MAX];
+	struct sim_customer customers[OP_EVENTS_MAX];
+	/* CATALOG */
+	enum catalog_verb verb;
+	unsigned catalog_kind, tenant, unit;
+	uint64_t document;
+	char body[BODY];
+	/* LOOKUP, MEMBER, BOOK */
+	u128 ids[OP_SPECS];
+	char profile[TEXT];
+	/* what was known when it was first sent */
+	bool sent, answered;
+	uint64_t config_lsn[2];        /* newest configuration of each tenant that was acknowledged to anybody */
+};
+
+#endif

@@ -1,0 +1,1374 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/sim/sim.h"
+
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/json.h"
+#include "engine/base/mem.h"
+#include "engine/ledger/record.h"
+#include "tests/sim/node.h"
+#include "tests/sim/oracle.h"
+#include "tests/sim/work.h"
+
+enum { CLIENTS = 8, CALLS = 64, LETTERS = 128, MS = 1000000 };
+
+#define LLU(x) ((unsigned long long)(x))
+
+/* A request as the node has it. */
+struct call {
+	const struct op *op;           /* NULL: the node's own */
+	bool live;
+	unsigned slot;
+	struct ledger_request ledger;
+	struct account_spec specs[OP_SPECS];
+	struct account_view views[OP_SPECS];
+	uint64_t not_before[OP_SPECS];
+	struct batch batch;
+	struct row rows[OP_EVENTS_MAX];
+	yyjson_doc *docs[OP_EVENTS_MAX];
+	struct query query;
+	struct catalog_request catalog;
+};
+
+struct letter { bool live, reply; uint64_t due_ns; const struct op *op; bool again; };
+
+struct client { struct op *op; uint64_t due_ns; bool waiting; };
+
+struct swarm {
+	unsigned clients, drop_one_in, twice_one_in, slow_one_in, jump_one_in;
+	unsigned lives, ops_a_life;
+	bool cuts, kills, stops, calls_cut, flips, full, reads_fail, small_memory;
+	struct disk_faults faults;
+};
+
+struct sim {
+	uint64_t seed, first_seed;
+	bool trace, recovering_quietly;
+	struct swarm swarm;
+	struct disk *disk;
+	struct sim_node node;
+	bool up;
+	struct oracle *oracle;
+	struct work work;
+	struct call calls[CALLS];
+	struct letter letters[LETTERS];
+	struct client clients[CLIENTS];
+	unsigned first_ops, ops_left, living;
+	int64_t clock_offset_ms;
+	uint64_t acked_config[2];
+	uint64_t marked;               /* a durable mark says that everything below is durable */
+	uint64_t tick_ns, idle_ns;
+	bool expiring, drained;
+	unsigned shards;
+	char last_cut[600];
+	jmp_buf broken;
+	struct sim_result *result;
+};
+
+static uint64_t chance(struct sim *sim, uint64_t below)
+{
+	return disk_chance(&sim->seed, below);
+}
+
+static bool one_in(struct sim *sim, unsigned count)
+{
+	return count && chance(sim, count) == 0;
+}
+
+static void happened(struct sim *sim, const char *what, uint64_t a, uint64_t b)
+{
+	sim->result->hash = hash_step(hash_step(hash_step(sim->result->hash, (uint64_t)what[0] << 8 | (uint64_t)what[1]), a), b);
+	if (sim->trace)
+		fprintf(stderr, "%10.3f ms  %-12s %llu %llu\n", (double)sim->disk->now_ns / MS, what, LLU(a), LLU(b));
+}
+
+static void clock_set(struct sim *sim)
+{
+	sim->disk->wall_ms = INT64_C(1700000000000) + (int64_t)(sim->disk->now_ns / MS) + sim->clock_offset_ms;
+}
+
+/* ---- the node's hooks ---------------------------------------------------------------------------------------------- */
+
+static void on_written(void *context, const struct sim_frame *frame)
+{
+	struct sim *sim = context;
+	oracle_published(sim->oracle, frame);
+	happened(sim, "frame", frame->lsn, hash_bytes(frame->body, frame->size));
+}
+
+static void on_replayed(void *context, const struct sim_frame *frame)
+{
+	struct sim *sim = context;
+	oracle_replayed(sim->oracle, frame);
+}
+
+static void on_said(void *context, const char *level, const char *line)
+{
+	struct sim *sim = context;
+	if (strncmp(line, "cut:", 4) == 0)
+		snprintf(sim->last_cut, sizeof sim->last_cut, "%s", line);
+	if (sim->trace)
+		fprintf(stderr, "%10.3f ms  %s: %s\n", (double)sim->disk->now_ns / MS, level, line);
+}
+
+/* ---- calls --------------------------------------------------------------------------------------------------------- */
+
+static struct call *call_new(struct sim *sim, const struct op *op)
+{
+	for (unsigned i = 0; i < CALLS; i++)
+		if (!sim->calls[i].live) {
+			sim->calls[i] = (struct call){ .op = op, .live = true, .slot = i };
+			return &sim->calls[i];
+		}
+	return NULL;
+}
+
+static void call_free(struct call *call)
+{
+	if (call->batch.parts)
+		batch_free(&call->batch);
+	for (unsigned i = 0; i < OP_EVENTS_MAX; i++)
+		yyjson_doc_free(call->docs[i]);
+	ledger_request_free(&call->ledger);
+	query_free(&call->query);
+	problem_free(&call->catalog.problem);
+	buf_free(&call->catalog.json);
+	call->live = false;
+}
+
+static yyjson_doc *document_of(const char *text)
+{
+	struct json_error error;
+	yyjson_doc *doc = json_read(str_of(text), &error);
+	ASSERT(doc);
+	return doc;
+}
+
+static void row_begin(struct row *row, enum row_kind kind, unsigned tenant, const char *profile)
+{
+	*row = (struct row){ .kind = kind, .tenant = str_of(sim_tenants[tenant]), .profile = str_of(profile) };
+	row->member_hash = hash_name(HASH_MEMBER, row->tenant, row->profile);
+	row->member_partition = partition_of(row->member_hash);
+}
+
+static void event_row(struct call *call, unsigned index, const struct sim_event *event)
+{
+	struct row *row = &call->rows[index];
+	row_begin(row, ROW_EVENT, event->tenant, event->profile);
+	row->type = str_of(event->type);
+	row->id = str_of(event->id);
+	row->source = STR("sim");
+	call->docs[index] = document_of(event->payload);
+	row->payload = yyjson_doc_get_root(call->docs[index]);
+	row->payload_text = str_of(event->payload);
+	row->id_hash = hash_name(HASH_EVENT_ID, row->tenant, row->id);
+	row->id_partition = partition_of(row->id_hash);
+	row->content_hash = hash_bytes(row->payload_text.ptr, row->payload_text.len) ^
+			    hash_bytes(row->profile.ptr, row->profile.len) * 3 ^ hash_bytes(row->type.ptr, row->type.len) * 5;
+}
+
+static void rows_start(struct sim *sim, struct call *call)
+{
+	const struct op *op = call->op;
+	for (uint32_t i = 0; i < op->count; i++) {
+		if (op->kind == OP_EVENTS) {
+			event_row(call, i, &op->events[i]);
+			continue;
+		}
+		row_begin(&call->rows[i], ROW_CUSTOMER, op->customers[i].tenant, op->customers[i].profile);
+		call->docs[i] = document_of(op->customers[i].body);
+		call->rows[i].payload = yyjson_doc_get_root(call->docs[i]);
+		call->rows[i].payload_text = str_of(op->customers[i].body);
+	}
+	call->batch.rows = call->rows;
+	call->batch.row_count = op->count;
+	batch_init(&call->batch, sim->shards);
+	batch_start(&call->batch, &sim->node.env);
+}
+
+static void catalog_start(struct sim *sim, struct call *call)
+{
+	const struct op *op = call->op;
+	struct catalog_request *request = &call->catalog;
+	request->verb = op->verb;
+	request->kind = kind_by_number(op->catalog_kind);
+	request->tenant = str_of(sim_tenants[op->tenant]);
+	request->id = op->document;
+	request->limit = 100;
+	if (*op->body) {
+		call->docs[0] = document_of(op->body);
+		request->body = yyjson_doc_get_root(call->docs[0]);
+	}
+	request->message = (struct message){ .kind = MESSAGE_CATALOG, .shard = CATALOG_SHARD, .owner = request };
+	sim->node.env.post(&sim->node, CATALOG_SHARD, &request->message);
+}
+
+static void query_start(struct sim *sim, struct call *call)
+{
+	const struct op *op = call->op;
+	struct query *query = &call->query;
+	query->kind = QUERY_MEMBER;
+	query->tenant = str_of(sim_tenants[op->tenant]);
+	query->profile = str_of(op->profile);
+	unsigned shard = shard_of(partition_of(hash_name(HASH_MEMBER, query->tenant, query->profile)), sim->shards);
+	query->message = (struct message){ .kind = MESSAGE_QUERY, .shard = shard, .owner = query };
+	const struct member_model *member = oracle_member(sim->oracle, op->tenant, query->profile);
+	const struct number *number = oracle_number_of(sim->oracle, account_id_of_member(query->tenant, query->profile,
+											STR("default"), STR("points")));
+	call->not_before[0] = member ? member->last_lsn : 0;
+	call->not_before[1] = number ? number->last_lsn : 0;
+	sim->node.env.post(&sim->node, shard, &query->message);
+}
+
+static void call_start(struct sim *sim, struct call *call)
+{
+	const struct op *op = call->op;
+	struct ledger_request *request = &call->ledger;
+	request->count = op->count;
+	switch (op->kind) {
+	case OP_TRANSFERS:
+		request->verb = LEDGER_TRANSFERS;
+		request->rows = op->rows;
+		request->want_balances = true;
+		break;
+	case OP_ACCOUNTS:
+	case OP_CLOSE:
+		request->verb = op->kind == OP_CLOSE ? LEDGER_CLOSE : LEDGER_ACCOUNTS;
+		memcpy(call->specs, op->specs, sizeof call->specs);
+		request->specs = call->specs;
+		break;
+	case OP_LOOKUP:
+		request->verb = LEDGER_LOOKUP;
+		for (uint32_t i = 0; i < op->count; i++) {
+			const struct number *number = oracle_number_of(sim->oracle, op->ids[i]);
+			call->views[i].id = op->ids[i];
+			call->not_before[i] = number ? number->last_lsn : 0;
+		}
+		request->views = call->views;
+		break;
+	case OP_BOOK:
+		request->verb = LEDGER_BOOK;
+		request->tenant = str_of(sim_tenants[op->tenant]);
+		request->unit = str_of(sim_units[op->unit]);
+		break;
+	case OP_EVENTS:
+	case OP_CUSTOMERS: rows_start(sim, call); return;
+	case OP_CATALOG: catalog_start(sim, call); return;
+	case OP_MEMBER: query_start(sim, call); return;
+	}
+	ledger_start(request, &sim->node.env);
+}
+
+/* ---- answers ------------------------------------------------------------------------------------------------------- */
+
+static bool excuse(const struct sim *sim)
+{
+	return sim->disk->full || sim->disk->faults.capacity || sim->swarm.small_memory;
+}
+
+/* A record out of the files, as the product reads it.  False: it cannot be read now. */
+static bool record_read(struct sim *sim, uint64_t lsn, struct buf *out)
+{
+	struct record_head head;
+	uint32_t size;
+	const unsigned char *written = oracle_record(sim->oracle, lsn, &size);
+	LAW(sim->oracle, "L1", written, "an answer names LSN %llu, where no durable record stands", LLU(lsn));
+	out->len = 0;
+	if (!wal_read(sim->node.wal, lsn, &head, sizeof head))
+		return false;
+	bool good = head.size == size;
+	if (good) {
+		buf_room(out, size);
+		if (!wal_read(sim->node.wal, lsn, out->ptr, size))
+			return false;
+		out->len = size;
+		good = memcmp(out->ptr, written, size) == 0;
+	}
+	if (!good && sim->disk->damage_count) {
+		sim->result->unread++;
+		return false;                  /* what a reader's own check would have to say */
+	}
+	LAW(sim->oracle, "L6", good, "the record at LSN %llu is read as another than was written", LLU(lsn));
+	return true;
+}
+
+enum ready { READY, NOT_YET, UNREADABLE };
+
+static enum ready known_resolve(struct sim *sim, struct ledger_request *request)
+{
+	bool again = request->stopped;
+	struct buf record = { 0 };
+	for (uint32_t i = 0; i < request->known_count; i++) {
+		struct known_row *known = &request->known[i];
+		if (known->resolved || known->used)
+			continue;
+		if (!record_read(sim, known->lsn, &record)) {
+			buf_free(&record);
+			return UNREADABLE;
+		}
+		known_compare(known, request->rows + (size_t)known->index * ROW_BYTES, (unsigned char *)record.ptr, record.len);
+		again |= known->collision;
+		sim->result->repeats++;
+	}
+	buf_free(&record);
+	return again ? NOT_YET : READY;
+}
+
+static void transfers_answer(struct sim *sim, struct call *call)
+{
+	static struct model_reply replies[OP_ROWS];
+	struct ledger_request *request = &call->ledger;
+	ledger_known_finish(request);
+	LAW(sim->oracle, "L4", request->balances.len == (size_t)request->count * 16 && request->refused.len % 8 == 0,
+	    "op %u: %zu bytes of balances for %u rows", call->op->number, request->balances.len, request->count);
+	for (uint32_t i = 0; i < request->count; i++) {
+		replies[i] = (struct model_reply){ 0 };
+		memcpy(replies[i].balances, request->balances.ptr + (size_t)i * 16, 16);
+	}
+	for (size_t at = 0; at < request->refused.len; at += 8) {
+		uint32_t refused[2];
+		memcpy(refused, request->refused.ptr + at, sizeof refused);
+		LAW(sim->oracle, "L4", refused[0] < request->count && refusal_find(refused[1]), "op %u: row %u is refused for %u",
+		    call->op->number, refused[0], refused[1]);
+		replies[refused[0]].refusal = (enum refusal)refused[1];
+	}
+	reply_transfers(sim->oracle, call->op, replies, excuse(sim));
+}
+
+static bool type_was_unknown(struct sim *sim, const struct op *op, const struct sim_event *event)
+{
+	const struct configs *configs = &sim->oracle->configs[event->tenant];
+	for (unsigned c = configs->count; c-- > 0;) {
+		bool active = false;
+		for (unsigned t = 0; t < configs->list[c].type_count; t++)
+			active |= configs->list[c].types[t].active && strcmp(configs->list[c].types[t].key, event->type) == 0;
+		if (!active)
+			return true;
+		if (configs->list[c].lsn <= op->config_lsn[event->tenant])
+			break;
+	}
+	return false;
+}
+
+static bool event_answer(struct sim *sim, struct call *call, uint32_t index)
+{
+	const struct sim_event *event = &call->op->events[index];
+	const struct row *row = &call->rows[index];
+	uint64_t lsn = oracle_event_lsn(sim->oracle, event->tenant, event->id);
+	struct buf record = { 0 };
+	struct event_view view;
+	switch (row->result) {
+	case ROW_OPEN: law_broken(sim->oracle, "L4", "event %s has no answer", event->id);
+	case ROW_REFUSED:
+		LAW(sim->oracle, "L7", row->problem->status != 507 || excuse(sim), "event %s: %s, and there is room", event->id,
+		    row->problem->code);
+		LAW(sim->oracle, "rules", row->problem->status == 507 || (row->problem->status == 400 &&
+		    type_was_unknown(sim, call->op, event)), "event %s is refused: %s", event->id, row->problem->code);
+		return true;
+	case ROW_DONE:
+		LAW(sim->oracle, "L1", lsn && lsn == row->lsn, "event %s is acknowledged at LSN %llu, the durable log has it at %llu",
+		    event->id, LLU(row->lsn), LLU(lsn));
+		return true;
+	case ROW_KNOWN:
+		LAW(sim->oracle, "L4", lsn && lsn == row->lsn, "event %s is known at LSN %llu, the durable log has it at %llu",
+		    event->id, LLU(row->lsn), LLU(lsn));
+		if (!record_read(sim, row->lsn, &record)) {
+			buf_free(&record);
+			return false;
+		}
+		bool whole = event_view_read((unsigned char *)record.ptr, record.len, &view);
+		bool same = whole && view.head.content_hash == row->content_hash;
+		bool equal = whole && str_eq(view.profile, row->profile) && str_eq(view.type, row->type) &&
+			     str_eq(view.payload, row->payload_text);
+		buf_free(&record);
+		LAW(sim->oracle, "L4", same == equal, "event %s comes again: same content is %d, and told as %d", event->id, equal,
+		    same);
+		sim->result->repeats++;
+		return true;
+	}
+	return true;
+}
+
+static void customer_answer(struct sim *sim, struct call *call, uint32_t index)
+{
+	const struct row *row = &call->rows[index];
+	struct customer_view view;
+	uint32_t size;
+	if (row->result == ROW_REFUSED) {
+		LAW(sim->oracle, "L7", row->problem->status == 507 && excuse(sim), "customer %s is refused: %s",
+		    call->op->customers[index].profile, row->problem->code);
+		return;
+	}
+	const unsigned char *record = oracle_record(sim->oracle, row->lsn, &size);
+	LAW(sim->oracle, "L1", row->result == ROW_DONE && record && customer_view_read(record, size, &view) &&
+	    str_eq(view.profile, row->profile), "customer %s is acknowledged at LSN %llu, where the durable log has something else",
+	    call->op->customers[index].profile, LLU(row->lsn));
+}
+
+static void catalog_answer(struct sim *sim, struct call *call)
+{
+	const struct catalog_request *request = &call->catalog;
+	uint32_t size;
+	if (request->verb == CATALOG_LIST || request->status != CATALOG_OK) {
+		bool full = request->status == CATALOG_REFUSED && request->problem.status == 507;
+		LAW(sim->oracle, "L7", !full || excuse(sim), "a change of configuration is refused: %s", request->problem.code);
+		return;
+	}
+	const unsigned char *record = oracle_record(sim->oracle, request->lsn, &size);
+	LAW(sim->oracle, "L1", record, "a change of configuration is acknowledged at LSN %llu, where the durable log has nothing",
+	    LLU(request->lsn));
+	if (request->lsn > sim->acked_config[call->op->tenant])
+		sim->acked_config[call->op->tenant] = request->lsn;
+}
+
+static void member_check(struct sim *sim, const struct query *query, unsigned tenant, uint64_t not_before, uint64_t account_before)
+{
+	const struct member_model *member = oracle_member(sim->oracle, tenant, query->profile);
+	struct number *number = oracle_number_of(sim->oracle, account_id_of_member(query->tenant, query->profile, STR("default"),
+										   STR("points")));
+	LAW(sim->oracle, "L2", query->found || !not_before, "member %.*s is gone, and it was seen before", (int)query->profile.len,
+	    query->profile.ptr);
+	if (!query->found)
+		return;
+	LAW(sim->oracle, "L2", member, "member %.*s is shown, and it is not in the durable log", (int)query->profile.len,
+	    query->profile.ptr);
+	LAW(sim->oracle, "L2", query->last_lsn >= not_before && query->last_lsn <= member->last_lsn,
+	    "member %s is shown at LSN %llu; it was at %llu before the question, and is durable at %llu", member->profile,
+	    LLU(query->last_lsn), LLU(not_before), LLU(member->last_lsn));
+	bool points = !number && query->points == 0;
+	for (unsigned i = number ? number->history_count : 0; i-- > 0 && !points;) {
+		const struct history *history = &number->history[i];
+		points = (int64_t)(history->sums[1] - history->sums[0]) == query->points;
+		if (history->lsn <= account_before)
+			break;
+	}
+	/* Before its account came into being. */
+	LAW(sim->oracle, "L2", points || (!account_before && query->points == 0), "member %s is shown with %lld points, which it never had "
+	    "since LSN %llu", member->profile, (long long)query->points, LLU(account_before));
+	if (query->last_lsn != member->last_lsn)
+		return;
+	struct buf tags = { 0 };
+	buf_char(&tags, '[');
+	for (unsigned i = 0; i < member->tag_count; i++)
+		buf_printf(&tags, "%s\"%s\"", i ? "," : "", member->tags[i]);
+	buf_char(&tags, ']');
+	bool same_tags = str_eq(buf_view(&tags), buf_view(&query->tags_json));
+	buf_free(&tags);
+	LAW(sim->oracle, "L2", query->status_points == member->status_points && query->lifetime_points == member->lifetime &&
+	    query->event_count == member->events && query->active_ms == member->active_ms && query->created_ms == member->created_ms &&
+	    str_eq(buf_view(&query->status), str_of(member->status)) && same_tags,
+	    "member %s at LSN %llu: status %.*s, tags %.*s, %lld status points, %lld in its life, %u events; it has %s, %u tags, %lld, "
+	    "%lld, %u", member->profile, LLU(query->last_lsn), (int)query->status.len, query->status.ptr, (int)query->tags_json.len,
+	    query->tags_json.ptr, (long long)query->status_points, (long long)query->lifetime_points, query->event_count,
+	    member->status, member->tag_count, (long long)member->status_points, (long long)member->lifetime, member->events);
+}
+
+static void book_check(struct sim *sim, const struct ledger_request *request)
+{
+	u128 total[4] = { 0 };
+	for (unsigned kind = 0; kind < ACCOUNT_KINDS; kind++)
+		for (unsigned s = 0; s < 4; s++)
+			total[s] += request->sums[kind][s];
+	LAW(sim->oracle, "L3", total[0] == total[1] && total[2] == total[3], "a book is shown that does not balance: %lld %lld, pending "
+	    "%lld %lld", (long long)total[0], (long long)total[1], (long long)total[2], (long long)total[3]);
+}
+
+/* ---- network ------------------------------------------------------------------------------------------------------- */
+
+static void letter_send(struct sim *sim, const struct op *op, bool reply, bool again)
+{
+	uint64_t delay = chance(sim, 2 * MS);
+	if (one_in(sim, sim->swarm.slow_one_in))
+		delay += chance(sim, 400) * MS;
+	if (one_in(sim, sim->swarm.drop_one_in))
+		return;
+	for (unsigned i = 0; i < LETTERS; i++)
+		if (!sim->letters[i].live) {
+			sim->letters[i] = (struct letter){ true, reply, sim->disk->now_ns + delay, op, again };
+			return;
+		}
+}
+
+static void request_send(struct sim *sim, struct client *client)
+{
+	struct op *op = client->op;
+	if (!op->sent) {
+		op->sent = true;
+		memcpy(op->config_lsn, sim->acked_config, sizeof op->config_lsn);
+		oracle_sent(sim->oracle, op);
+		sim->result->ops++;
+	} else {
+		sim->result->retries++;
+	}
+	letter_send(sim, op, false, false);
+	if (one_in(sim, sim->swarm.twice_one_in))
+		letter_send(sim, op, false, false);
+	client->waiting = true;
+	client->due_ns = sim->disk->now_ns + (50 + chance(sim, 500)) * MS;
+}
+
+static void clients_step(struct sim *sim)
+{
+	for (unsigned i = 0; i < sim->swarm.clients; i++) {
+		struct client *client = &sim->clients[i];
+		if (client->due_ns > sim->disk->now_ns)
+			continue;
+		if (client->op) {
+			request_send(sim, client);
+			continue;
+		}
+		if (!sim->ops_left)
+			continue;
+		struct op *op = work_first(&sim->work, sim->first_ops);
+		if (op)
+			sim->first_ops++;
+		else
+			op = work_next(&sim->work);
+		sim->ops_left--;
+		op->client = i;
+		client->op = op;
+		request_send(sim, client);
+	}
+}
+
+static void answered(struct sim *sim, const struct op *op)
+{
+	struct client *client = &sim->clients[op->client];
+	if (client->op != op)
+		return;                        /* of an earlier sending */
+	client->op->answered = true;
+	client->op = NULL;
+	client->waiting = false;
+	client->due_ns = sim->disk->now_ns + chance(sim, 8 * MS);
+}
+
+static void letters_step(struct sim *sim)
+{
+	for (unsigned i = 0; i < LETTERS; i++) {
+		struct letter *letter = &sim->letters[i];
+		if (!letter->live || letter->due_ns > sim->disk->now_ns)
+			continue;
+		if (!letter->reply) {
+			struct call *call = sim->up ? call_new(sim, letter->op) : NULL;
+			letter->live = false;
+			happened(sim, "request", letter->op->number, call ? call->slot : CALLS);
+			if (call)
+				call_start(sim, call);
+			continue;
+		}
+		letter->live = false;
+		happened(sim, "reply", letter->op->number, letter->again);
+		if (!letter->again)
+			answered(sim, letter->op);
+	}
+}
+
+/* ---- a message is done --------------------------------------------------------------------------------------------- */
+
+static struct call *call_of(struct sim *sim, const struct message *message)
+{
+	for (unsigned i = 0; i < CALLS; i++) {
+		struct call *call = &sim->calls[i];
+		if (call->live && (message->owner == &call->ledger || message->owner == &call->batch ||
+				   message->owner == &call->query || message->owner == &call->catalog))
+			return call;
+	}
+	ASSERT(!"a message of nobody");
+	return NULL;
+}
+
+/* False: it goes on in the node. */
+static bool call_finish(struct sim *sim, struct call *call, uint64_t wait_lsn, bool *unreadable)
+{
+	const struct op *op = call->op;
+	*unreadable = false;
+	switch (op->kind) {
+	case OP_TRANSFERS:
+		switch (known_resolve(sim, &call->ledger)) {
+		case NOT_YET: ledger_restart(&call->ledger, &sim->node.env); return false;
+		case UNREADABLE: *unreadable = true; return true;
+		case READY: transfers_answer(sim, call); return true;
+		}
+		return true;
+	case OP_ACCOUNTS:
+	case OP_CLOSE: reply_specs(sim->oracle, op, call->specs, excuse(sim)); return true;
+	case OP_LOOKUP:
+		for (uint32_t i = 0; i < op->count; i++)
+			reply_view(sim->oracle, &call->views[i], wait_lsn, call->not_before[i]);
+		return true;
+	case OP_BOOK: book_check(sim, &call->ledger); return true;
+	case OP_EVENTS:
+		for (uint32_t i = 0; i < op->count; i++)
+			if (!event_answer(sim, call, i))
+				*unreadable = true;
+		return true;
+	case OP_CUSTOMERS:
+		for (uint32_t i = 0; i < op->count; i++)
+			customer_answer(sim, call, i);
+		return true;
+	case OP_CATALOG: catalog_answer(sim, call); return true;
+	case OP_MEMBER: member_check(sim, &call->query, op->tenant, call->not_before[0], call->not_before[1]); return true;
+	}
+	return true;
+}
+
+static bool take_step(struct sim *sim)
+{
+	struct message *message = sim_node_take(&sim->node);
+	bool unreadable;
+	if (!message)
+		return false;
+	struct call *call = call_of(sim, message);
+	uint64_t wait_lsn = message->wait_lsn;
+	if (!call->op) {
+		sim->expiring = false;
+		call_free(call);
+		return true;
+	}
+	if (!call_finish(sim, call, wait_lsn, &unreadable))
+		return true;
+	happened(sim, "answer", call->op->number, wait_lsn);
+	sim->result->replies++;
+	letter_send(sim, call->op, true, unreadable);
+	call_free(call);
+	return true;
+}
+
+/* ---- steps of the node --------------------------------------------------------------------------------------------- */
+
+enum step { STEP_DONE, STEP_NOTHING, STEP_DEAD };
+
+static enum step node_died(struct sim *sim)
+{
+	LAW(sim->oracle, "L7", sim->disk->sync_failed || sim->disk->dead, "the log ends the process without a reason: %s",
+	    sim->node.fatal_text);
+	happened(sim, "died", 0, 0);
+	return STEP_DEAD;
+}
+
+/* After a step that may have written. */
+static enum step wrote_step(struct sim *sim, enum node_outcome outcome, bool did)
+{
+	if (sim->disk->dead)
+		return STEP_DEAD;
+	if (outcome == NODE_DIED)
+		return node_died(sim);
+	LAW(sim->oracle, "L7", !sim->disk->sync_failed, "a write or a sync failed, and the node goes on");
+	LAW(sim->oracle, "L8", wal_appended(sim->node.wal) - wal_durable(sim->node.wal) <= sim->node.options.ring_size,
+	    "more is on its way to the disk than the ring holds");
+	oracle_durable(sim->oracle, wal_durable(sim->node.wal));
+	return did ? STEP_DONE : STEP_NOTHING;
+}
+
+static enum step log_step(struct sim *sim, bool idle)
+{
+	bool wrote = false;
+	uint64_t all = wal_appended(sim->node.wal) == wal_durable(sim->node.wal) ? wal_durable(sim->node.wal) : 0;
+	enum node_outcome outcome = sim_log_step(&sim->node, idle, &wrote);
+	enum step step = wrote_step(sim, outcome, wrote);
+	if (wrote && step == STEP_DONE) {
+		happened(sim, "log", wal_durable(sim->node.wal), idle);
+		if (idle && all)
+			sim->marked = all;     /* nothing new was there: it wrote its mark */
+	}
+	return step;
+}
+
+static enum step maker_step(struct sim *sim)
+{
+	bool made = false;
+	enum node_outcome outcome = sim_maker_step(&sim->node, &made);
+	sim->result->segments += made;
+	sim->result->full += wal_disk_full(sim->node.wal);
+	return wrote_step(sim, outcome, made);
+}
+
+static void tick(struct sim *sim)
+{
+	if (sim->disk->now_ns < sim->tick_ns)
+		return;
+	sim->tick_ns = sim->disk->now_ns + 200 * (uint64_t)MS;
+	int64_t now = sim->node.env.now_ms(&sim->node);
+	if (sim->expiring || !ledger_expiry_due(sim->node.shards, sim->shards, now))
+		return;
+	struct call *call = call_new(sim, NULL);
+	if (!call)
+		return;
+	sim->expiring = true;
+	call->ledger.verb = LEDGER_EXPIRE;
+	ledger_start(&call->ledger, &sim->node.env);
+}
+
+static enum step node_step(struct sim *sim)
+{
+	struct sim_node *node = &sim->node;
+	unsigned awake[SHARDS_MAX], count = 0;
+	for (unsigned s = 0; s < sim->shards; s++)
+		if (node->awake[s])
+			awake[count++] = s;
+	bool unwritten = wal_appended(node->wal) != wal_durable(node->wal);
+	unsigned what = (unsigned)chance(sim, 16);
+	if (what < 9 && count) {
+		unsigned shard = awake[chance(sim, count)];
+		sim->disk->now_ns += 1000 + chance(sim, 4000);
+		sim_shard_step(node, shard, 1 + (unsigned)chance(sim, 4));
+		return STEP_DONE;
+	}
+	if (what < 13 && unwritten)
+		return log_step(sim, false);
+	if (what < 15 && node->done && take_step(sim))
+		return STEP_DONE;
+	if (what == 15 && maker_step(sim) == STEP_DEAD)
+		return STEP_DEAD;
+	return count || unwritten ? STEP_DONE : STEP_NOTHING;
+}
+
+/* Nothing to do: time goes on to what comes next, or the log falls idle. */
+static enum step pass_time(struct sim *sim)
+{
+	uint64_t next = sim->disk->now_ns + 50 * (uint64_t)MS;
+	for (unsigned i = 0; i < LETTERS; i++)
+		if (sim->letters[i].live && sim->letters[i].due_ns < next)
+			next = sim->letters[i].due_ns;
+	for (unsigned i = 0; i < sim->swarm.clients; i++)
+		if ((sim->clients[i].op || sim->ops_left) && sim->clients[i].due_ns < next)
+			next = sim->clients[i].due_ns;
+	if (sim->node.done && take_step(sim))
+		return STEP_DONE;
+	enum step step = maker_step(sim);
+	if (step != STEP_NOTHING)
+		return step;
+	if (next > sim->disk->now_ns + 20 * (uint64_t)MS || one_in(sim, 8)) {
+		step = log_step(sim, true);
+		if (step == STEP_DEAD)
+			return step;
+	}
+	if (next > sim->disk->now_ns)
+		sim->disk->now_ns = next;
+	return STEP_DONE;
+}
+
+static bool any_call(const struct sim *sim)
+{
+	for (unsigned i = 0; i < CALLS; i++)
+		if (sim->calls[i].live)
+			return true;
+	return false;
+}
+
+/* One step of everything.  STEP_NOTHING: no client wants anything, and nothing is under way. */
+static enum step world_step(struct sim *sim)
+{
+	clock_set(sim);
+	if (one_in(sim, sim->swarm.jump_one_in)) {
+		sim->clock_offset_ms += (int64_t)chance(sim, 40000) - 18000;
+		happened(sim, "clock", (uint64_t)sim->clock_offset_ms, 0);
+	}
+	clients_step(sim);
+	letters_step(sim);
+	tick(sim);
+	enum step step = node_step(sim);
+	if (step != STEP_NOTHING)
+		return step;
+	bool wanted = sim->ops_left > 0, letters = false;
+	for (unsigned i = 0; i < sim->swarm.clients; i++)
+		wanted |= sim->clients[i].op != NULL;
+	for (unsigned i = 0; i < LETTERS; i++)
+		letters |= sim->letters[i].live;
+	if (!wanted && !letters && !any_call(sim) && !sim->node.done)
+		return STEP_NOTHING;
+	if (any_call(sim) && !sim->node.done) {
+		/* All shards sleep, everything is written, and somebody waits. */
+		bool idle = true;
+		for (unsigned s = 0; s < sim->shards; s++)
+			idle &= !sim->node.awake[s];
+		LAW(sim->oracle, "L8", !idle || wal_appended(sim->node.wal) != wal_durable(sim->node.wal),
+		    "all shards sleep over an open request");
+	}
+	return pass_time(sim);
+}
+
+/* ---- the state against the model ----------------------------------------------------------------------------------- */
+
+/* Runs what was started until it is done and durable; nothing else is under way. */
+static void settle(struct sim *sim, const void *owner)
+{
+	for (unsigned steps = 0;; steps++) {
+		LAW(sim->oracle, "L8", steps < 1000000, "a request does not come to its end");
+		struct message *message = sim_node_take(&sim->node);
+		if (message) {
+			LAW(sim->oracle, "L8", message->owner == owner, "an answer to nobody");
+			return;
+		}
+		for (unsigned s = 0; s < sim->shards; s++)
+			if (sim->node.awake[s])
+				sim_shard_step(&sim->node, s, 4);
+		enum step step = log_step(sim, false);
+		if (step == STEP_NOTHING)
+			step = maker_step(sim);
+		LAW(sim->oracle, "L7", step != STEP_DEAD, "the log ends the process: %s", sim->node.fatal_text);
+	}
+}
+
+static void audit_accounts(struct sim *sim)
+{
+	struct oracle *oracle = sim->oracle;
+	static struct account_view views[NUMBERS_MAX];
+	uint32_t count = 0;
+	for (unsigned i = 0; i < oracle->number_count; i++)
+		if (!oracle->numbers[i].slice)
+			views[count++] = (struct account_view){ .id = oracle->numbers[i].id };
+	struct ledger_request request = { .verb = LEDGER_LOOKUP, .views = views, .count = count };
+	if (!count)
+		return;
+	ledger_start(&request, &sim->node.env);
+	settle(sim, &request);
+	for (uint32_t i = 0; i < count; i++) {
+		const struct number *number = oracle_number_of(oracle, views[i].id);
+		const struct model_account *account = model_account_find(oracle->model, views[i].id);
+		LAW(oracle, "L5", views[i].found && views[i].number == number->number, "account %016llx is not there after the start",
+		    LLU(views[i].id));
+		LAW(oracle, "L5", views[i].last_lsn == number->last_lsn, "account %016llx is at LSN %llu after the start, not at %llu",
+		    LLU(views[i].id), LLU(views[i].last_lsn), LLU(number->last_lsn));
+		LAW(oracle, "L5", views[i].floor == account->floor && views[i].ceiling == account->ceiling &&
+		    !!(views[i].flags & ACCOUNT_CLOSED) == account->closed && views[i].kind == account->kind,
+		    "account %016llx has other limits or flags after the start", LLU(views[i].id));
+		reply_view(oracle, &views[i], UINT64_MAX, number->last_lsn);
+	}
+	ledger_request_free(&request);
+}
+
+static void audit_books(struct sim *sim)
+{
+	for (unsigned b = 0; b < 4; b++) {
+		u128 sums[ACCOUNT_KINDS][4];
+		uint64_t counts[ACCOUNT_KINDS];
+		struct ledger_request request = { .verb = LEDGER_BOOK, .tenant = str_of(sim_tenants[b & 1]),
+						  .unit = str_of(sim_units[b >> 1]) };
+		ledger_start(&request, &sim->node.env);
+		settle(sim, &request);
+		bool known = model_book(sim->oracle->model, request.tenant, request.unit, sums, counts);
+		LAW(sim->oracle, "L5", request.found == known, "book %u is %s after the start", b, known ? "gone" : "there");
+		book_check(sim, &request);
+		LAW(sim->oracle, "L5", !known || memcmp(sums, request.sums, sizeof sums) == 0, "book %u has other sums after the start", b);
+		ledger_request_free(&request);
+	}
+}
+
+static void audit_members(struct sim *sim)
+{
+	for (unsigned i = 0; i < sim->oracle->member_count; i++) {
+		const struct member_model *member = &sim->oracle->members[i];
+		struct query query = { .kind = QUERY_MEMBER, .tenant = str_of(sim_tenants[member->tenant]),
+				       .profile = str_of(member->profile) };
+		unsigned shard = shard_of(partition_of(hash_name(HASH_MEMBER, query.tenant, query.profile)), sim->shards);
+		const struct number *number = oracle_number_of(sim->oracle, account_id_of_member(query.tenant, query.profile,
+												STR("default"), STR("points")));
+		query.message = (struct message){ .kind = MESSAGE_QUERY, .shard = shard, .owner = &query };
+		sim->node.env.post(&sim->node, shard, &query.message);
+		settle(sim, &query);
+		member_check(sim, &query, member->tenant, member->last_lsn, number ? number->last_lsn : 0);
+		query_free(&query);
+	}
+}
+
+static void audit_ids(struct sim *sim)
+{
+	const struct model *model = sim->oracle->model;
+	uint64_t total = 0;
+	for (unsigned s = 0; s < sim->shards; s++)
+		total += sim->node.shards[s].state.ids.total;
+	LAW(sim->oracle, "L4", total == model->transfer_count + (uint64_t)sim->oracle->event_count,
+	    "%llu ids are known after the start, the log has %u of transfers and %u of events", LLU(total), model->transfer_count,
+	    sim->oracle->event_count);
+	uint32_t count = model->transfer_count;
+	if (!count)
+		return;
+	u128 *ids = mem_alloc(count * sizeof *ids);
+	uint64_t *lsns = mem_zalloc(count * sizeof *lsns);
+	uint8_t *states = mem_zalloc(count);
+	for (uint32_t i = 0; i < count; i++)
+		ids[i] = model->transfers[i].row.id;
+	struct ledger_request request = { .verb = LEDGER_FIND, .ids = ids, .lsns = lsns, .states = states, .count = count };
+	int64_t now = sim->node.env.now_ms(&sim->node);
+	ledger_start(&request, &sim->node.env);
+	settle(sim, &request);
+	for (uint32_t i = 0; i < count; i++) {
+		const struct model_transfer *transfer = &model->transfers[i];
+		bool due = transfer->state == FOUND_PENDING && transfer->expires_ms && transfer->expires_ms <= now;
+		LAW(sim->oracle, "L5", states[i] == (uint8_t)transfer->state || (due && states[i] == FOUND_EXPIRED),
+		    "transfer %016llx has state %u after the start, not %u", LLU(ids[i]), states[i], (unsigned)transfer->state);
+		struct transfer_view view;
+		struct failed_record failed;
+		uint32_t size;
+		const unsigned char *record = oracle_record(sim->oracle, lsns[i], &size);
+		bool own = record && (transfer->state == FOUND_FAILED
+					? failed_record_read(record, size, &failed) && u128_load(failed.id) == ids[i]
+					: transfer_record_read(record, size, &view) && u128_load(view.head.id) == ids[i]);
+		LAW(sim->oracle, "L5", own, "transfer %016llx is found at LSN %llu, which is another record", LLU(ids[i]), LLU(lsns[i]));
+	}
+	ledger_request_free(&request);
+	mem_free(ids);
+	mem_free(lsns);
+	mem_free(states);
+}
+
+static void audit_catalog(struct sim *sim)
+{
+	size_t there = 0;
+	for (unsigned i = 0; i < sim->oracle->document_count; i++) {
+		const struct document_model *wanted = &sim->oracle->documents[i];
+		const struct document *document = catalog_get(&sim->node.catalog, str_of(sim_tenants[wanted->tenant]),
+							      kind_by_number(wanted->kind), wanted->id);
+		LAW(sim->oracle, "L5", !document == wanted->removed, "document %llu is %s after the start", LLU(wanted->id),
+		    document ? "there" : "gone");
+		there += !wanted->removed;
+		LAW(sim->oracle, "L5", !document || (document->version == wanted->version && document->lsn == wanted->lsn &&
+		    hash_bytes(document->json.ptr, document->json.len) == wanted->json_hash),
+		    "document %llu is another after the start", LLU(wanted->id));
+	}
+	LAW(sim->oracle, "L5", sim->node.catalog.documents == there, "%zu documents after the start, %zu in the log",
+	    sim->node.catalog.documents, there);
+}
+
+static void audit(struct sim *sim)
+{
+	audit_accounts(sim);
+	audit_books(sim);
+	audit_members(sim);
+	audit_ids(sim);
+	audit_catalog(sim);
+}
+
+/* ---- lives --------------------------------------------------------------------------------------------------------- */
+
+static void calls_drop(struct sim *sim)
+{
+	for (unsigned i = 0; i < CALLS; i++)
+		if (sim->calls[i].live) {
+			if (sim->calls[i].catalog.views)
+				mem_free(sim->calls[i].catalog.views);
+			call_free(&sim->calls[i]);
+		}
+	sim->expiring = false;
+}
+
+static struct sim_node_options node_options(struct sim *sim)
+{
+	static const unsigned shard_counts[] = { 1, 1, 2, 3, 4, 8 };
+	static const uint64_t segments[] = { 64 << 10, 64 << 10, 128 << 10, 256 << 10 };
+	struct sim_node_options options = {
+		.shards = shard_counts[chance(sim, sizeof shard_counts / sizeof *shard_counts)],
+		.segment_size = segments[chance(sim, sizeof segments / sizeof *segments)], .ring_size = 64 << 10,
+		.direct = chance(sim, 2), .written = on_written, .replayed = on_replayed, .said = on_said, .context = sim,
+		.wall_ms = &sim->disk->wall_ms, .memory = sim->swarm.small_memory ? 900000 : 0,
+	};
+	if (options.segment_size > 64 << 10 && one_in(sim, 3))
+		options.ring_size = 128 << 10;
+	return options;
+}
+
+/* The words of a refusal: what, which file, which LSN, how many bytes. */
+static bool names_damage(const char *text)
+{
+	return strstr(text, "damage") && strstr(text, "LSN ") && strstr(text, "file ") && strstr(text, " bytes");
+}
+
+/* Refused for damage: ends the history.  The only wounded place must be the one that is named. */
+static void refused_for_damage(struct sim *sim, const char *text)
+{
+	const struct disk *disk = sim->disk;
+	LAW(sim->oracle, "L6", names_damage(text), "the log is refused without file, LSN and bytes: %s", text);
+	const char *at = strstr(text, "damage at LSN ");
+	uint64_t lsn = at ? strtoull(at + 14, NULL, 10) : 0;
+	const char *comma = at ? strstr(at, ".log, ") : NULL;
+	uint64_t bytes = comma ? strtoull(comma + 6, NULL, 10) : 0;
+	if (at && disk->damage_count == 1 && disk->damages[0].kind == DAMAGE_FLIP)
+		LAW(sim->oracle, "L6", disk->damages[0].lsn >= lsn && disk->damages[0].lsn < lsn + bytes,
+		    "a bit was flipped at LSN %llu, and this is told: %s", LLU(disk->damages[0].lsn), text);
+	sim->result->refused++;
+	happened(sim, "refused", lsn, 0);
+}
+
+/* The one exception of L6: damage behind the last durable mark is a torn tail for all that one can know; but it is told. */
+static void tail_lost(struct sim *sim, uint64_t lost)
+{
+	char name[40];
+	snprintf(name, sizeof name, "LSN %llu,", LLU(lost));
+	LAW(sim->oracle, sim->oracle->frame_count ? "L1" : "L6", sim->disk->damage_count, "what was durable from LSN %llu on is gone",
+	    LLU(lost));
+	LAW(sim->oracle, "L6", lost >= sim->marked, "damage at LSN %llu is cut, and a mark at %llu says that it was durable", LLU(lost),
+	    LLU(sim->marked));
+	LAW(sim->oracle, "L6", strstr(sim->last_cut, "torn tail at"), "the tail from LSN %llu is cut without a word", LLU(lost));
+	sim->result->tails++;
+	happened(sim, "tail", lost, 0);
+}
+
+enum opening { OPENED, OVER, AGAIN };
+
+static enum opening open_once(struct sim *sim, bool quiet)
+{
+	struct disk *disk = sim->disk;
+	struct buf error = { 0 };
+	char text[900];
+	uint64_t lost;
+	struct sim_node_options options = node_options(sim);
+	struct disk_faults faults = disk->faults;
+	if (quiet)
+		disk->faults = (struct disk_faults){ .no_direct = faults.no_direct, .no_direct_write = faults.no_direct_write };
+	else if (sim->swarm.reads_fail && one_in(sim, 3))
+		disk->faults.read_fails = 40;
+	disk->cut_in = !quiet && sim->swarm.calls_cut && one_in(sim, 3) ? 1 + chance(sim, 20) : 0;
+	disk->read_failed = disk->full = disk->sync_failed = false;
+	sim->shards = options.shards;
+	sim->last_cut[0] = 0;
+	clock_set(sim);
+	oracle_recovering(sim->oracle);
+	enum node_outcome outcome = sim_node_open(&sim->node, &options, &error);
+	snprintf(text, sizeof text, "%.*s", (int)error.len, error.len ? error.ptr : "");
+	buf_free(&error);
+	disk->faults = faults;
+	happened(sim, "open", (uint64_t)outcome, options.shards);
+	if (sim->trace && *text)
+		fprintf(stderr, "              not opened: %s\n", text);
+	if (disk->dead) {
+		if (outcome == NODE_GOOD)
+			sim_node_kill(&sim->node);
+		sim->result->cuts_in_calls++;
+		disk_power_cut(disk);
+		return AGAIN;
+	}
+	disk->cut_in = 0;
+	if (outcome != NODE_GOOD) {
+		disk_process_end(disk);
+		if (disk->read_failed || disk->full || outcome == NODE_DIED || strstr(text, "Input/output error")) {
+			LAW(sim->oracle, "L7", *text, "the start fails without a word");
+			if (disk->full)
+				disk->faults.capacity = 0;
+			return AGAIN;
+		}
+		LAW(sim->oracle, "L6", disk->damage_count, "a log without damage is refused: %s", text);
+		refused_for_damage(sim, text);
+		return OVER;
+	}
+	LAW(sim->oracle, "L7", !disk->sync_failed, "a write or a sync failed while opening, and the node runs");
+	if (!oracle_recovered(sim->oracle, &lost)) {
+		tail_lost(sim, lost);
+		sim_node_kill(&sim->node);
+		return OVER;
+	}
+	disk->damage_count = 0;
+	disk->full = wal_disk_full(sim->node.wal);
+	sim->marked = wal_durable(sim->node.wal);
+	return OPENED;
+}
+
+/* False: the history is over (damage was named). */
+static bool open_node(struct sim *sim, bool quiet)
+{
+	struct disk_faults faults = sim->disk->faults;
+	for (unsigned tries = 0;; tries++) {
+		LAW(sim->oracle, "L8", tries < 60, "it cannot be opened");
+		enum opening opening = open_once(sim, quiet || tries > 8);
+		if (opening == OVER)
+			return false;
+		if (opening == OPENED)
+			break;
+	}
+	sim->up = true;
+	sim->result->lives++;
+	sim->tick_ns = 0;
+	/* What is there, before anything else happens, and without faults. */
+	faults.capacity = sim->disk->faults.capacity;
+	sim->disk->faults = (struct disk_faults){ .no_direct = faults.no_direct, .no_direct_write = faults.no_direct_write,
+						  .capacity = faults.capacity };
+	audit(sim);
+	sim->disk->faults = faults;
+	return true;
+}
+
+static void node_lost(struct sim *sim)
+{
+	sim_node_kill(&sim->node);
+	calls_drop(sim);
+	sim->up = false;
+	/* Connections break: what was under way to it is gone, what it had sent may still come. */
+	for (unsigned i = 0; i < LETTERS; i++)
+		if (sim->letters[i].live && (!sim->letters[i].reply || chance(sim, 2)))
+			sim->letters[i].live = false;
+	for (unsigned i = 0; i < CLIENTS; i++)
+		if (sim->clients[i].op)
+			sim->clients[i].due_ns = sim->disk->now_ns + chance(sim, 100 * MS);
+}
+
+/* Until nothing is under way; no client begins anything new.  STEP_DEAD: it died. */
+static enum step drain(struct sim *sim)
+{
+	unsigned left = sim->ops_left;
+	enum step step = STEP_DONE;
+	sim->ops_left = 0;
+	for (unsigned steps = 0; step != STEP_NOTHING && step != STEP_DEAD; steps++) {
+		LAW(sim->oracle, "L8", steps < 4000000, "the node does not come to rest");
+		step = world_step(sim);
+	}
+	while (step == STEP_NOTHING && wal_appended(sim->node.wal) != wal_durable(sim->node.wal))
+		if (log_step(sim, false) == STEP_DEAD)
+			step = STEP_DEAD;
+	sim->ops_left = left;
+	return step;
+}
+
+static void dumps_compare(struct sim *sim, const struct buf *live, const struct buf *again, const char *what)
+{
+	size_t same = 0, line = 0;
+	if (live->len == again->len && memcmp(live->ptr, again->ptr, live->len) == 0) {
+		sim->result->dumps++;
+		return;
+	}
+	for (; live->ptr[same] && live->ptr[same] == again->ptr[same]; same++)
+		if (live->ptr[same] == '\n')
+			line = same + 1;
+	law_broken(sim->oracle, "L5", "%s is another state: live %.*s; replayed %.*s", what,
+		   (int)strcspn(live->ptr + line, "\n"), live->ptr + line, (int)strcspn(again->ptr + line, "\n"), again->ptr + line);
+}
+
+static void ignore_frame(void *context, const struct sim_frame *frame)
+{
+	(void)context, (void)frame;
+}
+
+/* L5: what the files say, read by another node with another number of shards, is the state that runs. */
+static void compare_with_files(struct sim *sim)
+{
+	static const unsigned counts[] = { 1, 2, 3, 4, 8, 16 };
+	struct disk *copy = disk_copy(sim->disk);
+	struct sim_node other;
+	struct buf error = { 0 }, live = { 0 }, again = { 0 };
+	struct sim_node_options options = sim->node.options;
+	options.shards = counts[chance(sim, sizeof counts / sizeof *counts)];
+	options.written = options.replayed = ignore_frame;
+	options.said = NULL;
+	options.wall_ms = &copy->wall_ms;
+	copy->seed = chance(sim, UINT64_MAX);
+	disk_mount(copy);
+	enum node_outcome outcome = sim_node_open(&other, &options, &error);
+	LAW(sim->oracle, "L5", outcome == NODE_GOOD, "a copy of the files is refused: %.*s", (int)error.len, error.ptr);
+	sim_node_dump(&sim->node, &live);
+	sim_node_dump(&other, &again);
+	sim_node_kill(&other);
+	disk_mount(sim->disk);
+	disk_free(copy);
+	dumps_compare(sim, &live, &again, "the log, replayed,");
+	buf_free(&live);
+	buf_free(&again);
+	buf_free(&error);
+}
+
+static void stop_cleanly(struct sim *sim)
+{
+	struct buf error = { 0 };
+	if (drain(sim) == STEP_DEAD) {
+		bool power = sim->disk->dead;
+		node_lost(sim);
+		if (power)
+			disk_power_cut(sim->disk);
+		else
+			disk_process_end(sim->disk);
+		return;
+	}
+	if (!sim->disk->damage_count)
+		compare_with_files(sim);
+	uint64_t end = wal_durable(sim->node.wal);
+	if (chance(sim, 2)) {
+		node_lost(sim);
+		disk_process_end(sim->disk);
+		return;
+	}
+	sim->up = false;
+	calls_drop(sim);
+	if (sim_node_close(&sim->node, &error) == NODE_GOOD) {
+		LAW(sim->oracle, "L8", disk_open_count(sim->disk) == 0, "%u files stay open", disk_open_count(sim->disk));
+		if (!sim->disk->full)
+			sim->marked = end;
+		sim->result->stops++;
+	} else {
+		sim->result->deaths++;
+	}
+	buf_free(&error);
+	if (sim->disk->dead || chance(sim, 2))
+		disk_power_cut(sim->disk);
+	else
+		disk_process_end(sim->disk);
+}
+
+static void life_end(struct sim *sim, bool died)
+{
+	bool power = sim->disk->dead;
+	if (power) {
+		sim->result->cuts_in_calls++;
+		node_lost(sim);
+		disk_power_cut(sim->disk);
+	} else if (died) {
+		sim->result->deaths++;
+		node_lost(sim);
+		if (chance(sim, 2))
+			disk_power_cut(sim->disk);
+		else
+			disk_process_end(sim->disk);
+	} else if (sim->swarm.stops && one_in(sim, 3)) {
+		stop_cleanly(sim);
+	} else if (sim->swarm.kills && one_in(sim, 3)) {
+		sim->result->kills++;
+		node_lost(sim);
+		disk_process_end(sim->disk);
+	} else {
+		sim->result->cuts++;
+		node_lost(sim);
+		disk_power_cut(sim->disk);
+	}
+	happened(sim, "end", power, died);
+	if (sim->swarm.flips && one_in(sim, 3)) {
+		uint64_t end = oracle_end(sim->oracle), from = one_in(sim, 2) ? 0 : end > 6000 ? end - 6000 : 0;
+		disk_flip(sim->disk, from, end + 300);
+	}
+}
+
+/* One life.  False: the history is over. */
+static bool live(struct sim *sim)
+{
+	if (!open_node(sim, false))
+		return false;
+	uint64_t steps = 200 + chance(sim, 200 + 60 * (uint64_t)sim->swarm.ops_a_life);
+	sim->ops_left = sim->swarm.ops_a_life / 2 + (unsigned)chance(sim, sim->swarm.ops_a_life);
+	if (sim->swarm.calls_cut && one_in(sim, 2))
+		sim->disk->cut_in = 1 + chance(sim, 300);
+	bool died = false;
+	for (uint64_t i = 0; i < steps && !died; i++) {
+		if (sim->swarm.full && one_in(sim, 300))
+			sim->disk->faults.capacity = sim->disk->faults.capacity ? 0 : disk_used(sim->disk) + 1;
+		enum step step = world_step(sim);
+		died = step == STEP_DEAD;
+		if (step == STEP_NOTHING)
+			break;
+	}
+	life_end(sim, died);
+	return true;
+}
+
+static void swarm_draw(struct sim *sim)
+{
+	struct swarm *swarm = &sim->swarm;
+	static const unsigned often[] = { 0, 0, 30, 8, 3 }, rare[] = { 0, 0, 0, 2000, 400 }, jumps[] = { 0, 3000, 300 };
+	swarm->clients = 1 + (unsigned)chance(sim, CLIENTS);
+	swarm->drop_one_in = often[chance(sim, 5)];
+	swarm->twice_one_in = often[chance(sim, 5)];
+	swarm->slow_one_in = often[chance(sim, 5)];
+	swarm->jump_one_in = jumps[chance(sim, 3)];
+	swarm->lives = 2 + (unsigned)chance(sim, 5);
+	swarm->ops_a_life = 20 + (unsigned)chance(sim, 120);
+	swarm->cuts = true;
+	swarm->kills = chance(sim, 2);
+	swarm->stops = chance(sim, 3);
+	swarm->calls_cut = chance(sim, 2);
+	swarm->full = one_in(sim, 5);
+	swarm->reads_fail = one_in(sim, 4);
+	swarm->small_memory = one_in(sim, 12);
+	swarm->flips = one_in(sim, 5);
+	swarm->faults = (struct disk_faults){
+		.short_write = often[chance(sim, 5)], .interrupted = often[chance(sim, 4)], .slow_sync = often[chance(sim, 5)],
+		.sync_fails = rare[chance(sim, 5)], .write_fails = rare[chance(sim, 5)],
+		.no_direct = one_in(sim, 3), .no_direct_write = one_in(sim, 6),
+	};
+	if (one_in(sim, 12))
+		swarm->faults.lost_write = 200;
+	if (one_in(sim, 12))
+		swarm->faults.misdirected_write = 200;
+	if (swarm->reads_fail && one_in(sim, 2))
+		swarm->faults.read_fails = 60;
+}
+
+/* Without faults: everything that was asked comes to its end, what must run out has run out, the files are the state. */
+static void finish(struct sim *sim)
+{
+	sim->disk->faults = (struct disk_faults){ 0 };
+	sim->swarm.drop_one_in = 0;
+	sim->swarm.small_memory = sim->swarm.full = sim->swarm.calls_cut = sim->swarm.flips = false;
+	if (!open_node(sim, true))
+		return;
+	sim->ops_left = 0;
+	LAW(sim->oracle, "L8", drain(sim) == STEP_NOTHING, "the node dies without a fault: %s", sim->node.fatal_text);
+	for (unsigned i = 0; i < CLIENTS; i++)
+		LAW(sim->oracle, "L8", !sim->clients[i].op, "op %u is never answered", sim->clients[i].op->number);
+	sim->disk->now_ns += (1 + chance(sim, 30)) * 1000 * (uint64_t)MS;
+	clock_set(sim);
+	int64_t now = sim->node.env.now_ms(&sim->node);
+	struct ledger_request request = { .verb = LEDGER_EXPIRE };
+	ledger_start(&request, &sim->node.env);
+	settle(sim, &request);
+	ledger_request_free(&request);
+	const struct model *model = sim->oracle->model;
+	for (unsigned i = 0; i < model->open_count; i++) {
+		const struct model_transfer *pending = &model->transfers[model->open[i]];
+		LAW(sim->oracle, "time", pending->state != FOUND_PENDING || !pending->expires_ms || pending->expires_ms > now,
+		    "transfer %016llx had until %lld, and is open at %lld", LLU(pending->row.id), (long long)pending->expires_ms,
+		    (long long)now);
+	}
+	audit(sim);
+	compare_with_files(sim);
+	struct buf error = { 0 };
+	sim->up = false;
+	LAW(sim->oracle, "L7", sim_node_close(&sim->node, &error) == NODE_GOOD, "the node cannot be closed: %.*s", (int)error.len,
+	    error.ptr);
+	buf_free(&error);
+}
+
+void sim_run(uint64_t seed, bool trace, struct sim_result *result)
+{
+	struct sim *sim = calloc(1, sizeof *sim);
+	ASSERT(sim);
+	*result = (struct sim_result){ .hash = seed };
+	sim->seed = sim->first_seed = seed;
+	sim->trace = trace;
+	sim->result = result;
+	chance(sim, 2);
+	sim->disk = disk_new(chance(sim, UINT64_MAX));
+	sim->oracle = oracle_new(seed);
+	sim->oracle->broken = &sim->broken;
+	swarm_draw(sim);
+	sim->disk->faults = sim->swarm.faults;
+	work_begin(&sim->work, chance(sim, UINT64_MAX), sim->oracle, &sim->disk->wall_ms);
+	disk_mount(sim->disk);
+	if (setjmp(sim->broken) == 0) {
+		bool going = true;
+		for (unsigned i = 0; i < sim->swarm.lives && going; i++)
+			going = live(sim);
+		if (going)
+			finish(sim);
+		result->good = true;
+	}
+	disk_unmount();
+	result->hash = hash_step(result->hash, sim->disk->hash);
+	const struct oracle *oracle = sim->oracle;
+	result->records = oracle->records;
+	result->transfers = oracle->transfers;
+	result->failures = oracle->failures;
+	result->expiries = oracle->expiries;
+	result->events = oracle->happened;
+	result->customers = oracle->customers;
+	result->changes = oracle->changes;
+	result->verdict = oracle->verdict;
+	sim->oracle->verdict = (struct buf){ 0 };
+	for (unsigned i = 0; i < CLIENTS; i++)
+		if (sim->clients[i].op && !sim->clients[i].op->sent)
+			free(sim->clients[i].op);
+	if (result->good) {
+		calls_drop(sim);
+		oracle_free(sim->oracle);
+		disk_free(sim->disk);
+		free(sim);
+	}
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+/* sim.h - one simulated history: some clients, a network, a node on a disk, all of them failing, from one seed.
+ *
+ * A history is a row of lives.  Each begins with recovery (of whatever the last one left, perhaps with another number of shards)
+ * and ends by a power cut, also in the middle of a call, by the end of the process, by a failed write, or cleanly.  Which faults
+ * there are, how small the limits are and what clients like to do is drawn once for each seed (swarm).
+ */
+#ifndef TESTS_SIM_SIM_H
+#define TESTS_SIM_SIM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/base/buf.h"
+
+struct sim_result {
+	bool good;
+	uint64_t hash;                 /* of everything that happened: the same for the same seed and the same program */
+	struct buf verdict;            /* owned; "law: what" when not good */
+	/* what it came to, so that it can be seen that something happened */
+	uint64_t lives, cuts, cuts_in_calls, kills, deaths, stops, ops, replies, records, transfers, failures, expiries, events,
+		customers, changes, retries, repeats, refused, tails, full, segments, unread, dumps;
+};
+
+void sim_run(uint64_t seed, bool trace, struct sim_result *result);
+
+#endif
