@@ -29,6 +29,11 @@ static uint64_t segment_end(const struct segment *s)
 	return s->base + s->size;
 }
 
+static uint64_t known_end(const struct scan *scan)
+{
+	return scan->known > scan->from ? scan->known : scan->from;
+}
+
 static int scan_file(struct scan *scan, size_t at)
 {
 	struct segment *s = &scan->segments->at[at];
@@ -213,8 +218,8 @@ static enum scan_end judge(struct scan *scan, size_t at, uint64_t skip, const ch
 	}
 	if (proof)
 		return say_damage(scan, at, p, where - p, why, proof, where);
-	if (p < scan->from)
-		return say_damage(scan, at, p, scan->from - p, why, "the log is known to reach further", scan->from);
+	if (p < known_end(scan))
+		return say_damage(scan, at, p, known_end(scan) - p, why, "the log is known to reach further", known_end(scan));
 	if (scan->torn_end <= p)
 		return SCAN_CLEAN;
 	scan->text.len = 0;
@@ -338,9 +343,9 @@ static enum scan_end scan_segments(struct scan *scan)
 	if (scan->filled)
 		return say_damage(scan, last, scan->end, 0, "the log goes on in a file that is not there",
 				  "the next segment is missing", UINT64_MAX);
-	if (scan->end < scan->from)
-		return say_damage(scan, last, scan->end, scan->from - scan->end, "the log ends here",
-				  "it is known to reach further", scan->from);
+	if (scan->end < known_end(scan))
+		return say_damage(scan, last, scan->end, known_end(scan) - scan->end, "the log ends here",
+				  "it is known to reach further", known_end(scan));
 	return SCAN_CLEAN;
 }
 

@@ -27,6 +27,7 @@ struct scan {
 	/* in */
 	struct segments *segments;     /* borrowed; descriptors are opened here and left open only for the current one */
 	uint64_t from;                 /* known to be durable up to here; callbacks begin here */
+	uint64_t known;                /* the same, without the callbacks; 0: nothing known beyond `from` */
 	bool every_kind;               /* callback for all kinds, not RECORDS only */
 	wal_replay_fn *each;           /* may be NULL */
 	void *context;

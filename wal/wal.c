@@ -90,8 +90,9 @@ static bool recover(struct wal *wal, struct scan *scan, struct buf *error)
 			   first, scan->from);
 		return false;
 	}
-	if (!list->count && scan->from) {
-		buf_printf(error, "the folder has no log, which is known to reach LSN %" PRIu64, scan->from);
+	if (!list->count && (scan->from || scan->known)) {
+		buf_printf(error, "the folder has no log, which is known to reach LSN %" PRIu64,
+			   scan->known > scan->from ? scan->known : scan->from);
 		return false;
 	}
 	if (!list->count)
@@ -288,7 +289,7 @@ struct wal *wal_open(const struct wal_options *options, uint64_t from, wal_repla
 	if (!options_check(options, error))
 		return NULL;
 	struct wal *wal = wal_new(options);
-	struct scan scan = { .segments = &wal->segments, .from = from, .each = replay, .context = context };
+	struct scan scan = { .segments = &wal->segments, .from = from, .known = options->known, .each = replay, .context = context };
 	bool good = dir_take(wal, error) && segments_list(&wal->segments, wal->dir, error) && recover(wal, &scan, error) &&
 		    memory_make(wal, error);
 	if (good) {

@@ -52,6 +52,7 @@ struct wal_options {
 	uint64_t segment_size;         /* bytes; a multiple of WAL_BLOCK; at least 64 KiB */
 	uint64_t ring_size;            /* bytes; a power of two, at most segment_size */
 	unsigned producers;            /* 1..WAL_PRODUCERS_MAX */
+	uint64_t known;                /* all below is known to have been durable: where it ends before, it is damaged */
 	bool stepped;                  /* no thread makes the next segment: the caller does, by wal_maker_step */
 	bool direct;                   /* O_DIRECT+O_DSYNC; falls back to write+fdatasync where the file system refuses */
 	void (*log)(void *context, const char *level, const char *message);    /* one readable line */

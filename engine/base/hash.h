@@ -18,6 +18,15 @@ enum { PARTITION_COUNT = 1024, PARTITIONS_PER_GROUP = 16, GROUP_COUNT = PARTITIO
 /* What a name is hashed for; part of the hash, so that equal texts of different kinds do not meet. */
 enum hash_kind { HASH_MEMBER = 1, HASH_EVENT_ID = 2, HASH_TRANSACTION = 3, HASH_TENANT = 4, HASH_TRANSFER = 5 };
 
+/* The data directory's own number: who does not know it cannot make names that collide.  Set once, before anything is hashed;
+ * 0 without a data directory (tests). */
+extern uint64_t hash_seed;
+
+static inline uint64_t hash_seed_of(enum hash_kind kind)
+{
+	return hash_seed ^ (uint64_t)kind;
+}
+
 uint64_t hash_bytes(const void *bytes, size_t len);        /* XXH3-64, seed 0 */
 uint64_t hash_name(enum hash_kind kind, struct str tenant, struct str name);   /* never 0 */
 

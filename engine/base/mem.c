@@ -21,6 +21,8 @@ static _Noreturn void out_of_memory(size_t size)
 	_Exit(70);
 }
 
+void (*mem_grown)(void *begin, size_t size);
+
 /* Tables and accounts are read at random: without huge pages most of that time goes into finding the page.  A heap that has
  * become large is advised to use them, part by part as it grows; a small one stays small. */
 static void heap_advise(size_t size)
@@ -32,8 +34,11 @@ static void heap_advise(size_t size)
 		return;
 	if (!begin)
 		atomic_store(&advised, end + HEAP_SMALL);
-	else if (end > begin && atomic_compare_exchange_strong(&advised, &begin, end))
+	else if (end > begin && atomic_compare_exchange_strong(&advised, &begin, end)) {
 		madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+		if (mem_grown)
+			mem_grown((void *)begin, end - begin);
+	}
 #else
 	(void)size;
 #endif

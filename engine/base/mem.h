@@ -9,6 +9,10 @@
 
 #include <stddef.h>
 
+/* Called when the heap has grown by a big part that nobody has touched yet; NULL: nobody cares.  From any thread; it must not
+ * allocate. */
+extern void (*mem_grown)(void *begin, size_t size);
+
 void *mem_alloc(size_t size);                      /* never NULL; size 0 gives a valid pointer */
 void *mem_zalloc(size_t size);                     /* the same, filled with zeros */
 void *mem_calloc(size_t count, size_t size);       /* the same for libraries that ask like this */

@@ -24,6 +24,8 @@ struct env {
 	void (*log_credit_drop)(void *context, unsigned shard);
 	uint64_t (*log_begin)(void *context, unsigned shard, uint32_t size, unsigned char **body);
 	uint64_t (*log_publish)(void *context, unsigned shard, int64_t time_ms, uint64_t body_hash);
+	/* A position in front of every later append, behind every earlier one; NULL: not known. */
+	uint64_t (*log_head)(void *context);
 	uint32_t log_frame_max;        /* greatest bound that log_credit takes, bytes */
 	/* Puts a message into another shard's mailbox (or this one's own); never fails. */
 	void (*post)(void *context, unsigned shard, struct message *message);

@@ -51,12 +51,12 @@ u128 account_id_of_member(struct str tenant, struct str member, struct str progr
 
 u128 account_id_of_sliced(struct str tenant, enum account_kind kind, struct str unit)
 {
-	return derive(0, (uint64_t)kind, tenant, unit, STR("sliced"));
+	return derive(0, hash_seed ^ (uint64_t)kind, tenant, unit, STR("sliced"));
 }
 
 uint64_t account_key(u128 id)
 {
-	uint64_t hash = XXH3_64bits_withSeed(&id, sizeof id, HASH_MEMBER);
+	uint64_t hash = XXH3_64bits_withSeed(&id, sizeof id, hash_seed_of(HASH_MEMBER));
 	if (id_is_derived(id)) {
 		uint64_t partition = (uint64_t)(id >> 64) >> PARTITION_SHIFT & (PARTITION_COUNT - 1);
 		hash = (hash & ~(uint64_t)(PARTITION_COUNT - 1)) | partition;

@@ -24,6 +24,18 @@ void ids_insert(struct ids *ids, uint64_t hash, uint64_t value)
 	ids->total++;
 }
 
+bool ids_replay(struct ids *ids, uint64_t hash, uint64_t value, bool perhaps)
+{
+	const struct table *table = &ids->tables[partition_of(hash)];
+	if (perhaps)
+		for (struct table_entry *entry = table_find(table, hash, NULL); entry; entry = table_find(table, hash, entry))
+			if (entry->value == value)
+				return false;
+	ids_insert(ids, hash, value);
+	ids->failed += value & ID_FAILED ? 1 : 0;
+	return true;
+}
+
 void ids_remove(struct ids *ids, uint64_t hash, uint64_t value)
 {
 	struct table *table = &ids->tables[partition_of(hash)];
@@ -43,13 +55,13 @@ void ids_free(struct ids *ids)
 
 uint64_t id_hash_of_transfer(u128 id)
 {
-	uint64_t hash = XXH3_64bits_withSeed(&id, sizeof id, HASH_TRANSFER);
+	uint64_t hash = XXH3_64bits_withSeed(&id, sizeof id, hash_seed_of(HASH_TRANSFER));
 	return hash ? hash : 1;
 }
 
 u128 transfer_id_of_text(struct str tenant, struct str text)
 {
-	uint64_t seed = XXH3_64bits_withSeed(tenant.ptr, tenant.len, HASH_TRANSFER);
+	uint64_t seed = XXH3_64bits_withSeed(tenant.ptr, tenant.len, hash_seed_of(HASH_TRANSFER));
 	XXH128_hash_t hash = XXH3_128bits_withSeed(text.ptr, text.len, seed);
 	u128 id = u128_of(hash.high64, hash.low64);
 	return id == 0 || id == U128_MAX ? 1 : id;

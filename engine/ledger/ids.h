@@ -9,6 +9,7 @@
 #ifndef ENGINE_LEDGER_IDS_H
 #define ENGINE_LEDGER_IDS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "engine/base/hash.h"
@@ -23,11 +24,14 @@
 struct ids {
 	struct table tables[PARTITION_COUNT];
 	uint64_t total, bytes;
+	uint64_t failed;               /* of those that were loaded or replayed: burned by a refusal */
 };
 
 /* The first entry with this hash but those that say `ignored_lsn` (0: none). */
 struct table_entry *ids_find(const struct ids *ids, uint64_t hash, uint64_t ignored_lsn);
 void ids_insert(struct ids *ids, uint64_t hash, uint64_t value);
+/* At replay.  `perhaps`: a snapshot may have had it.  False: it had. */
+bool ids_replay(struct ids *ids, uint64_t hash, uint64_t value, bool perhaps);
 void ids_remove(struct ids *ids, uint64_t hash, uint64_t value);       /* it is there */
 void ids_free(struct ids *ids);
 

@@ -152,18 +152,34 @@ void ledger_limits(const struct ledger *ledger, const struct account *account, u
 
 /* ---- accounts --------------------------------------------------------------------------------------------------------- */
 
-static struct account *account_new(struct ledger *ledger, unsigned group, uint32_t number)
+/* Room for the accounts of a group up to this number. */
+static void group_room(struct ledger *ledger, struct group_accounts *list, uint32_t index)
 {
-	struct group_accounts *list = &ledger->groups[group];
-	if (number != ledger_next_number(ledger, group))
-		return NULL;
-	uint32_t index = ++list->count;
-	if (index / SLAB_ACCOUNTS == list->slab_count) {
+	while (index / SLAB_ACCOUNTS >= list->slab_count) {
 		if ((list->slab_count & (list->slab_count - 1)) == 0)
 			list->slabs = mem_realloc(list->slabs, (list->slab_count ? list->slab_count * 2 : 1) * sizeof *list->slabs);
 		list->slabs[list->slab_count++] = mem_lines(SLAB_ACCOUNTS * sizeof(struct account));
 		ledger->bytes += SLAB_ACCOUNTS * sizeof(struct account);
 	}
+}
+
+/* A number that a snapshot left out: its account came into being while others of the group had been written already. */
+static struct account *account_hole(struct ledger *ledger, uint32_t number)
+{
+	struct account *account = ledger->holes ? ledger_account_at(ledger, number) : NULL;
+	if (!account || account->id)
+		return NULL;
+	ledger->holes--;
+	return account;
+}
+
+static struct account *account_new(struct ledger *ledger, unsigned group, uint32_t number)
+{
+	struct group_accounts *list = &ledger->groups[group];
+	if (number != ledger_next_number(ledger, group))
+		return account_hole(ledger, number);
+	uint32_t index = ++list->count;
+	group_room(ledger, list, index);
 	return &list->slabs[index / SLAB_ACCOUNTS][index % SLAB_ACCOUNTS];
 }
 
@@ -177,21 +193,26 @@ static void account_index(struct ledger *ledger, u128 id, uint32_t number)
 	ledger->account_total++;
 }
 
+void ledger_load_extra(struct ledger *ledger, uint32_t number, const struct account_extra *limits, struct str member,
+		       struct str program)
+{
+	struct account_extra *extra = mem_alloc(sizeof *extra + member.len + program.len);
+	*extra = (struct account_extra){ .floor = limits->floor, .ceiling = limits->ceiling, .created_ms = limits->created_ms,
+					 .member_len = (uint16_t)member.len, .program_len = (uint16_t)program.len };
+	if (member.len)
+		memcpy(extra->names, member.ptr, member.len);
+	if (program.len)
+		memcpy(extra->names + member.len, program.ptr, program.len);
+	size_t before = table_bytes(&ledger->extras);
+	table_insert(&ledger->extras, number_hash(number), (uint64_t)(uintptr_t)extra);
+	ledger->bytes += table_bytes(&ledger->extras) - before + sizeof *extra + member.len + program.len + 16;
+}
+
 static void extra_keep(struct ledger *ledger, const struct account_record_view *record)
 {
-	struct account_extra *extra = mem_alloc(sizeof *extra + record->member.len + record->program.len);
-	extra->floor = record->head.floor;
-	extra->ceiling = record->head.ceiling;
-	extra->created_ms = record->head.time_ms;
-	extra->member_len = (uint16_t)record->member.len;
-	extra->program_len = (uint16_t)record->program.len;
-	if (record->member.len)
-		memcpy(extra->names, record->member.ptr, record->member.len);
-	if (record->program.len)
-		memcpy(extra->names + record->member.len, record->program.ptr, record->program.len);
-	size_t before = table_bytes(&ledger->extras);
-	table_insert(&ledger->extras, number_hash(record->head.number), (uint64_t)(uintptr_t)extra);
-	ledger->bytes += table_bytes(&ledger->extras) - before + sizeof *extra + record->member.len + record->program.len + 16;
+	const struct account_extra limits = { .floor = record->head.floor, .ceiling = record->head.ceiling,
+					      .created_ms = record->head.time_ms };
+	ledger_load_extra(ledger, record->head.number, &limits, record->member, record->program);
 }
 
 struct account *account_apply(struct ledger *ledger, const struct account_record_view *record, uint64_t lsn)
@@ -241,7 +262,59 @@ void sliced_apply(struct ledger *ledger, const struct sliced_record_view *record
 	ledger->bytes += 24;
 }
 
+/* ---- a snapshot ------------------------------------------------------------------------------------------------------- */
+
+/* The place of an account that a snapshot has.  They come in any order: what is below the highest and not there is a hole. */
+static struct account *account_place(struct ledger *ledger, uint32_t number)
+{
+	struct group_accounts *list = &ledger->groups[number_group(number)];
+	uint32_t index = number & ACCOUNT_INDEX_MASK;
+	if (!index)
+		return NULL;
+	if (index > list->count) {
+		group_room(ledger, list, index);
+		ledger->holes += index - list->count;
+		list->count = index;
+	}
+	return account_hole(ledger, number);
+}
+
+bool ledger_load_account(struct ledger *ledger, const struct account_image *image)
+{
+	struct account *account = image->id ? account_place(ledger, image->number) : NULL;
+	if (!account)
+		return false;
+	*account = (struct account){ .id = image->id, .debits_posted = image->debits_posted,
+				     .credits_posted = image->credits_posted, .debits_pending = image->debits_pending,
+				     .credits_pending = image->credits_pending, .last_lsn = image->last_lsn,
+				     .book = image->book->index, .flags = image->flags, .kind = image->kind };
+	account_index(ledger, account->id, image->number);
+	return true;
+}
+
+bool ledger_load_slice(struct ledger *ledger, struct book *book, unsigned kind, uint32_t number, uint64_t last_lsn)
+{
+	struct account *account = account_place(ledger, number);
+	if (!account)
+		return false;
+	struct slice *slice = ledger_slice(ledger, book, number_group(number));
+	slice->numbers[kind - ACCOUNT_FIRST_SLICED] = number;
+	*account = (struct account){ .id = (uintptr_t)&slice->sums[kind - ACCOUNT_FIRST_SLICED], .last_lsn = last_lsn,
+				     .book = book->index, .flags = ACCOUNT_SLICE, .kind = (uint8_t)kind };
+	return true;
+}
+
 /* ---- transfers -------------------------------------------------------------------------------------------------------- */
+
+/* Whether an account came out of a snapshot with this record in it. */
+static bool side_seen(const struct seen *seen, const struct account *account, uint32_t number, uint64_t lsn)
+{
+	if (!seen_perhaps(seen, lsn))
+		return false;
+	if (account->flags & ACCOUNT_SLICE)
+		return seen_by_slices(seen, number_group(number), lsn);
+	return seen_by_partition(seen, partition_of(account_key(account->id)), lsn);
+}
 
 static bool transfer_apply(struct ledger *ledger, const unsigned char *record, size_t len, uint64_t lsn, bool ids, bool actors)
 {
@@ -255,9 +328,9 @@ static bool transfer_apply(struct ledger *ledger, const unsigned char *record, s
 		if ((here[0] && !(debit = ledger_account_at(ledger, head->debit))) ||
 		    (here[1] && !(credit = ledger_account_at(ledger, head->credit))))
 			return false;
-		if (debit)
+		if (debit && !side_seen(ledger->seen, debit, head->debit, lsn))
 			transfer_apply_debit(debit, head->flags, head->amount, view.extra.pending_amount, lsn);
-		if (credit)
+		if (credit && !side_seen(ledger->seen, credit, head->credit, lsn))
 			transfer_apply_credit(credit, head->flags, head->amount, view.extra.pending_amount, lsn);
 	}
 	if (!ids)
@@ -266,16 +339,15 @@ static bool transfer_apply(struct ledger *ledger, const unsigned char *record, s
 	if (!(head->flags & TRANSFER_EXPIRED)) {
 		uint64_t hash = id_hash_of_transfer(id);
 		if (owns(ledger, group_of(partition_of(hash)))) {
-			ids_insert(ledger->ids, hash, lsn);
-			ledger->transfer_total++;
-			if (head->flags & TRANSFER_PENDING)
+			ledger->transfer_total += ids_replay(ledger->ids, hash, lsn, seen_perhaps(ledger->seen, lsn));
+			if ((head->flags & TRANSFER_PENDING) && !seen_by_partition(ledger->seen, partition_of(hash), lsn))
 				pending_apply_open(ledger, head, hash, lsn);
 		}
 	}
 	if (head->flags & (TRANSFER_POST | TRANSFER_VOID | TRANSFER_EXPIRED)) {
 		uint64_t hash = id_hash_of_transfer(pending_id);
 		enum pending_state state;
-		if (owns(ledger, group_of(partition_of(hash)))) {
+		if (owns(ledger, group_of(partition_of(hash))) && !seen_by_partition(ledger->seen, partition_of(hash), lsn)) {
 			if (!ledger_pending(ledger, pending_id, hash, &state))
 				return false;
 			mem_free(pending_apply_end(ledger, pending_id, hash,
@@ -285,6 +357,13 @@ static bool transfer_apply(struct ledger *ledger, const unsigned char *record, s
 		}
 	}
 	return true;
+}
+
+static bool account_seen(const struct seen *seen, const struct account_record *record, uint64_t lsn)
+{
+	if (record->flags & ACCOUNT_SLICE)
+		return seen_by_slices(seen, number_group(record->number), lsn);
+	return seen_by_partition(seen, record->head.partition % PARTITION_COUNT, lsn);
 }
 
 bool ledger_apply(struct ledger *ledger, const unsigned char *record, size_t len, uint64_t lsn, bool ids, bool actors)
@@ -299,7 +378,9 @@ bool ledger_apply(struct ledger *ledger, const unsigned char *record, size_t len
 	case RECORD_ACCOUNT:
 		if (!account_record_read(record, len, &account))
 			return false;
-		return !actors || !owns(ledger, number_group(account.head.number)) || account_apply(ledger, &account, lsn);
+		if (!actors || !owns(ledger, number_group(account.head.number)) || account_seen(ledger->seen, &account.head, lsn))
+			return true;
+		return account_apply(ledger, &account, lsn);
 	case RECORD_SLICED:
 		if (!sliced_record_read(record, len, &sliced))
 			return false;
@@ -313,7 +394,7 @@ bool ledger_apply(struct ledger *ledger, const unsigned char *record, size_t len
 		if (ids) {
 			uint64_t hash = id_hash_of_transfer(u128_load(failed.id));
 			if (owns(ledger, group_of(partition_of(hash))))
-				ids_insert(ledger->ids, hash, lsn | ID_FAILED);
+				ids_replay(ledger->ids, hash, lsn | ID_FAILED, seen_perhaps(ledger->seen, lsn));
 		}
 		return true;
 	default: return false;
@@ -336,18 +417,22 @@ struct account *ledger_event_account(struct ledger *ledger, struct str tenant, s
 	return account_apply(ledger, &record, 0);
 }
 
-void ledger_earn(struct ledger *ledger, struct account *account, unsigned group, uint64_t points)
+void ledger_earn(struct ledger *ledger, struct account *account, unsigned group, uint64_t points, enum ledger_sides sides)
 {
 	struct slice *slice = ledger_slice(ledger, ledger->books[account->book], group);
-	slice->sums[ACCOUNT_LIABILITY - ACCOUNT_FIRST_SLICED].debits_posted += points;
-	account->credits_posted += points;
+	if (sides & LEDGER_SLICE_SIDE)
+		slice->sums[ACCOUNT_LIABILITY - ACCOUNT_FIRST_SLICED].debits_posted += points;
+	if (sides & LEDGER_MEMBER_SIDE)
+		account->credits_posted += points;
 }
 
-void ledger_burn(struct ledger *ledger, struct account *account, unsigned group, uint64_t points)
+void ledger_burn(struct ledger *ledger, struct account *account, unsigned group, uint64_t points, enum ledger_sides sides)
 {
 	struct slice *slice = ledger_slice(ledger, ledger->books[account->book], group);
-	account->debits_posted += points;
-	slice->sums[ACCOUNT_REDEEMED - ACCOUNT_FIRST_SLICED].credits_posted += points;
+	if (sides & LEDGER_SLICE_SIDE)
+		slice->sums[ACCOUNT_REDEEMED - ACCOUNT_FIRST_SLICED].credits_posted += points;
+	if (sides & LEDGER_MEMBER_SIDE)
+		account->debits_posted += points;
 }
 
 /* ---- sums and text ---------------------------------------------------------------------------------------------------- */
@@ -416,11 +501,30 @@ static void dump_account(const struct ledger *ledger, const struct account *acco
 	const u128 sums[4] = { account->debits_posted, account->credits_posted, account->debits_pending,
 			       account->credits_pending };
 	dump_sums(out, sums);
+	const struct account_extra *extra = ledger_extra(ledger, number);
+	if (extra) {
+		buf_printf(out, " created %lld member ", (long long)extra->created_ms);
+		buf_json_text(out, (struct str){ extra->names, extra->member_len });
+		buf_lit(out, " program ");
+		buf_json_text(out, (struct str){ extra->names + extra->member_len, extra->program_len });
+	}
 	buf_printf(out, " lsn %llu\n", (unsigned long long)account->last_lsn);
+}
+
+static void dump_ids(const struct ids *ids, struct buf *out)
+{
+	for (unsigned p = 0; p < PARTITION_COUNT; p++)
+		for (uint32_t i = 0; i < ids->tables[p].slots; i++) {
+			const struct table_entry *entry = &ids->tables[p].entries[i];
+			if (entry->hash && entry->value != ID_IN_FLIGHT)
+				buf_printf(out, "id %016llx lsn %llu%s\n", (unsigned long long)entry->hash,
+					   (unsigned long long)(entry->value & ID_LSN), entry->value & ID_FAILED ? " failed" : "");
+		}
 }
 
 void ledger_dump(const struct ledger *ledger, struct buf *out)
 {
+	dump_ids(ledger->ids, out);
 	for (unsigned g = 0; g < GROUP_COUNT; g++) {
 		for (uint32_t i = 1; i <= ledger->groups[g].count; i++) {
 			const struct account *account = &ledger->groups[g].slabs[i / SLAB_ACCOUNTS][i % SLAB_ACCOUNTS];

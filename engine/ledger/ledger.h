@@ -11,6 +11,7 @@
  *   - per book, over all shards: debits = credits, posted and pending, after every frame
  *   - a whole account's sums are below 2^63, and its balance less what is pending keeps its floor and ceiling
  *   - addresses of accounts never change; numbers are given in order within a group, from 1 on
+ *   - once recovery is through there are no holes among them
  *
  * ledger_apply is the only way to change it; deciding (decide.h) makes records and hands them to the same functions.
  * Runs on: the shard's thread, or on another shard's while this one waits at a visit.
@@ -29,6 +30,7 @@
 #include "engine/ledger/account.h"
 #include "engine/ledger/ids.h"
 #include "engine/ledger/record.h"
+#include "engine/ledger/seen.h"
 
 enum { SLAB_ACCOUNTS = 1024, SLICED_FILTER_SHIFT = 52, SLICED_FILTER_BITS = 4096 };
 
@@ -67,6 +69,7 @@ struct expiry { int64_t at_ms; uint64_t id_hash; };
 struct ledger {
 	unsigned shard, shard_count;
 	struct ids *ids;               /* borrowed: the shard's */
+	const struct seen *seen;       /* borrowed; while a log is replayed behind a snapshot, else NULL */
 	struct table accounts[PARTITION_COUNT];        /* account_key -> number */
 	struct group_accounts { struct account **slabs; uint32_t slab_count, count; } groups[GROUP_COUNT];
 	struct book **books;           /* owned */
@@ -80,6 +83,7 @@ struct ledger {
 	size_t heap_count, heap_cap;
 	atomic_llong next_expiry_ms;   /* of the heap's first; INT64_MAX: none */
 	uint64_t account_total, pending_total, transfer_total;
+	uint64_t holes;                /* numbers below a group's count that a snapshot did not have: replay fills them */
 	uint64_t bytes;
 };
 
@@ -185,8 +189,26 @@ void pending_forget(struct ledger *ledger, struct pending *pending, uint64_t id_
 /* The points account of a member that an event moved (engine/shard/state.c). */
 struct account *ledger_event_account(struct ledger *ledger, struct str tenant, struct str profile, uint32_t number,
 				     bool created, int64_t now_ms);
-void ledger_earn(struct ledger *ledger, struct account *account, unsigned group, uint64_t points);
-void ledger_burn(struct ledger *ledger, struct account *account, unsigned group, uint64_t points);
+enum ledger_sides { LEDGER_MEMBER_SIDE = 1, LEDGER_SLICE_SIDE = 2, LEDGER_BOTH_SIDES = 3 };  /* one only: behind a snapshot */
+void ledger_earn(struct ledger *ledger, struct account *account, unsigned group, uint64_t points, enum ledger_sides sides);
+void ledger_burn(struct ledger *ledger, struct account *account, unsigned group, uint64_t points, enum ledger_sides sides);
+
+/* Loading a snapshot; the texts are copied.  False: it cannot be (a number that was there, or impossible). */
+struct account_image {                 /* an account as it stands in a snapshot */
+	u128 id;
+	uint64_t debits_posted, credits_posted, debits_pending, credits_pending, last_lsn;
+	uint32_t number;
+	uint16_t flags;
+	uint8_t kind, reserved;
+	struct book *book;
+};
+bool ledger_load_account(struct ledger *ledger, const struct account_image *image);
+/* The entry of a slice whose sums are loaded into ledger_slice. */
+bool ledger_load_slice(struct ledger *ledger, struct book *book, unsigned kind, uint32_t number, uint64_t last_lsn);
+void ledger_load_extra(struct ledger *ledger, uint32_t number, const struct account_extra *limits, struct str member,
+		       struct str program);
+struct pending *ledger_load_pending(struct ledger *ledger, const struct pending *pending, uint64_t id_hash);
+void ledger_load_ended(struct ledger *ledger, uint64_t id_hash, enum pending_state state);
 
 /* Sums of one book over this shard, by kind: debits_posted, credits_posted, debits_pending, credits_pending; added to. */
 void ledger_book_sums(const struct ledger *ledger, const struct book *book, u128 sums[ACCOUNT_KINDS][4],

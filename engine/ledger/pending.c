@@ -116,21 +116,36 @@ struct pending *ledger_due(struct ledger *ledger, int64_t now_ms)
 	return NULL;
 }
 
-struct pending *pending_apply_open(struct ledger *ledger, const struct transfer_record *record, uint64_t id_hash, uint64_t lsn)
+struct pending *ledger_load_pending(struct ledger *ledger, const struct pending *image, uint64_t id_hash)
 {
-	struct pending *pending = mem_alloc(sizeof *pending);
-	*pending = (struct pending){ .id = u128_load(record->id), .lsn = lsn, .amount = record->amount, .debit = record->debit,
-				     .credit = record->credit, .code = record->code };
-	if (record->timeout) {
-		pending->expires_ms = record->time_ms + (int64_t)record->timeout * 1000;
+	struct pending *pending = mem_dup(image, sizeof *image);
+	bool open = pending->state == PENDING_OPEN;
+	if (open && pending->expires_ms)
 		heap_push(ledger, pending->expires_ms, id_hash);
-	}
 	struct table *table = &ledger->pendings[partition_of(id_hash)];
 	size_t old = table_bytes(table);
 	table_insert(table, id_hash, (uint64_t)(uintptr_t)pending);
 	ledger->ids->bytes += table_bytes(table) - old + sizeof *pending + 16;
-	ledger->pending_total++;
+	ledger->pending_total += open;
 	return pending;
+}
+
+void ledger_load_ended(struct ledger *ledger, uint64_t id_hash, enum pending_state state)
+{
+	struct table *table = &ledger->pendings[partition_of(id_hash)];
+	size_t old = table_bytes(table);
+	ASSERT(state != PENDING_OPEN && state <= PENDING_EXPIRED);
+	table_insert(table, id_hash, state);
+	ledger->ids->bytes += table_bytes(table) - old;
+}
+
+struct pending *pending_apply_open(struct ledger *ledger, const struct transfer_record *record, uint64_t id_hash, uint64_t lsn)
+{
+	struct pending pending = { .id = u128_load(record->id), .lsn = lsn, .amount = record->amount, .debit = record->debit,
+				   .credit = record->credit, .code = record->code };
+	if (record->timeout)
+		pending.expires_ms = record->time_ms + (int64_t)record->timeout * 1000;
+	return ledger_load_pending(ledger, &pending, id_hash);
 }
 
 struct pending *pending_apply_end(struct ledger *ledger, u128 pending_id, uint64_t id_hash, enum pending_state state)

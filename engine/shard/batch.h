@@ -32,6 +32,7 @@ enum message_kind {
 	MESSAGE_CATALOG,               /* a change or question of configuration; on the catalog's shard */
 	MESSAGE_LEDGER,                /* of a ledger_request: at each shard in turn, run at the last */
 	MESSAGE_SPLIT_CLAIM, MESSAGE_SPLIT_DECIDE, MESSAGE_SPLIT_RESOLVE,      /* of transfers that shards decide side by side */
+	MESSAGE_CAPTURE,               /* a piece of a snapshot (capture.h) */
 	MESSAGE_VIEW                   /* take a new view of a tenant's configuration */
 };
 
@@ -61,7 +62,8 @@ enum row_result {
 enum row_flags { ROW_STRICT = 1,       /* refuse an unknown member instead of making one */
 		 ROW_INTERNAL = 2,     /* the event comes from a job: INTERNAL event types are allowed */
 		 ROW_CLAIMED = 4,      /* its id is marked in flight by this row */
-		 ROW_RETRY = 8 };      /* its id was in flight: claim again */
+		 ROW_RETRY = 8,        /* its id was in flight: claim again */
+		 ROW_CLAIM_TURN = 16 };        /* with ROW_CLAIMED: the generation of the claim (struct claims) */
 
 struct row {
 	enum row_kind kind;

@@ -24,7 +24,7 @@ struct ledger_split {
 	atomic_uint waiting;           /* shards that have not finished the stage */
 	atomic_bool crossing;          /* something needs a visit */
 	struct buf outcomes;           /* u64 a row */
-	struct buf deciders, claimed;  /* u8 a row */
+	struct buf deciders, claimed;  /* u8 a row; claimed: 0, or 1 and the claim's generation */
 	struct split_part {
 		struct message message;
 		bool claims;           /* has ids of the batch */
@@ -173,6 +173,7 @@ static void split_claim(struct shard *shard, struct ledger_split *split, const s
 	bool decides[SHARDS_MAX] = { false }, crossing = false;
 	enum { BLOCK = 64 };
 	uint64_t hashes[BLOCK];
+	shard_claims_begin(shard);
 	for (uint32_t i = 0; i < request->count; i++) {
 		if (i % BLOCK == 0)
 			for (uint32_t j = i; j < request->count && j < i + BLOCK; j++) {
@@ -191,7 +192,7 @@ static void split_claim(struct shard *shard, struct ledger_split *split, const s
 			break;
 		}
 		ids_insert(ids, hash, ID_IN_FLIGHT);
-		claimed[i] = 1;
+		claimed[i] = (uint8_t)(1 + shard_claim(shard));
 		deciders[i] = (uint8_t)decider;
 		decides[decider] = true;
 	}
@@ -228,6 +229,7 @@ static void split_resolve(struct shard *shard, struct ledger_split *split)
 		uint64_t hash = id_hash_of_transfer(row_load(request->rows + (size_t)i * ROW_BYTES).id);
 		if (!state_owns(&shard->state, partition_of(hash)) || !split->claimed.ptr[i])
 			continue;
+		shard_claim_end(shard, split->claimed.ptr[i] - 1u);
 		if (crossing || !outcomes[i]) {
 			ids_remove(ids, hash, ID_IN_FLIGHT);
 			continue;

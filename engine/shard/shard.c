@@ -9,6 +9,7 @@
 #include "engine/base/mem.h"
 #include "engine/event/ingest.h"
 #include "engine/ledger/decide.h"
+#include "engine/shard/capture.h"
 #include "engine/shard/ledger.h"
 
 /* A frame of several rows ends at about this size, so that a big batch shares the log with others. */
@@ -203,10 +204,27 @@ static bool memory_full(const struct shard *shard)
 	return shard->memory_limit && state_memory(&shard->state) > shard->memory_limit;
 }
 
+/* Where the log stands, as far as this shard knows: all that it has appended is below. */
+static uint64_t log_head(const struct shard *shard)
+{
+	uint64_t head = shard->env->log_head ? shard->env->log_head(shard->env->context) : 0;
+	return head > shard->appended_lsn ? head : shard->appended_lsn;
+}
+
+void shard_claims_begin(struct shard *shard)
+{
+	struct claims *claims = &shard->claims;
+	if (claims->open[!claims->turn])
+		return;
+	claims->turn = !claims->turn;
+	claims->floor[claims->turn] = log_head(shard);
+}
+
 static void run_claim(struct part *part, struct shard *shard)
 {
 	struct batch *batch = part->batch;
 	struct state *state = &shard->state;
+	shard_claims_begin(shard);
 	for (uint32_t r = 0; r < batch->row_count; r++) {
 		struct row *row = &batch->rows[r];
 		if (r + PREFETCH_AHEAD < batch->row_count) {
@@ -227,23 +245,28 @@ static void run_claim(struct part *part, struct shard *shard)
 			problem_set(row_refuse(row), 507, "memory_full", MEMORY_FULL_TEXT);
 		} else if (!batch->dry_run) {
 			ids_insert(&state->ids, row->id_hash, ID_IN_FLIGHT);
-			row->flags |= ROW_CLAIMED;
+			row->flags |= ROW_CLAIMED | (shard_claim(shard) ? ROW_CLAIM_TURN : 0u);
 		}
 	}
 }
 
-static void id_resolve(struct state *state, struct row *row)
+static void id_resolve(struct shard *shard, struct row *row)
 {
+	struct state *state = &shard->state;
 	if (row->result == ROW_DONE) {
 		struct table_entry *entry = ids_find(&state->ids, row->id_hash, 0);
 		while (entry && entry->value != ID_IN_FLIGHT)
 			entry = table_find(&state->ids.tables[row->id_partition], row->id_hash, entry);
 		ASSERT(entry);
 		entry->value = row->lsn;
+		/* Whoever is told of the id from now on rests on that frame, which may be another shard's (law L2). */
+		if (row->end_lsn > shard->appended_lsn)
+			shard->appended_lsn = row->end_lsn;
 	} else {
 		ids_remove(&state->ids, row->id_hash, ID_IN_FLIGHT);
 	}
-	row->flags &= ~(unsigned)ROW_CLAIMED;
+	shard_claim_end(shard, row->flags & ROW_CLAIM_TURN ? 1 : 0);
+	row->flags &= ~(unsigned)(ROW_CLAIMED | ROW_CLAIM_TURN);
 }
 
 static void run_resolve(struct part *part, struct shard *shard)
@@ -251,7 +274,7 @@ static void run_resolve(struct part *part, struct shard *shard)
 	struct batch *batch = part->batch;
 	for (uint32_t r = 0; r < batch->row_count; r++)
 		if (state_owns(&shard->state, batch->rows[r].id_partition) && (batch->rows[r].flags & ROW_CLAIMED))
-			id_resolve(&shard->state, &batch->rows[r]);
+			id_resolve(shard, &batch->rows[r]);
 }
 
 static bool row_to_decide(const struct shard *shard, const struct row *row)
@@ -443,7 +466,7 @@ static bool run_decide(struct part *part, struct shard *shard)
 			struct row *row = &batch->rows[r];
 			if (state_owns(&shard->state, row->member_partition) && state_owns(&shard->state, row->id_partition) &&
 			    row->result != ROW_OPEN && (row->flags & ROW_CLAIMED))
-				id_resolve(&shard->state, row);
+				id_resolve(shard, row);
 		}
 		part->next_row = behind;
 	}
@@ -691,6 +714,21 @@ static bool run_visit(struct shard *shard, struct ledger_request *request)
 	return true;
 }
 
+/* ---- snapshots -------------------------------------------------------------------------------------------------------- */
+
+/* Between two messages all that this shard has appended is applied, and no other shard appends anything of its actors but
+ * the outcomes of ids. */
+static void run_capture(struct shard *shard, struct capture *capture)
+{
+	const struct claims *claims = &shard->claims;
+	capture->lsn = capture->floor = log_head(shard);
+	for (unsigned turn = 0; turn < 2; turn++)
+		if (claims->open[turn] && claims->floor[turn] < capture->floor)
+			capture->floor = claims->floor[turn];
+	capture_take(capture, &shard->state, shard->catalog);
+	shard->env->done(shard->env->context, &capture->message);
+}
+
 /* ---- the step --------------------------------------------------------------------------------------------------------- */
 
 static bool message_run(struct shard *shard, struct message *message)
@@ -710,6 +748,7 @@ static bool message_run(struct shard *shard, struct message *message)
 	case MESSAGE_SPLIT_DECIDE:
 	case MESSAGE_SPLIT_RESOLVE: return ledger_split_run(shard, message);
 	case MESSAGE_VIEW: run_view(shard, message->owner); return true;
+	case MESSAGE_CAPTURE: run_capture(shard, message->owner); return true;
 	}
 	stage_finish((struct part *)message, shard);
 	return true;

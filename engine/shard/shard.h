@@ -20,6 +20,14 @@
 
 enum { CATALOG_SHARD = 0, CATALOG_PARTITION = 0 };
 
+/* Ids marked in flight here, whose outcomes other shards write into the log: how far back their records may stand.  Claims are
+ * of two generations; a new one begins when the older one is through. */
+struct claims {
+	uint64_t floor[2];             /* the log's head when the generation began */
+	uint64_t open[2];
+	unsigned turn;                 /* the younger one */
+};
+
 struct shard {
 	struct state state;
 	const struct env *env;         /* borrowed */
@@ -30,6 +38,7 @@ struct shard {
 	struct message *queue, **queue_end;    /* oldest first; private to the step */
 	uint64_t appended_lsn;         /* end of the last frame of this shard */
 	uint64_t memory_limit;         /* bytes this shard may use; beyond it new ids and members are refused; 0: none */
+	struct claims claims;
 	struct touched { struct member *member; struct tenant_slice *slice; } *touched;   /* owned; of the running chunk */
 	size_t touched_count, touched_cap;
 	struct shard *peers;           /* borrowed: all shards, this one among them */
@@ -47,6 +56,18 @@ bool shard_post(struct shard *shard, struct message *message);
 bool shard_step(struct shard *shard, unsigned budget, bool *stalled);
 /* On the step's thread: whether a step would find something to do. */
 bool shard_busy(const struct shard *shard);
+
+/* Before a run of claims; then one call for each id that is marked, and one with what it returned when the mark is gone. */
+void shard_claims_begin(struct shard *shard);
+static inline unsigned shard_claim(struct shard *shard)
+{
+	shard->claims.open[shard->claims.turn]++;
+	return shard->claims.turn;
+}
+static inline void shard_claim_end(struct shard *shard, unsigned turn)
+{
+	shard->claims.open[turn]--;
+}
 
 /* Makes the shards known to each other; before the first message. */
 void shards_connect(struct shard *shards, unsigned count);

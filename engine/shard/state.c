@@ -154,19 +154,28 @@ static void tag_counted(struct tenant *tenant, struct str tag, int change)
 	tenant->tag_count++;
 }
 
-static void effect_apply(struct state *state, struct member *member, unsigned group, const struct effect_view *effect)
+static void effect_apply(struct state *state, struct member *member, unsigned group, const struct effect_view *effect,
+			 enum ledger_sides sides)
 {
-	switch ((enum effect_type)effect->head.type) {
-	case EFFECT_EARN:
+	enum effect_type type = (enum effect_type)effect->head.type;
+	if (type == EFFECT_EARN || type == EFFECT_BURN)
 		ASSERT(member->account && effect->head.points > 0);
-		ledger_earn(&state->ledger, member->account, group, (uint64_t)effect->head.points);
+	if (!(sides & LEDGER_MEMBER_SIDE)) {
+		if (type == EFFECT_EARN)
+			ledger_earn(&state->ledger, member->account, group, (uint64_t)effect->head.points, sides);
+		if (type == EFFECT_BURN)
+			ledger_burn(&state->ledger, member->account, group, (uint64_t)effect->head.points, sides);
+		return;
+	}
+	switch (type) {
+	case EFFECT_EARN:
+		ledger_earn(&state->ledger, member->account, group, (uint64_t)effect->head.points, sides);
 		member->lifetime_points += effect->head.points;
 		member->status_points += effect->head.points;
 		ASSERT(member_points(member) == effect->head.balance);
 		break;
 	case EFFECT_BURN:
-		ASSERT(member->account && effect->head.points > 0);
-		ledger_burn(&state->ledger, member->account, group, (uint64_t)effect->head.points);
+		ledger_burn(&state->ledger, member->account, group, (uint64_t)effect->head.points, sides);
 		ASSERT(member_points(member) == effect->head.balance);
 		break;
 	case EFFECT_STATUS: member_set_status(member, effect->text); break;
@@ -181,7 +190,8 @@ static void effect_apply(struct state *state, struct member *member, unsigned gr
 	}
 }
 
-static struct member *event_apply(struct state *state, const struct event_view *event, uint64_t lsn, struct member *member)
+static struct member *event_apply(struct state *state, const struct event_view *event, uint64_t lsn, struct member *member,
+				  enum ledger_sides sides)
 {
 	unsigned partition = event->head.head.partition;
 	if (!member)
@@ -202,17 +212,21 @@ static struct member *event_apply(struct state *state, const struct event_view *
 		for (unsigned e = 0; e < execution.head.effect_count; e++) {
 			struct effect_view effect;
 			effect_next(&effects, &effect);
-			effect_apply(state, member, group_of(partition), &effect);
+			effect_apply(state, member, group_of(partition), &effect, sides);
 		}
 	}
+	if (sides & LEDGER_SLICE_SIDE) {
+		slice->last_lsn = lsn;
+		slice->event_count++;
+	}
+	if (!(sides & LEDGER_MEMBER_SIDE))
+		return member;
 	ASSERT(member_points(member) == event->head.points);
 	if (event->head.account)
 		member->account->last_lsn = lsn;
 	member->event_count++;
 	member->active_ms = event->head.time_ms;
 	member->last_lsn = lsn;
-	slice->last_lsn = lsn;
-	slice->event_count++;
 	state->event_total++;
 	return member;
 }
@@ -240,6 +254,15 @@ static struct member *customer_apply(struct state *state, const struct customer_
 	return member;
 }
 
+/* The parts of an actor's record that did not come out of a snapshot. */
+static enum ledger_sides sides_unseen(const struct seen *seen, unsigned partition, uint64_t lsn)
+{
+	if (!seen_perhaps(seen, lsn))
+		return LEDGER_BOTH_SIDES;
+	return (enum ledger_sides)((seen_by_partition(seen, partition, lsn) ? 0 : LEDGER_MEMBER_SIDE) |
+				   (seen_by_slices(seen, group_of(partition), lsn) ? 0 : LEDGER_SLICE_SIDE));
+}
+
 /* An account that names a member's points: the member, if it is there, takes note. */
 static void account_linked(struct state *state, const unsigned char *record, size_t len)
 {
@@ -255,6 +278,7 @@ static struct member *apply(struct state *state, const unsigned char *record, si
 	struct record_head head;
 	struct event_view event;
 	struct customer_view customer;
+	enum ledger_sides sides;
 	*broken = true;
 	if (!record_head_read(record, len, &head))
 		return NULL;
@@ -264,14 +288,17 @@ static struct member *apply(struct state *state, const unsigned char *record, si
 			return NULL;
 		*broken = false;
 		if ((parts & STATE_IDS) && state_owns(state, partition_of(event.head.id_hash)))
-			ids_insert(&state->ids, event.head.id_hash, lsn);
-		return (parts & STATE_ACTORS) && state_owns(state, head.partition) ? event_apply(state, &event, lsn, member) : NULL;
+			ids_replay(&state->ids, event.head.id_hash, lsn, seen_perhaps(state->seen, lsn));
+		sides = sides_unseen(state->seen, head.partition, lsn);
+		return (parts & STATE_ACTORS) && sides && state_owns(state, head.partition)
+			       ? event_apply(state, &event, lsn, member, sides) : NULL;
 	case RECORD_CUSTOMER:
 		if (!customer_view_read(record, len, &customer))
 			return NULL;
 		*broken = false;
-		return (parts & STATE_ACTORS) && state_owns(state, head.partition) ? customer_apply(state, &customer, lsn, member)
-										   : NULL;
+		sides = sides_unseen(state->seen, head.partition, lsn);
+		return (parts & STATE_ACTORS) && (sides & LEDGER_MEMBER_SIDE) && state_owns(state, head.partition)
+			       ? customer_apply(state, &customer, lsn, member) : NULL;
 	case RECORD_ACCOUNT:
 	case RECORD_SLICED:
 	case RECORD_TRANSFER:
@@ -317,6 +344,39 @@ void state_prefetch(const struct state *state, const unsigned char *record, cons
 	}
 }
 
+void state_seen(struct state *state, const struct seen *seen)
+{
+	/* An id is an event's or a transfer's, whoever owns it: over all shards the difference is the number of transfers. */
+	if (!seen && state->seen)
+		state->ledger.transfer_total = state->ids.total - state->ids.failed - state->event_total;
+	state->seen = state->ledger.seen = seen;
+}
+
+struct member *state_load_member(struct state *state, struct tenant *tenant, uint64_t hash, struct str profile, int64_t created_ms)
+{
+	struct member *member = member_new(tenant, hash, profile, created_ms);
+	unsigned partition = partition_of(hash);
+	counted_insert(state, &state->members[partition], hash, (uint64_t)(uintptr_t)member);
+	slice_of(tenant, partition)->member_count++;
+	state->member_total++;
+	return member;
+}
+
+void state_loaded(struct state *state, const struct member *member)
+{
+	state->bytes += sizeof *member + member->profile_len + 48 + member->attributes_len;
+	state->event_total += member->event_count;
+	for (size_t t = 0; t < member->tag_count; t++) {
+		tag_counted(member->tenant, member->tags[t], 1);
+		state->bytes += member->tags[t].len + 32;
+	}
+}
+
+struct tenant_slice *state_load_slice(struct tenant *tenant, unsigned group)
+{
+	return slice_of(tenant, group * PARTITIONS_PER_GROUP);
+}
+
 void state_sums(const struct state *state, const struct tenant *tenant, __int128 *members, __int128 *liability,
 		__int128 *redeemed)
 {
@@ -354,5 +414,17 @@ void state_dump(const struct state *state, struct buf *out)
 			buf_str(out, member_attributes(member));
 			buf_printf(out, " lsn %llu\n", (unsigned long long)member->last_lsn);
 		}
+	for (unsigned b = 0; b < TENANT_BUCKETS; b++)
+		for (const struct tenant *tenant = state->tenants[b]; tenant; tenant = tenant->next)
+			for (unsigned g = 0; g < GROUP_COUNT; g++) {
+				const struct tenant_slice *slice = tenant->slices[g];
+				if (!slice)
+					continue;
+				buf_lit(out, "tenant ");
+				buf_json_text(out, tenant->name);
+				buf_printf(out, " group %u members %llu events %llu lsn %llu\n", g,
+					   (unsigned long long)slice->member_count, (unsigned long long)slice->event_count,
+					   (unsigned long long)slice->last_lsn);
+			}
 	ledger_dump(&state->ledger, out);
 }

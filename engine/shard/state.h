@@ -58,6 +58,7 @@ struct state {
 	struct tenant *tenants[TENANT_BUCKETS];
 	uint64_t member_total, event_total;
 	uint64_t bytes;                /* what members take, estimated, with their tables */
+	const struct seen *seen;       /* borrowed; while a log is replayed behind a snapshot, else NULL */
 };
 
 void state_init(struct state *state, unsigned shard, unsigned shard_count);
@@ -98,11 +99,18 @@ void state_replay(struct state *state, const unsigned char *record, size_t len, 
 /* At replay, a while before a record is applied: fetches what it will touch. */
 void state_prefetch(const struct state *state, const unsigned char *record, const struct record_head *head, enum state_parts parts);
 
+/* What came out of a snapshot has seen these records; NULL: the replay is through.  Borrowed. */
+void state_seen(struct state *state, const struct seen *seen);
+/* Loading a snapshot: a member that is not there yet, without tags; the caller fills the rest, then calls state_loaded. */
+struct member *state_load_member(struct state *state, struct tenant *tenant, uint64_t hash, struct str profile, int64_t created_ms);
+void state_loaded(struct state *state, const struct member *member);
+struct tenant_slice *state_load_slice(struct tenant *tenant, unsigned group);
+
 /* Sums of one tenant's points over this shard: members, liability and redeemed, credits minus debits. */
 void state_sums(const struct state *state, const struct tenant *tenant, __int128 *members, __int128 *liability,
 		__int128 *redeemed);
 
-/* Canonical text of this shard's members, one line each, appended unsorted; the caller sorts lines of all shards. */
+/* Canonical text of all that this shard owns, a line each, appended unsorted; the caller sorts the lines of all shards. */
 void state_dump(const struct state *state, struct buf *out);
 
 #endif

@@ -11,6 +11,7 @@
 #include <uv.h>
 #include <xxhash.h>
 #include <yyjson.h>
+#include <zstd.h>
 
 #include "engine/base/buf.h"
 #include "net/cli/version.h"
@@ -70,6 +71,13 @@ static const struct command commands[] = {
 	  "Exit status: 0 everything was done, 1 some was refused, 2 the server could not be reached or stopped.\n",
 	  cmd_bench },
 	{ "check", "DIR", "Prove that a data directory is whole and its books balance", "", cmd_check },
+	{ "snapshot", "--to URL", "Have a server write a snapshot, and wait for it", "", cmd_snapshot },
+	{ "dump", "DIR [--log-only] | --diff A B", "Print all state of a data directory as text, with its hash",
+	  "The same state gives the same text, whatever snapshots there are and however many shards made it: lines in order of\n"
+	  "their bytes, the last one the hash of all others.\n\n"
+	  "  --log-only           leave snapshots aside and read the log from its beginning\n"
+	  "  --diff A B           print the lines that only A (-) or only B (+) has; each a directory or a dump's file\n\n"
+	  "Exit status: 0 done (--diff: no difference), 1 damage (--diff: they differ), 2 not a data directory.\n", cmd_dump },
 	{ "log", "DIR [--from LSN] [--follow] [--json]", "Print the log of a data directory", "", cmd_log },
 	{ "version", "", "Print the version and those of the libraries", "", cmd_version },
 	{ "help", "[COMMAND]", "Print this, or what a command takes", "", cmd_help },
@@ -204,10 +212,10 @@ int cmd_version(int argc, char **argv)
 		return command_misuse("version", "takes no arguments");
 	unsigned xxhash = XXH_versionNumber();
 	printf("tally %s\n", VERSION);
-	printf("libuv %s, llhttp %d.%d.%d, yyjson %s, xxHash %u.%u.%u, curl %s\n", uv_version_string(),
+	printf("libuv %s, llhttp %d.%d.%d, yyjson %s, xxHash %u.%u.%u, zstd %s, curl %s\n", uv_version_string(),
 	       LLHTTP_VERSION_MAJOR,
 	       LLHTTP_VERSION_MINOR, LLHTTP_VERSION_PATCH, YYJSON_VERSION_STRING, xxhash / 10000, xxhash / 100 % 100,
-	       xxhash % 100, curl_version_info(CURLVERSION_NOW)->version);
+	       xxhash % 100, ZSTD_versionString(), curl_version_info(CURLVERSION_NOW)->version);
 	printf("built with %s %s%s\n",
 #ifdef __clang__
 	       "clang", __clang_version__,

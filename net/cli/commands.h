@@ -19,6 +19,8 @@ int command_misuse(const char *command, const char *format, ...) __attribute__((
 int cmd_serve(const struct options *options);      /* net/main */
 int cmd_check(int argc, char **argv);              /* net/main */
 int cmd_log(int argc, char **argv);                /* net/main */
+int cmd_dump(int argc, char **argv);               /* net/main */
+int cmd_snapshot(int argc, char **argv);           /* net/cli */
 int cmd_eval(int argc, char **argv);               /* net/cli */
 int cmd_import(int argc, char **argv);
 int cmd_sample(int argc, char **argv);

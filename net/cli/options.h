@@ -42,6 +42,10 @@ struct options {
 	int64_t log_segment;           /* bytes */
 	int64_t log_ring;              /* bytes */
 	bool log_direct;               /* write the log past the page cache */
+	int64_t snapshot_interval;     /* seconds; 0: never by the clock */
+	int64_t snapshot_log_bytes;    /* bytes of log behind the newest; 0: however many */
+	int64_t snapshot_keep;         /* so many stay */
+	int64_t snapshot_rate;         /* bytes a second, before compression; 0: as fast as it goes */
 	int64_t body_max;              /* bytes of one request body */
 	int64_t connections;           /* open at a time */
 	int64_t rows_max;              /* rows of one batch */

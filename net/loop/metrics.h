@@ -29,6 +29,11 @@ enum metric {
 	METRIC_MEMBERS,                /* gauge */
 	METRIC_IDS,                    /* gauge */
 	METRIC_MEMORY_BYTES,           /* gauge */
+	METRIC_SNAPSHOTS,              /* counter by enum metric_snapshot */
+	METRIC_SNAPSHOT_SECONDS,       /* gauge, ns */
+	METRIC_SNAPSHOT_PIECE_SECONDS, /* gauge, ns */
+	METRIC_SNAPSHOT_BYTES,         /* gauge */
+	METRIC_SNAPSHOT_LSN,           /* gauge */
 	METRIC_BUILD_INFO,             /* info: metrics_set_version */
 	METRIC_UPTIME_SECONDS,         /* gauge, ns */
 	METRIC_CLOCK_BEHIND_SECONDS,   /* gauge, ns */
@@ -37,6 +42,7 @@ enum metric {
 
 enum metric_class { METRIC_2XX, METRIC_3XX, METRIC_4XX, METRIC_5XX };
 enum metric_answer { METRIC_ANSWER_RESULT, METRIC_ANSWER_ERROR };
+enum metric_snapshot { METRIC_SNAPSHOT_WRITTEN, METRIC_SNAPSHOT_FAILED };
 enum metric_result { METRIC_PROCESSED, METRIC_REPEATED, METRIC_REFUSED };
 
 void metric_add(enum metric metric, int64_t n);            /* counters (n >= 0) and gauges, those without labels */

@@ -16,6 +16,8 @@
 #include "engine/shard/state.h"
 #include "net/cli/commands.h"
 #include "net/main/replay.h"
+#include "net/main/seed.h"
+#include "snapshot/store.h"
 #include "wal/wal.h"
 
 /* ---- check ------------------------------------------------------------------------------------------------------------ */
@@ -96,6 +98,48 @@ static bool log_dir_of(const char *command, const char *data, char *path, size_t
 	return false;
 }
 
+/* Every byte of every snapshot against its checksums. */
+static bool snapshots_whole(const char *data)
+{
+	struct buf error = { 0 };
+	char dir[4096];
+	uint64_t *ends;
+	size_t count;
+	snprintf(dir, sizeof dir, "%s/snapshots", data);
+	bool good = snapshot_list(dir, &ends, &count, &error);
+	if (!good)
+		printf("DAMAGED: %.*s\n", (int)error.len, error.ptr);
+	for (size_t i = 0; i < count; i++) {
+		struct snapshot_manifest manifest;
+		error.len = 0;
+		if (snapshot_verify(dir, ends[i], &manifest, &error)) {
+			printf("snapshot %016llx whole: %u pieces, %llu bytes, the log behind it from LSN %llu\n",
+			       (unsigned long long)ends[i], manifest.count, (unsigned long long)manifest.data_size,
+			       (unsigned long long)manifest.from);
+		} else {
+			printf("DAMAGED: snapshot %016llx: %.*s\n", (unsigned long long)ends[i], (int)error.len, error.ptr);
+			good = false;
+		}
+		snapshot_manifest_free(&manifest);
+	}
+	buf_free(&error);
+	mem_free(ends);
+	return good;
+}
+
+/* The seed lies beside the folder of the log. */
+static bool seed_of(const char *command, const char *data, const char *log_dir)
+{
+	struct buf error = { 0 };
+	char parent[4200];
+	snprintf(parent, sizeof parent, "%s/..", log_dir);
+	bool good = seed_load(parent, false, &error);
+	if (!good)
+		fprintf(stderr, "tally %s: %s: %.*s\n", command, data, (int)error.len, error.ptr);
+	buf_free(&error);
+	return good;
+}
+
 int cmd_check(int argc, char **argv)
 {
 	struct state *state = mem_alloc(sizeof *state);
@@ -109,7 +153,7 @@ int cmd_check(int argc, char **argv)
 		mem_free(state);
 		return command_misuse("check", "expected one argument: the data directory");
 	}
-	if (!log_dir_of("check", argv[0], path, sizeof path)) {
+	if (!log_dir_of("check", argv[0], path, sizeof path) || !seed_of("check", argv[0], path)) {
 		mem_free(state);
 		return 2;
 	}
@@ -135,6 +179,8 @@ int cmd_check(int argc, char **argv)
 		status = books_balance(state) ? 0 : 1;
 		puts(status ? "the books do not balance" : "the books balance");
 	}
+	if (!snapshots_whole(argv[0]))
+		status = 1;
 	state_deinit(state);
 	mem_free(state);
 	catalog_free(&catalog);

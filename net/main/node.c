@@ -20,6 +20,8 @@
 #include "net/loop/logline.h"
 #include "net/loop/metrics.h"
 #include "net/main/replay.h"
+#include "net/main/seed.h"
+#include "snapshot/loader.h"
 
 enum { STEP_BUDGET = 256, IDLE_MARK_MS = 50, HAND_OVER_BYTES = 64 * 1024 };
 
@@ -52,6 +54,8 @@ struct node {
 	uint64_t writes_seen;
 	struct ledger_request expiry;  /* the loop's own */
 	bool expiring;
+	char *snapshot_dir;            /* owned */
+	uint64_t snapshot_end;
 };
 
 /* ---- the world of the shards ------------------------------------------------------------------------------------------ */
@@ -89,6 +93,12 @@ static uint64_t env_begin(void *context, unsigned shard, uint32_t size, unsigned
 {
 	struct node *node = context;
 	return wal_append_begin(wal_producer_at(node->wal, shard), size, body);
+}
+
+static uint64_t env_head(void *context)
+{
+	struct node *node = context;
+	return wal_appended(node->wal);
 }
 
 static void host_wake(struct host *host)
@@ -464,9 +474,14 @@ struct node *node_open(const struct node_options *options, struct buf *error)
 	node->waiting_end = &node->waiting;
 	node->env = (struct env){ .context = node, .now_ms = env_now_ms, .log_credit = env_credit,
 				  .log_credit_drop = env_credit_drop, .log_begin = env_begin, .log_publish = env_publish,
-				  .post = env_post, .wake = env_wake, .done = env_done, .shards = options->shards };
+				  .log_head = env_head, .post = env_post, .wake = env_wake, .done = env_done, .shards = options->shards };
 	node->lock_fd = node_lock(options->data, error);
 	if (node->lock_fd < 0) {
+		mem_free(node);
+		return NULL;
+	}
+	if (!seed_load(options->data, true, error)) {
+		close(node->lock_fd);
 		mem_free(node);
 		return NULL;
 	}
@@ -476,6 +491,9 @@ struct node *node_open(const struct node_options *options, struct buf *error)
 		mem_free(node);
 		return NULL;
 	}
+	struct buf dir = { 0 };
+	buf_printf(&dir, "%s/snapshots%c", options->data, 0);
+	node->snapshot_dir = dir.ptr;
 	node->shards = mem_zalloc(node->shard_count * sizeof *node->shards);
 	for (unsigned s = 0; s < node->shard_count; s++) {
 		shard_init(&node->shards[s], s, node->shard_count, &node->env, &node->catalog);
@@ -483,15 +501,26 @@ struct node *node_open(const struct node_options *options, struct buf *error)
 		states[s] = &node->shards[s].state;
 	}
 	shards_connect(node->shards, node->shard_count);
+	struct snapshot_load load = { .dir = node->snapshot_dir, .states = states, .count = node->shard_count,
+				      .catalog = &node->catalog, .log = on_wal_log };
+	snapshot_load_begin(&load);
+	if (load.loaded)
+		log_line(LOG_LEVEL_INFO, "snapshot", "%016llx loaded: %llu MB in %.1f s; the log is replayed from LSN %llu",
+			 (unsigned long long)load.end, (unsigned long long)load.raw_size / 1000000, (double)load.took_ns / 1e9,
+			 (unsigned long long)load.from);
+	node->snapshot_end = load.end;
 	struct replay *replay = replay_new(states, node->shard_count, &node->catalog);
 	struct wal_options wal = { .dir = log_dir, .segment_size = options->segment_size, .ring_size = options->ring_size,
 				   .producers = node->shard_count, .direct = options->direct, .log = on_wal_log,
-				   .fatal = on_wal_fatal };
-	node->wal = wal_open(&wal, 0, replay_frame, replay, error);
+				   .fatal = on_wal_fatal, .known = load.end };
+	node->wal = wal_open(&wal, load.from, replay_frame, replay, error);
 	bool good = replay_end(replay, &broken, &records);
-	if (node->wal && !good) {
+	if (node->wal && !good)
 		buf_printf(error, "the record at LSN %llu cannot be read although its checksum holds: written by a newer version?",
 			   (unsigned long long)broken);
+	if (node->wal && good)
+		good = snapshot_load_end(&load, error);
+	if (node->wal && !good) {
 		wal_close(node->wal);
 		node->wal = NULL;
 	}
@@ -501,6 +530,7 @@ struct node *node_open(const struct node_options *options, struct buf *error)
 		mem_free(node->shards);
 		catalog_free(&node->catalog);
 		close(node->lock_fd);
+		mem_free(node->snapshot_dir);
 		mem_free(node);
 		return NULL;
 	}
@@ -535,7 +565,38 @@ void node_close(struct node *node)
 	ledger_request_free(&node->expiry);
 	catalog_free(&node->catalog);
 	close(node->lock_fd);
+	mem_free(node->snapshot_dir);
 	mem_free(node);
+}
+
+static void source_post(void *context, unsigned shard, struct message *message)
+{
+	struct node *node = context;
+	node_post(node, shard, message);
+	if (node->placement == NODE_TOGETHER)
+		node->wake(node->context);     /* from another thread than the one that steps */
+}
+
+static uint64_t source_durable(void *context)
+{
+	const struct node *node = context;
+	return wal_durable(node->wal);
+}
+
+struct snapshot_source node_snapshot_source(struct node *node, const atomic_bool *stop)
+{
+	return (struct snapshot_source){ .context = node, .shards = node->shard_count, .post = source_post, .head = env_head,
+					 .durable = source_durable, .stop = stop };
+}
+
+const char *node_snapshot_dir(const struct node *node)
+{
+	return node->snapshot_dir;
+}
+
+uint64_t node_snapshot_end(const struct node *node)
+{
+	return node->snapshot_end;
 }
 
 const struct env *node_env(struct node *node)

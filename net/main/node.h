@@ -5,7 +5,7 @@
  * handing over on few cores - but a write of 64 KiB or more, which goes to the log's thread while the loop goes on.  With
  * more shards, each of them and the log get a thread of their own.  Nothing else knows.
  *
- *     node_open    recovers everything from the log (the shards replay in parallel), takes the next epoch
+ *     node_open    recovers everything from the newest snapshot and the log behind it (in parallel), takes the next epoch
  *     node_turn    (placement: together) runs the steps once
  *     node_take    gives back messages that are done and durable, in the order in which that happened
  */
@@ -19,6 +19,7 @@
 #include "engine/env/env.h"
 #include "engine/shard/batch.h"
 #include "engine/shard/shard.h"
+#include "snapshot/writer.h"
 #include "wal/wal.h"
 
 enum node_placement { NODE_TOGETHER, NODE_APART };
@@ -56,6 +57,12 @@ bool node_busy(const struct node *node);       /* with work of its own: do not c
 struct message *node_take(struct node *node);
 uint64_t node_mailbox_depth(const struct node *node);
 bool node_together(const struct node *node);
+
+/* What a snapshot is taken of; its functions may be called from any thread while the loop runs. */
+struct snapshot_source node_snapshot_source(struct node *node, const atomic_bool *stop);
+const char *node_snapshot_dir(const struct node *node);
+/* The newest snapshot's `end` when the node was opened; 0: there was none that is whole. */
+uint64_t node_snapshot_end(const struct node *node);
 
 /* Locks a data directory for a process that writes; -1 with a line in `error`.  The lock ends with the process. */
 int node_lock(const char *data, struct buf *error);

@@ -44,7 +44,8 @@ static bool catalog_record(struct catalog *catalog, const unsigned char *record,
 	if (len > head->size - sizeof *head - sizeof len ||
 	    !catalog_change_decode(record + sizeof *head + sizeof len, len, &change))
 		return false;
-	catalog_apply(catalog, &change, lsn);
+	if (lsn > catalog->last_lsn)           /* else it came out of a snapshot with it */
+		catalog_apply(catalog, &change, lsn);
 	return true;
 }
 

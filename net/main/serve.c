@@ -17,6 +17,7 @@
 #include "net/loop/logline.h"
 #include "net/loop/metrics.h"
 #include "net/loop/server.h"
+#include "net/main/memory.h"
 #include "net/main/node.h"
 #include "net/rpc/rpc.h"
 #include "net/surface/app.h"
@@ -101,8 +102,10 @@ static void on_second(uv_timer_t *timer)
 static void on_tick(uv_timer_t *timer)
 {
 	struct serve *serve = timer->data;
-	if (!serve->app.draining)
+	if (!serve->app.draining) {
 		node_tick(serve->app.node);
+		keeper_tick(serve->app.keeper);
+	}
 }
 
 static void on_drained(void *context)
@@ -133,6 +136,7 @@ static void on_signal(uv_signal_t *signal, int number)
 	log_line(LOG_LEVEL_INFO, "draining", "%s: no new connections, finishing %zu requests",
 		 number == SIGTERM ? "SIGTERM" : "SIGINT", serve->app.tasks);
 	serve->app.draining = true;
+	keeper_stop(serve->app.keeper);
 	server_drain(serve->app.server, on_drained, serve);
 }
 
@@ -265,6 +269,7 @@ int cmd_serve(const struct options *options)
 	mallopt(M_TOP_PAD, 64 * 1024 * 1024);
 	/* libuv would abort without a word where it cannot go on without memory. */
 	uv_replace_allocator(mem_alloc, mem_realloc, mem_calloc, mem_free);
+	memory_ahead_start();
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGABRT, on_abort);
 	log_set_level(options->log_level);
@@ -300,6 +305,10 @@ int cmd_serve(const struct options *options)
 		buf_free(&error);
 		return 2;
 	}
+	struct keeper_options keeper = { .interval_ms = (uint64_t)options->snapshot_interval * 1000,
+					 .log_bytes = (uint64_t)options->snapshot_log_bytes,
+					 .rate = (uint64_t)options->snapshot_rate, .keep = (unsigned)options->snapshot_keep };
+	serve->app.keeper = keeper_new(&serve->loop, serve->app.node, &keeper);
 	struct server_options server = {
 		.http = { .body_max = (uint64_t)options->body_max, .on_request = app_request, .context = &serve->app },
 		.rpc = { .frame_max = (uint64_t)options->body_max, .on_request = on_rpc_request, .on_ended = on_rpc_ended,
@@ -321,11 +330,12 @@ int cmd_serve(const struct options *options)
 		serve->app.draining = true;
 		server_drain(serve->app.server, on_drained, serve);
 	}
-	while (!serve->closed || serve->app.tasks || node_busy(serve->app.node))
+	while (!serve->closed || serve->app.tasks || node_busy(serve->app.node) || keeper_busy(serve->app.keeper))
 		uv_run(&serve->loop, UV_RUN_ONCE);
 	uv_walk(&serve->loop, on_walk, NULL);
 	uv_run(&serve->loop, UV_RUN_DEFAULT);
 	server_free(serve->app.server);
+	keeper_free(serve->app.keeper);
 	node_close(serve->app.node);
 	uv_loop_close(&serve->loop);
 	if (good)

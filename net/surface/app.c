@@ -9,11 +9,12 @@
 #include "engine/base/mem.h"
 #include "engine/base/utf8.h"
 #include "engine/ledger/request.h"
+#include "engine/shard/capture.h"
 #include "net/loop/logline.h"
 #include "net/loop/metrics.h"
 #include "net/loop/server.h"
 
-const struct route *const app_surfaces[] = { brand_routes, ledger_routes, pos_routes, system_routes, NULL };
+const struct route *const app_surfaces[] = { brand_routes, ledger_routes, pos_routes, system_routes, snapshot_routes, NULL };
 
 void app_begin(struct app *app, uint64_t bytes)
 {
@@ -189,6 +190,7 @@ void app_message(struct app *app, struct message *message)
 	case MESSAGE_LEDGER:
 		((struct ledger_request *)message->owner)->after(message->owner);
 		return;
+	case MESSAGE_CAPTURE: ((struct capture *)message->owner)->after(message->owner); return;
 	case MESSAGE_CATALOG: task = ((struct catalog_request *)message->owner)->context; break;
 	default:
 		((struct batch *)message->owner)->after(message->owner);

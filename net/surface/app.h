@@ -16,6 +16,7 @@
 #include "engine/shard/batch.h"
 #include "net/cli/options.h"
 #include "net/http/http.h"
+#include "net/main/keeper.h"
 #include "net/main/node.h"
 
 enum { PATH_PARTS_MAX = 12, LIST_DEFAULT = 100, LIST_MAX = 1000, TASKS_MAX = 16384, NAME_MAX_BYTES = 200 };
@@ -27,6 +28,7 @@ struct app {
 	uv_loop_t *loop;
 	struct node *node;
 	struct server *server;
+	struct keeper *keeper;         /* of snapshots */
 	const struct options *options;
 	size_t tasks;                  /* requests in work; beyond TASKS_MAX sockets are not read */
 	uint64_t task_bytes;           /* their bodies */
@@ -92,7 +94,7 @@ struct gather {
 };
 
 /* Every table of routes ends with a NULL method. */
-extern const struct route system_routes[], brand_routes[], ledger_routes[], pos_routes[];
+extern const struct route system_routes[], brand_routes[], ledger_routes[], pos_routes[], snapshot_routes[];
 /* All tables, ended by NULL. */
 extern const struct route *const app_surfaces[];
 

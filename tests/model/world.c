@@ -87,6 +87,11 @@ static uint64_t env_publish(void *context, unsigned shard, int64_t time_ms, uint
 	return world_end(world);
 }
 
+static uint64_t env_head(void *context)
+{
+	return world_end(context);
+}
+
 static void env_post(void *context, unsigned shard, struct message *message)
 {
 	struct world *world = context;
@@ -123,7 +128,7 @@ struct world *world_new(unsigned shard_count, uint64_t seed)
 	world->env = (struct env){ .context = world, .shards = shard_count, .now_ms = env_now, .log_credit = env_credit,
 				   .log_credit_drop = env_credit_drop, .log_begin = env_begin,
 				   .log_publish = env_publish, .log_frame_max = WORLD_FRAME_MAX, .post = env_post,
-				   .wake = env_wake, .done = env_done };
+				   .wake = env_wake, .done = env_done, .log_head = env_head };
 	world->shards = mem_zalloc(shard_count * sizeof *world->shards);
 	for (unsigned s = 0; s < shard_count; s++)
 		shard_init(&world->shards[s], s, shard_count, &world->env, &world->catalog);
@@ -166,12 +171,15 @@ static void catalog_replay(struct world *world, const unsigned char *record, con
 	memcpy(&len, record + sizeof *head, sizeof len);
 	bool good = catalog_change_decode(record + sizeof *head + sizeof len, len, &change);
 	ASSERT(good);
-	catalog_apply(&world->catalog, &change, lsn);
+	if (lsn > world->catalog.last_lsn)     /* else it came out of a snapshot with it */
+		catalog_apply(&world->catalog, &change, lsn);
 }
 
-static void records_replay(struct world *world, const struct world *from, size_t frames, enum state_parts parts)
+static void records_replay(struct world *world, const struct world *from, size_t frames, uint64_t begin, enum state_parts parts)
 {
 	for (size_t f = 0; f < frames; f++) {
+		if (from->frames[f].lsn < begin)
+			continue;
 		struct world_frame frame = from->frames[f];
 		struct record_head head;
 		for (uint32_t at = 0; at < frame.size; at += head.size) {
@@ -190,14 +198,24 @@ static void records_replay(struct world *world, const struct world *from, size_t
 
 struct world *world_replay(const struct world *from, unsigned shard_count, size_t frames)
 {
+	return world_replay_loaded(from, shard_count, frames, NULL, NULL, NULL);
+}
+
+struct world *world_replay_loaded(const struct world *from, unsigned shard_count, size_t frames,
+				  uint64_t (*load)(struct world *world, void *context),
+				  void (*loaded)(struct world *world, void *context), void *context)
+{
 	struct world *world = world_new(shard_count, from->seed + 1);
 	bool apart = world_chance(&world->seed, 2);
 	world->now_ms = from->now_ms;
 	world->wait_one_in = from->wait_one_in;
 	world->env.log_frame_max = from->env.log_frame_max;
-	records_replay(world, from, frames, apart ? STATE_IDS : STATE_ALL);
+	uint64_t begin = load ? load(world, context) : 0;
+	records_replay(world, from, frames, begin, apart ? STATE_IDS : STATE_ALL);
 	if (apart)
-		records_replay(world, from, frames, STATE_ACTORS);
+		records_replay(world, from, frames, begin, STATE_ACTORS);
+	if (loaded)
+		loaded(world, context);
 	for (size_t f = 0; f < frames; f++)
 		frame_add(world, from->frames[f]);
 	if (frames)
@@ -234,6 +252,29 @@ static unsigned shard_draw(struct world *world)
 	return list[world_chance(&world->seed, count)];
 }
 
+void world_ride(struct world *world, struct message *message, unsigned after)
+{
+	ASSERT(!world->rider);
+	world->rider = message;
+	world->rider_after = after;
+}
+
+static void rider_post(struct world *world)
+{
+	struct message *rider = world->rider;
+	world->rider = NULL;
+	if (rider)
+		world->env.post(world, rider->shard, rider);
+}
+
+void world_arrive(struct world *world, struct message *message)
+{
+	void *owner = message->owner;
+	if (world->rider == message)
+		rider_post(world);
+	world_run(world, &owner, 1);
+}
+
 void world_run(struct world *world, void *const *owners, size_t count)
 {
 	unsigned steps = 0;
@@ -243,6 +284,8 @@ void world_run(struct world *world, void *const *owners, size_t count)
 		if (!left)
 			break;
 		bool stalled;
+		if (world->rider && steps >= world->rider_after)
+			rider_post(world);
 		unsigned shard = shard_draw(world);
 		world->awake[shard] = false;
 		if (shard_step(&world->shards[shard], 1 + (unsigned)world_chance(&world->seed, 4), &stalled))

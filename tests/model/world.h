@@ -69,6 +69,9 @@ struct world {
 	size_t done_count, done_cap;
 	unsigned rounds;               /* restarts of the running requests */
 	uint64_t restarts;             /* of all */
+	/* a message that world_run posts in the middle of others: of a snapshot */
+	struct message *rider;         /* borrowed; NULL: none, or on its way */
+	unsigned rider_after;          /* steps */
 	/* the audit */
 	struct audit_account *audit;   /* owned; open addressing */
 	size_t audit_count, audit_cap, audit_frames;
@@ -77,10 +80,17 @@ struct world {
 struct world *world_new(unsigned shard_count, uint64_t seed);
 /* A new world out of the first `frames` frames of the log; the clock goes on from there. */
 struct world *world_replay(const struct world *world, unsigned shard_count, size_t frames);
+/* The same behind a snapshot: `load` fills the empty shards and says from which LSN records are taken, `loaded` ends it. */
+struct world *world_replay_loaded(const struct world *world, unsigned shard_count, size_t frames,
+				  uint64_t (*load)(struct world *world, void *context),
+				  void (*loaded)(struct world *world, void *context), void *context);
 void world_free(struct world *world);
 
 uint64_t world_chance(uint64_t *seed, uint64_t below);     /* 0 to below - 1 */
 uint64_t world_end(const struct world *world);             /* LSN behind the last frame */
+/* A message, of a shard and with an owner, that world_run posts after so many steps; world_arrive sees to it that it is done. */
+void world_ride(struct world *world, struct message *message, unsigned after);
+void world_arrive(struct world *world, struct message *message);
 /* Steps shards in a random order until every owner is done. */
 void world_run(struct world *world, void *const *owners, size_t count);
 

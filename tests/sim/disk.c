@@ -94,7 +94,12 @@ static void change(struct disk *disk, const char *name, const char *from, int in
 	change_apply(disk->live, name, from, inode);
 	if (disk->dead && !cut)
 		return;                        /* nobody will see it */
-	ASSERT(disk->change_count < DISK_FILES);
+	if (disk->change_count == DISK_FILES) {                /* the kernel writes them some day */
+		for (unsigned i = 0; i < DISK_FILES / 2; i++)
+			change_apply(disk->stable, disk->changes[i].name, disk->changes[i].from, disk->changes[i].inode);
+		disk->change_count -= DISK_FILES / 2;
+		memmove(disk->changes, disk->changes + DISK_FILES / 2, disk->change_count * sizeof *disk->changes);
+	}
 	unsigned at = disk->change_count++;
 	memcpy(disk->changes[at].name, name, strlen(name) + 1);
 	memcpy(disk->changes[at].from, from, strlen(from) + 1);
@@ -161,6 +166,7 @@ struct disk *disk_copy(const struct disk *disk)
 		memcpy(to->live, from->live, from->size);
 		memcpy(to->stable, from->live, from->size);
 		to->size = to->stable_size = from->size;
+		to->used = true;
 		entry_set(copy->live, disk->live[i].name, (int)copy->inode_count);
 		entry_set(copy->stable, disk->live[i].name, (int)copy->inode_count);
 		copy->inode_count++;
@@ -185,7 +191,7 @@ unsigned disk_open_count(const struct disk *disk)
 	return count;
 }
 
-/* Inodes that no entry names give their memory back; their numbers stay. */
+/* Inodes that nothing names give their memory back. */
 static void inodes_sweep(struct disk *disk)
 {
 	bool named[DISK_FILES] = { 0 };
@@ -195,9 +201,15 @@ static void inodes_sweep(struct disk *disk)
 		if (disk->stable[i].inode >= 0)
 			named[disk->stable[i].inode] = true;
 	}
+	for (unsigned i = 0; i < disk->change_count; i++)
+		if (disk->changes[i].inode >= 0)
+			named[disk->changes[i].inode] = true;
+	for (unsigned i = 0; i < DISK_OPEN; i++)
+		if (disk->open[i].used)
+			named[disk->open[i].inode] = true;
 	for (unsigned i = 0; i < disk->inode_count; i++) {
 		struct disk_inode *inode = &disk->inodes[i];
-		if (named[i] || !inode->room)
+		if (named[i])
 			continue;
 		free(inode->live);
 		free(inode->stable);
@@ -318,6 +330,17 @@ static int sim_lock(int dir)
 	return 0;
 }
 
+static int inode_new(struct disk *disk)
+{
+	unsigned at = 0;
+	while (at < disk->inode_count && disk->inodes[at].used)
+		at++;
+	ASSERT(at < DISK_FILES);
+	disk->inode_count += at == disk->inode_count;
+	disk->inodes[at] = (struct disk_inode){ .used = true };
+	return (int)at;
+}
+
 static int sim_open(int dir, const char *name, int flags)
 {
 	struct disk *disk = mounted;
@@ -331,8 +354,7 @@ static int sim_open(int dir, const char *name, int flags)
 	int number = entry ? entry->inode : -1;
 	if (!entry) {
 		bool cut = power_goes(disk);
-		ASSERT(disk->inode_count < DISK_FILES);
-		number = (int)disk->inode_count++;
+		number = inode_new(disk);
 		change(disk, name, "", number, cut);
 	} else if (flags & O_TRUNC) {
 		struct disk_inode *inode = &disk->inodes[number];
@@ -439,7 +461,7 @@ static ssize_t sim_write(int fd, const struct iovec *iov, int count, off_t offse
 	disk->writes++;
 	noted(disk, 4, (uint64_t)offset, total);
 	if (direct) {
-		ASSERT(offset % 4096 == 0 && total % 4096 == 0);
+		ASSERT(offset % DISK_SECTOR == 0 && total % DISK_SECTOR == 0);
 		if (disk->faults.no_direct_write)
 			return fail(EINVAL);
 	}

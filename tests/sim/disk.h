@@ -35,6 +35,7 @@ struct disk_inode {
 	unsigned char *live, *stable;  /* owned; `room` bytes each */
 	unsigned char *dirty;          /* owned; a byte a sector */
 	uint64_t size, stable_size, room;
+	bool used;
 };
 
 struct disk_entry { char name[DISK_NAME]; int inode; /* -1: free */ };

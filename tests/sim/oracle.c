@@ -233,7 +233,7 @@ static void on_account(struct oracle *oracle, const unsigned char *record, uint3
 	spec.has_ceiling = ceiling != NO_CEILING;
 	spec.ceiling = ceiling;
 	LAW(oracle, "L4", spec_asked(oracle, OP_ACCOUNTS, &spec), "LSN %llu: nobody asked for this account", LLU(lsn));
-	if (head->flags & ACCOUNT_NAMED) {
+	if ((head->flags & ACCOUNT_NAMED) && id_is_derived(number.id)) {
 		spec.id = 0;
 		spec.member = view.member;
 		spec.program = view.program;

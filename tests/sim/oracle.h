@@ -109,9 +109,10 @@ struct member_model *oracle_member(struct oracle *oracle, unsigned tenant, struc
 const unsigned char *oracle_record(const struct oracle *oracle, uint64_t lsn, uint32_t *size);
 uint64_t oracle_event_lsn(const struct oracle *oracle, unsigned tenant, const char *id);       /* 0: none */
 
-/* Replies as they leave the node; `excuse`: the disk or the memory may be full. */
-void reply_transfers(struct oracle *oracle, const struct op *op, const struct model_reply *replies, bool excuse);
-void reply_specs(struct oracle *oracle, const struct op *op, const struct account_spec *specs, bool excuse);
+/* Replies as they leave the node; `excuses`: what may be full. */
+enum excuse { EXCUSE_DISK = 1, EXCUSE_MEMORY = 2 };
+void reply_transfers(struct oracle *oracle, const struct op *op, const struct model_reply *replies, unsigned excuses);
+void reply_specs(struct oracle *oracle, const struct op *op, const struct account_spec *specs, unsigned excuses);
 void reply_view(struct oracle *oracle, const struct account_view *view, uint64_t wait_lsn, uint64_t not_before);
 
 #endif

@@ -89,7 +89,7 @@ static bool chain_all_refused(struct chain chain, const struct model_reply *repl
 	return true;
 }
 
-static bool reply_holds(struct oracle *oracle, const struct op *op, uint32_t index, const struct model_reply *replies, bool excuse)
+static bool reply_holds(struct oracle *oracle, const struct op *op, uint32_t index, const struct model_reply *replies, unsigned excuses)
 {
 	struct transfer_row row = row_of(op, index);
 	struct chain chain = chain_of(op, index);
@@ -107,8 +107,10 @@ static bool reply_holds(struct oracle *oracle, const struct op *op, uint32_t ind
 		return chain_has_reason(op, chain, replies);
 	if (refusal == REFUSED_LINKED_EVENT_CHAIN_OPEN)
 		return chain.open && index + 1 == op->count;
-	if (refusal == REFUSED_MEMORY_FULL || refusal == REFUSED_DISK_FULL)
-		return excuse;
+	if (refusal == REFUSED_MEMORY_FULL)
+		return excuses & EXCUSE_MEMORY;
+	if (refusal == REFUSED_DISK_FULL)
+		return excuses & EXCUSE_DISK;
 	if (refusal == REFUSED_CHAIN_TOO_LONG)
 		return chain.behind - chain.first > 1;
 	if (refusal < REFUSED_EXISTS_WITH_DIFFERENT_FLAGS)
@@ -119,15 +121,17 @@ static bool reply_holds(struct oracle *oracle, const struct op *op, uint32_t ind
 		return again || (first && first->state == FOUND_FAILED);
 	if (refusal < REFUSED_ID_ALREADY_FAILED)
 		return again || (first && model_known_refusal(first, &row) == refusal);
+	if (refusal_burns(refusal) && !first)          /* without memory for it, no id is used up */
+		return excuses & EXCUSE_MEMORY;
 	if (refusal_burns(refusal))
 		return first && first->state == FOUND_FAILED && first->refusal == refusal;
 	return lasting_reason(oracle, op, chain, index, refusal);
 }
 
-void reply_transfers(struct oracle *oracle, const struct op *op, const struct model_reply *replies, bool excuse)
+void reply_transfers(struct oracle *oracle, const struct op *op, const struct model_reply *replies, unsigned excuses)
 {
 	for (uint32_t i = 0; i < op->count; i++) {
-		if (reply_holds(oracle, op, i, replies, excuse))
+		if (reply_holds(oracle, op, i, replies, excuses))
 			continue;
 		struct transfer_row row = row_of(op, i);
 		const struct model_transfer *first = model_transfer_find(oracle->model, row.id);
@@ -140,14 +144,14 @@ void reply_transfers(struct oracle *oracle, const struct op *op, const struct mo
 	oracle->replies += op->count;
 }
 
-void reply_specs(struct oracle *oracle, const struct op *op, const struct account_spec *specs, bool excuse)
+void reply_specs(struct oracle *oracle, const struct op *op, const struct account_spec *specs, unsigned excuses)
 {
 	static struct model *empty;
 	for (uint32_t i = 0; i < op->count; i++) {
 		struct account_spec spec = op->specs[i];
 		enum refusal refusal = specs[i].refusal;
 		if (refusal == REFUSED_DISK_FULL || refusal == REFUSED_MEMORY_FULL) {
-			LAW(oracle, "L7", excuse, "op %u: %s, and there is room", op->number, name_of(refusal));
+			LAW(oracle, "L7", excuses & (refusal == REFUSED_DISK_FULL ? EXCUSE_DISK : EXCUSE_MEMORY), "op %u: %s, and there is room", op->number, name_of(refusal));
 			continue;
 		}
 		if (op->kind == OP_CLOSE) {
@@ -176,7 +180,7 @@ void reply_specs(struct oracle *oracle, const struct op *op, const struct accoun
 			model_account_create(empty, &spec);
 			LAW(oracle, "L1", refusal, "op %u: account %u was acknowledged and is not in the durable log", op->number, i);
 		}
-		LAW(oracle, "L4", spec.refusal == refusal && spec.id == specs[i].id, "op %u, account %u: the answer is %s, the model's %s",
+		LAW(oracle, "L4", spec.refusal == refusal && (refusal || spec.id == specs[i].id), "op %u, account %u: the answer is %s, the model's %s",
 		    op->number, i, name_of(refusal), name_of(spec.refusal));
 	}
 	oracle->replies += op->count;

@@ -343,7 +343,8 @@ static void rule_write(struct work *work, struct buf *out, bool patch)
 static void body_take(struct op *op, struct buf *body)
 {
 	ASSERT(body->len < BODY);
-	memcpy(op->body, body->ptr, body->len);
+	if (body->len)
+		memcpy(op->body, body->ptr, body->len);
 	buf_free(body);
 }
 

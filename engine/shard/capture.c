@@ -1,0 +1,663 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/shard/capture.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/mem.h"
+
+enum { MEMBERS_AHEAD = 8, ACCOUNTS_AHEAD = 12 };
+
+struct item_head {
+	uint32_t size;
+	uint16_t type;                 /* enum capture_item */
+	uint16_t place;                /* partition, or group */
+};
+
+struct tenant_item { uint32_t number; uint16_t name_len, reserved; };
+struct book_item { uint32_t number; uint16_t tenant_len, unit_len; };
+struct tenant_slice_item { uint64_t last_lsn, event_count; uint32_t tenant, reserved; };
+struct slice_item {
+	uint32_t book, reserved;
+	struct slice_row { uint32_t number, reserved; uint64_t last_lsn; uint8_t sums[4][16]; } rows[SLICED_KINDS];
+};
+struct account_row {
+	uint8_t id[16];
+	uint64_t debits_posted, credits_posted, debits_pending, credits_pending, last_lsn;
+	uint32_t number, book;
+	uint16_t flags;
+	uint8_t kind, reserved[5];
+};
+struct extra_item { uint32_t number; uint16_t member_len, program_len; int64_t floor, ceiling, created_ms; };
+struct member_item {
+	uint64_t hash, last_lsn;
+	int64_t status_points, lifetime_points, created_ms, active_ms;
+	uint32_t tenant, account, event_count, attributes_len;
+	uint16_t profile_len, status_len, tag_count, reserved;
+};
+struct id_row { uint64_t hash, value; };
+struct pending_item {
+	uint8_t id[16];
+	uint64_t hash, lsn, amount;
+	int64_t expires_ms;
+	uint32_t debit, credit;
+	uint16_t code, state, reserved[2];
+};
+struct sliced_item { uint8_t id[16]; uint16_t kind, tenant_len, unit_len, reserved; };
+struct document_item { uint64_t lsn, len; };
+struct mark_item { uint64_t last_lsn, last_id; };
+
+static_assert(sizeof(struct account_row) == 72 && sizeof(struct member_item) == 72 && sizeof(struct slice_row) == 80 &&
+		      sizeof(struct slice_item) == 408 && sizeof(struct pending_item) == 64 && sizeof(struct extra_item) == 32 &&
+		      sizeof(struct sliced_item) == 24, "the layout of the format");
+
+/* ---- writing ---------------------------------------------------------------------------------------------------------- */
+
+struct writer {
+	const struct state *state;
+	struct buf *out;
+	struct table tenant_numbers;   /* tenant's hash -> number */
+	const struct tenant **tenants; /* owned; by number */
+	uint32_t tenant_count, tenant_cap;
+	unsigned char *books;          /* owned; 1: has its item */
+};
+
+static size_t item_begin(struct buf *out, enum capture_item type, unsigned place, const void *content, size_t size)
+{
+	size_t start = out->len;
+	struct item_head head = { .type = (uint16_t)type, .place = (uint16_t)place };
+	buf_bytes(out, &head, sizeof head);
+	buf_bytes(out, content, size);
+	return start;
+}
+
+static void item_end(struct buf *out, size_t start)
+{
+	static const char zeros[8];
+	buf_bytes(out, zeros, (8 - (out->len - start) % 8) % 8);
+	ASSERT(out->len - start <= UINT32_MAX);
+	uint32_t size = (uint32_t)(out->len - start);
+	memcpy(out->ptr + start, &size, sizeof size);
+}
+
+static uint32_t tenant_number(struct writer *writer, const struct tenant *tenant)
+{
+	const struct table_entry *entry = table_find(&writer->tenant_numbers, tenant->hash, NULL);
+	while (entry && writer->tenants[entry->value] != tenant)
+		entry = table_find(&writer->tenant_numbers, tenant->hash, entry);
+	if (entry)
+		return (uint32_t)entry->value;
+	uint32_t number = writer->tenant_count++;
+	if (number == writer->tenant_cap) {
+		writer->tenant_cap = writer->tenant_cap ? writer->tenant_cap * 2 : 16;
+		writer->tenants = mem_realloc(writer->tenants, writer->tenant_cap * sizeof *writer->tenants);
+	}
+	writer->tenants[number] = tenant;
+	table_insert(&writer->tenant_numbers, tenant->hash, number);
+	struct tenant_item item = { .number = number, .name_len = (uint16_t)tenant->name.len };
+	size_t start = item_begin(writer->out, CAPTURE_TENANT, 0, &item, sizeof item);
+	buf_str(writer->out, tenant->name);
+	item_end(writer->out, start);
+	return number;
+}
+
+static uint32_t book_number(struct writer *writer, uint32_t index)
+{
+	const struct book *book = writer->state->ledger.books[index];
+	if (writer->books[index])
+		return index;
+	writer->books[index] = 1;
+	struct book_item item = { .number = index, .tenant_len = (uint16_t)book->tenant.len, .unit_len = (uint16_t)book->unit.len };
+	size_t start = item_begin(writer->out, CAPTURE_BOOK, 0, &item, sizeof item);
+	buf_str(writer->out, book->tenant);
+	buf_str(writer->out, book->unit);
+	item_end(writer->out, start);
+	return index;
+}
+
+static void write_shared(struct writer *writer, const struct catalog *catalog)
+{
+	const struct ledger *ledger = &writer->state->ledger;
+	struct buf *out = writer->out;
+	for (uint32_t b = 0; b < ledger->book_count; b++)
+		for (unsigned k = 0; k < SLICED_KINDS; k++) {
+			const struct book *book = ledger->books[b];
+			if (!book->ids[k])
+				continue;
+			struct sliced_item item = { .kind = (uint16_t)(k + ACCOUNT_FIRST_SLICED),
+						    .tenant_len = (uint16_t)book->tenant.len,
+						    .unit_len = (uint16_t)book->unit.len };
+			u128_store(item.id, book->ids[k]);
+			size_t start = item_begin(out, CAPTURE_SLICED, 0, &item, sizeof item);
+			buf_str(out, book->tenant);
+			buf_str(out, book->unit);
+			item_end(out, start);
+		}
+	for (size_t t = 0; t < catalog->tenant_count; t++)
+		for (size_t d = 0; d < catalog->tenants[t]->count; d++) {
+			const struct document *document = catalog->tenants[t]->list[d];
+			struct catalog_change change = catalog_document_change(document);
+			struct document_item item = { .lsn = document->lsn };
+			size_t start = item_begin(out, CAPTURE_DOCUMENT, 0, &item, sizeof item), from = out->len;
+			catalog_change_encode(&change, out);
+			item.len = out->len - from;
+			memcpy(out->ptr + from - sizeof item, &item, sizeof item);
+			item_end(out, start);
+		}
+	struct mark_item mark = { catalog->last_lsn, catalog->last_id };
+	item_end(out, item_begin(out, CAPTURE_MARK, 0, &mark, sizeof mark));
+}
+
+static void write_slices(struct writer *writer, unsigned group)
+{
+	const struct ledger *ledger = &writer->state->ledger;
+	for (uint32_t b = 0; b < ledger->book_count; b++) {
+		const struct slice *slice = ledger->books[b]->book_slices[group];
+		struct slice_item item = { 0 };
+		if (!slice)
+			continue;
+		item.book = book_number(writer, b);
+		for (unsigned k = 0; k < SLICED_KINDS; k++) {
+			struct slice_row *row = &item.rows[k];
+			const struct account *account = ledger_account_at(ledger, slice->numbers[k]);
+			row->number = slice->numbers[k];
+			row->last_lsn = row->number && account ? account->last_lsn : 0;
+			u128_store(row->sums[0], slice->sums[k].debits_posted);
+			u128_store(row->sums[1], slice->sums[k].credits_posted);
+			u128_store(row->sums[2], slice->sums[k].debits_pending);
+			u128_store(row->sums[3], slice->sums[k].credits_pending);
+		}
+		item_end(writer->out, item_begin(writer->out, CAPTURE_SLICE, group, &item, sizeof item));
+	}
+	for (unsigned t = 0; t < TENANT_BUCKETS; t++)
+		for (const struct tenant *tenant = writer->state->tenants[t]; tenant; tenant = tenant->next) {
+			const struct tenant_slice *slice = tenant->slices[group];
+			if (!slice)
+				continue;
+			struct tenant_slice_item item = { .last_lsn = slice->last_lsn, .event_count = slice->event_count,
+							  .tenant = tenant_number(writer, tenant) };
+			item_end(writer->out, item_begin(writer->out, CAPTURE_TENANT_SLICE, group, &item, sizeof item));
+		}
+}
+
+static void write_extra(struct writer *writer, unsigned partition, uint32_t number)
+{
+	const struct account_extra *extra = ledger_extra(&writer->state->ledger, number);
+	ASSERT(extra);
+	struct extra_item item = { .number = number, .member_len = extra->member_len, .program_len = extra->program_len,
+				   .floor = extra->floor, .ceiling = extra->ceiling, .created_ms = extra->created_ms };
+	size_t start = item_begin(writer->out, CAPTURE_EXTRA, partition, &item, sizeof item);
+	buf_bytes(writer->out, extra->names, (size_t)extra->member_len + extra->program_len);
+	item_end(writer->out, start);
+}
+
+static void write_accounts(struct writer *writer, unsigned partition)
+{
+	const struct ledger *ledger = &writer->state->ledger;
+	const struct table *table = &ledger->accounts[partition];
+	struct buf *out = writer->out;
+	bool extras = false;
+	if (!table->count)
+		return;
+	for (uint32_t b = 0; b < ledger->book_count; b++)
+		book_number(writer, b);        /* in front of the rows */
+	size_t start = item_begin(out, CAPTURE_ACCOUNTS, partition, NULL, 0);
+	buf_room(out, table->count * sizeof(struct account_row));
+	for (uint32_t i = 0; i < table->slots; i++) {
+		if (i + ACCOUNTS_AHEAD < table->slots && table->entries[i + ACCOUNTS_AHEAD].hash)
+			__builtin_prefetch(ledger_account_at(ledger, (uint32_t)table->entries[i + ACCOUNTS_AHEAD].value));
+		if (!table->entries[i].hash)
+			continue;
+		uint32_t number = (uint32_t)table->entries[i].value;
+		const struct account *account = ledger_account_at(ledger, number);
+		struct account_row row = { .debits_posted = account->debits_posted, .credits_posted = account->credits_posted,
+					   .debits_pending = account->debits_pending,
+					   .credits_pending = account->credits_pending, .last_lsn = account->last_lsn,
+					   .number = number, .book = account->book, .flags = account->flags,
+					   .kind = account->kind };
+		u128_store(row.id, account->id);
+		buf_bytes(out, &row, sizeof row);
+		extras |= account->flags & (ACCOUNT_LIMITED | ACCOUNT_NAMED);
+	}
+	item_end(out, start);
+	for (uint32_t i = 0; extras && i < table->slots; i++) {
+		uint32_t number = (uint32_t)table->entries[i].value;
+		if (table->entries[i].hash && (ledger_account_at(ledger, number)->flags & (ACCOUNT_LIMITED | ACCOUNT_NAMED)))
+			write_extra(writer, partition, number);
+	}
+}
+
+static void write_member(struct writer *writer, unsigned partition, const struct member *member)
+{
+	struct buf *out = writer->out;
+	struct str profile = member_profile(member), status = member_status(member);
+	struct member_item item = { .hash = member->hash, .last_lsn = member->last_lsn, .status_points = member->status_points,
+				    .lifetime_points = member->lifetime_points, .created_ms = member->created_ms,
+				    .active_ms = member->active_ms, .tenant = tenant_number(writer, member->tenant),
+				    .account = member->account ? member->account_number : 0,
+				    .event_count = member->event_count, .attributes_len = member->attributes_len,
+				    .profile_len = member->profile_len, .status_len = member->status_len,
+				    .tag_count = member->tag_count };
+	size_t start = item_begin(out, CAPTURE_MEMBER, partition, &item, sizeof item);
+	buf_str(out, profile);
+	buf_str(out, status);
+	buf_bytes(out, member->attributes, member->attributes_len);
+	for (unsigned t = 0; t < member->tag_count; t++) {
+		uint16_t len = (uint16_t)member->tags[t].len;
+		buf_bytes(out, &len, sizeof len);
+		buf_str(out, member->tags[t]);
+	}
+	item_end(out, start);
+}
+
+static void write_members(struct writer *writer, unsigned partition)
+{
+	const struct table *table = &writer->state->members[partition];
+	for (uint32_t i = 0; i < table->slots; i++) {
+		if (i + MEMBERS_AHEAD < table->slots && table->entries[i + MEMBERS_AHEAD].hash) {
+			const char *ahead = (const char *)(uintptr_t)table->entries[i + MEMBERS_AHEAD].value;
+			__builtin_prefetch(ahead);
+			__builtin_prefetch(ahead + 64);
+			__builtin_prefetch(ahead + 128);
+		}
+		if (i + MEMBERS_AHEAD / 2 < table->slots && table->entries[i + MEMBERS_AHEAD / 2].hash)
+			__builtin_prefetch(((const struct member *)(uintptr_t)table->entries[i + MEMBERS_AHEAD / 2].value)->status);
+		if (table->entries[i].hash)
+			write_member(writer, partition, (const struct member *)(uintptr_t)table->entries[i].value);
+	}
+}
+
+static void write_ids(struct writer *writer, unsigned partition)
+{
+	const struct table *ids = &writer->state->ids.tables[partition], *pendings = &writer->state->ledger.pendings[partition];
+	struct buf *out = writer->out;
+	if (ids->count) {
+		size_t start = item_begin(out, CAPTURE_IDS, partition, NULL, 0);
+		buf_room(out, ids->count * sizeof(struct id_row));
+		for (uint32_t i = 0; i < ids->slots; i++)
+			if (ids->entries[i].hash && ids->entries[i].value != ID_IN_FLIGHT)
+				buf_bytes(out, &(struct id_row){ ids->entries[i].hash, ids->entries[i].value }, sizeof(struct id_row));
+		item_end(out, start);
+	}
+	uint32_t ended = 0;
+	for (uint32_t i = 0; i < pendings->slots; i++) {
+		const struct table_entry *entry = &pendings->entries[i];
+		const struct pending *pending = (const struct pending *)(uintptr_t)entry->value;
+		if (!entry->hash)
+			continue;
+		if (entry->value <= PENDING_EXPIRED) {
+			ended++;
+			continue;
+		}
+		struct pending_item item = { .hash = entry->hash, .lsn = pending->lsn, .amount = pending->amount,
+					     .expires_ms = pending->expires_ms, .debit = pending->debit,
+					     .credit = pending->credit, .code = pending->code,
+					     .state = pending->state };
+		u128_store(item.id, pending->id);
+		item_end(out, item_begin(out, CAPTURE_PENDING, partition, &item, sizeof item));
+	}
+	if (!ended)
+		return;
+	size_t start = item_begin(out, CAPTURE_ENDED, partition, NULL, 0);
+	for (uint32_t i = 0; i < pendings->slots; i++)
+		if (pendings->entries[i].hash && pendings->entries[i].value <= PENDING_EXPIRED)
+			buf_bytes(out, &(struct id_row){ pendings->entries[i].hash, pendings->entries[i].value },
+				  sizeof(struct id_row));
+	item_end(out, start);
+}
+
+void capture_take(struct capture *capture, const struct state *state, const struct catalog *catalog)
+{
+	struct writer writer = { .state = state, .out = &capture->bytes, .books = mem_zalloc(state->ledger.book_count) };
+	capture->bytes.len = 0;
+	if (capture->shared) {
+		write_shared(&writer, catalog);
+	} else {
+		unsigned p = capture->partition, group = group_of(p);
+		ASSERT(p < PARTITION_COUNT && state_owns(state, p));
+		if (p % PARTITIONS_PER_GROUP == 0)
+			write_slices(&writer, group);
+		do {
+			write_accounts(&writer, p);
+			write_members(&writer, p);
+			write_ids(&writer, p);
+			p++;
+		} while (p % PARTITIONS_PER_GROUP && capture->bytes.len < capture->limit);
+		capture->behind = p;
+	}
+	table_free(&writer.tenant_numbers);
+	mem_free(writer.tenants);
+	mem_free(writer.books);
+}
+
+static int row_order(const void *a, const void *b)
+{
+	struct id_row one, other;
+	memcpy(&one, a, sizeof one);
+	memcpy(&other, b, sizeof other);
+	if (one.hash != other.hash)
+		return one.hash < other.hash ? -1 : 1;
+	return (one.value > other.value) - (one.value < other.value);
+}
+
+void capture_settle(struct buf *bytes)
+{
+	for (size_t at = 0; at < bytes->len;) {
+		struct item_head head;
+		memcpy(&head, bytes->ptr + at, sizeof head);
+		if (head.type == CAPTURE_IDS || head.type == CAPTURE_ENDED)
+			qsort(bytes->ptr + at + sizeof head, (head.size - sizeof head) / sizeof(struct id_row), sizeof(struct id_row),
+			      row_order);
+		at += head.size;
+	}
+}
+
+/* ---- loading ---------------------------------------------------------------------------------------------------------- */
+
+struct loader {
+	struct state *state;
+	struct catalog *catalog;
+	struct tenant **tenants;       /* owned; by number in the piece */
+	struct book **books;           /* likewise */
+	uint32_t tenant_cap, book_cap;
+	const char *why;
+};
+
+static bool refuse(struct loader *loader, const char *why)
+{
+	loader->why = why;
+	return false;
+}
+
+/* Where number `number` goes, with room for it. */
+static void **number_place(void ***list, uint32_t *cap, uint32_t number)
+{
+	if (number >= *cap) {
+		uint32_t more = number * 2 + 16;
+		*list = mem_realloc(*list, more * sizeof **list);
+		memset(*list + *cap, 0, (more - *cap) * sizeof **list);
+		*cap = more;
+	}
+	return &(*list)[number];
+}
+
+static bool load_tenant(struct loader *loader, const char *content, size_t len)
+{
+	struct tenant_item item;
+	if (len < sizeof item)
+		return refuse(loader, "a tenant is too short");
+	memcpy(&item, content, sizeof item);
+	if (item.name_len > len - sizeof item || item.number > UINT32_MAX / 64)
+		return refuse(loader, "a tenant's name is too long");
+	*number_place((void ***)&loader->tenants, &loader->tenant_cap, item.number) =
+		state_tenant(loader->state, (struct str){ content + sizeof item, item.name_len });
+	return true;
+}
+
+static bool load_book(struct loader *loader, const char *content, size_t len)
+{
+	struct book_item item;
+	if (len < sizeof item)
+		return refuse(loader, "a book is too short");
+	memcpy(&item, content, sizeof item);
+	if ((size_t)item.tenant_len + item.unit_len > len - sizeof item || item.number > UINT32_MAX / 64)
+		return refuse(loader, "a book's names are too long");
+	*number_place((void ***)&loader->books, &loader->book_cap, item.number) =
+		ledger_book(&loader->state->ledger, (struct str){ content + sizeof item, item.tenant_len },
+			    (struct str){ content + sizeof item + item.tenant_len, item.unit_len });
+	return true;
+}
+
+static struct book *book_of(const struct loader *loader, uint32_t number)
+{
+	return number < loader->book_cap ? loader->books[number] : NULL;
+}
+
+static struct tenant *tenant_of(const struct loader *loader, uint32_t number)
+{
+	return number < loader->tenant_cap ? loader->tenants[number] : NULL;
+}
+
+static bool load_slice(struct loader *loader, unsigned group, const char *content, size_t len)
+{
+	struct slice_item item;
+	struct ledger *ledger = &loader->state->ledger;
+	if (len < sizeof item)
+		return refuse(loader, "a slice is too short");
+	memcpy(&item, content, sizeof item);
+	struct book *book = book_of(loader, item.book);
+	if (!book || group >= GROUP_COUNT)
+		return refuse(loader, "a slice is of no book");
+	struct slice *slice = ledger_slice(ledger, book, group);
+	for (unsigned k = 0; k < SLICED_KINDS; k++) {
+		const struct slice_row *row = &item.rows[k];
+		slice->sums[k] = (struct slice_sums){ u128_load(row->sums[0]), u128_load(row->sums[1]), u128_load(row->sums[2]),
+						      u128_load(row->sums[3]) };
+		if (row->number && (number_group(row->number) != group ||
+				    !ledger_load_slice(ledger, book, k + ACCOUNT_FIRST_SLICED, row->number, row->last_lsn)))
+			return refuse(loader, "a slice's number is taken");
+	}
+	return true;
+}
+
+static bool load_tenant_slice(struct loader *loader, unsigned group, const char *content, size_t len)
+{
+	struct tenant_slice_item item;
+	if (len < sizeof item)
+		return refuse(loader, "a tenant's slice is too short");
+	memcpy(&item, content, sizeof item);
+	struct tenant *tenant = tenant_of(loader, item.tenant);
+	if (!tenant || group >= GROUP_COUNT)
+		return refuse(loader, "a tenant's slice is of no tenant");
+	struct tenant_slice *slice = state_load_slice(tenant, group);
+	slice->last_lsn = item.last_lsn;
+	slice->event_count = item.event_count;
+	return true;
+}
+
+static bool load_accounts(struct loader *loader, unsigned partition, const char *content, size_t len)
+{
+	if (len % sizeof(struct account_row))
+		return refuse(loader, "accounts are cut");
+	for (size_t at = 0; at < len; at += sizeof(struct account_row)) {
+		struct account_row row;
+		memcpy(&row, content + at, sizeof row);
+		struct account_image image = { .id = u128_load(row.id), .debits_posted = row.debits_posted,
+					       .credits_posted = row.credits_posted, .debits_pending = row.debits_pending,
+					       .credits_pending = row.credits_pending, .last_lsn = row.last_lsn,
+					       .number = row.number, .flags = row.flags, .kind = row.kind,
+					       .book = book_of(loader, row.book) };
+		if (!image.book || row.kind >= ACCOUNT_KINDS || number_group(row.number) != group_of(partition) ||
+		    partition_of(account_key(image.id)) != partition)
+			return refuse(loader, "an account does not belong here");
+		if (!ledger_load_account(&loader->state->ledger, &image))
+			return refuse(loader, "an account's number is taken");
+	}
+	return true;
+}
+
+static bool load_extra(struct loader *loader, const char *content, size_t len)
+{
+	struct extra_item item;
+	if (len < sizeof item)
+		return refuse(loader, "an account's names are too short");
+	memcpy(&item, content, sizeof item);
+	if ((size_t)item.member_len + item.program_len > len - sizeof item ||
+	    !ledger_account_at(&loader->state->ledger, item.number))
+		return refuse(loader, "an account's names are too long, or of no account");
+	const struct account_extra limits = { .floor = item.floor, .ceiling = item.ceiling, .created_ms = item.created_ms };
+	const char *names = content + sizeof item;
+	ledger_load_extra(&loader->state->ledger, item.number, &limits, (struct str){ names, item.member_len },
+			  (struct str){ names + item.member_len, item.program_len });
+	return true;
+}
+
+static bool load_member(struct loader *loader, unsigned partition, const char *content, size_t len)
+{
+	struct member_item item;
+	if (len < sizeof item)
+		return refuse(loader, "a member is too short");
+	memcpy(&item, content, sizeof item);
+	struct tenant *tenant = tenant_of(loader, item.tenant);
+	const char *at = content + sizeof item, *end = content + len;
+	if ((size_t)item.profile_len + item.status_len + item.attributes_len > (size_t)(end - at))
+		return refuse(loader, "a member's texts are too long");
+	if (!tenant || !item.hash || partition_of(item.hash) != partition || item.tag_count > MEMBER_TAGS_MAX)
+		return refuse(loader, "a member does not belong here");
+	struct member *member = state_load_member(loader->state, tenant, item.hash, (struct str){ at, item.profile_len },
+						  item.created_ms);
+	at += item.profile_len;
+	member_set_status(member, (struct str){ at, item.status_len });
+	at += item.status_len;
+	member_set_attributes(member, (struct str){ at, item.attributes_len });
+	at += item.attributes_len;
+	for (unsigned t = 0; t < item.tag_count; t++) {
+		uint16_t tag;
+		if ((size_t)(end - at) < sizeof tag)
+			return refuse(loader, "a member's tags are cut");
+		memcpy(&tag, at, sizeof tag);
+		at += sizeof tag;
+		if (tag > end - at || !member_add_tag(member, (struct str){ at, tag }))
+			return refuse(loader, "a member's tags are cut, or stand there twice");
+		at += tag;
+	}
+	member->last_lsn = item.last_lsn;
+	member->status_points = item.status_points;
+	member->lifetime_points = item.lifetime_points;
+	member->active_ms = item.active_ms;
+	member->event_count = item.event_count;
+	if (item.account) {
+		member->account_number = item.account;
+		member->account = ledger_account_at(&loader->state->ledger, item.account);
+		if (!member->account || !member->account->id)
+			return refuse(loader, "a member's account is not there");
+	}
+	state_loaded(loader->state, member);
+	return true;
+}
+
+static bool load_ids(struct loader *loader, unsigned partition, const char *content, size_t len, bool ended)
+{
+	if (len % sizeof(struct id_row))
+		return refuse(loader, "ids are cut");
+	for (size_t at = 0; at < len; at += sizeof(struct id_row)) {
+		struct id_row row;
+		memcpy(&row, content + at, sizeof row);
+		if (!row.hash || partition_of(row.hash) != partition ||
+		    (ended ? !row.value || row.value > PENDING_EXPIRED : row.value & ID_IN_FLIGHT))
+			return refuse(loader, "an id does not belong here");
+		if (ended) {
+			ledger_load_ended(&loader->state->ledger, row.hash, (enum pending_state)row.value);
+			continue;
+		}
+		ids_insert(&loader->state->ids, row.hash, row.value);
+		loader->state->ids.failed += row.value & ID_FAILED ? 1 : 0;
+	}
+	return true;
+}
+
+static bool load_pending(struct loader *loader, unsigned partition, const char *content, size_t len)
+{
+	struct pending_item item;
+	if (len < sizeof item)
+		return refuse(loader, "a pending transfer is too short");
+	memcpy(&item, content, sizeof item);
+	if (!item.hash || partition_of(item.hash) != partition || item.state > PENDING_EXPIRED)
+		return refuse(loader, "a pending transfer does not belong here");
+	const struct pending pending = { .id = u128_load(item.id), .lsn = item.lsn, .amount = item.amount,
+					 .expires_ms = item.expires_ms, .debit = item.debit, .credit = item.credit,
+					 .code = item.code, .state = (uint8_t)item.state };
+	ledger_load_pending(&loader->state->ledger, &pending, item.hash);
+	return true;
+}
+
+static bool load_sliced(struct loader *loader, const char *content, size_t len)
+{
+	struct sliced_item item;
+	if (len < sizeof item)
+		return refuse(loader, "a sliced account is too short");
+	memcpy(&item, content, sizeof item);
+	if ((size_t)item.tenant_len + item.unit_len > len - sizeof item || item.kind >= ACCOUNT_KINDS || !kind_is_sliced(item.kind))
+		return refuse(loader, "a sliced account's names are too long, or its kind is unknown");
+	struct sliced_record_view view = { .head = { .kind = (uint8_t)item.kind },
+					   .tenant = { content + sizeof item, item.tenant_len },
+					   .unit = { content + sizeof item + item.tenant_len, item.unit_len } };
+	memcpy(view.head.id, item.id, sizeof item.id);
+	sliced_apply(&loader->state->ledger, &view);
+	return true;
+}
+
+static bool load_document(struct loader *loader, const char *content, size_t len)
+{
+	struct document_item item;
+	struct catalog_change change;
+	if (len < sizeof item)
+		return refuse(loader, "a document is too short");
+	memcpy(&item, content, sizeof item);
+	if (item.len > len - sizeof item || !catalog_change_decode(content + sizeof item, item.len, &change) ||
+	    change.op != CATALOG_PUT)
+		return refuse(loader, "a document cannot be read");
+	if (loader->catalog)
+		catalog_apply(loader->catalog, &change, item.lsn);
+	return true;
+}
+
+static bool load_mark(struct loader *loader, const char *content, size_t len)
+{
+	struct mark_item item;
+	if (len < sizeof item)
+		return refuse(loader, "the catalog's mark is too short");
+	memcpy(&item, content, sizeof item);
+	const struct catalog_change mark = { .op = CATALOG_MARK, .id = item.last_id };
+	if (loader->catalog)
+		catalog_apply(loader->catalog, &mark, item.last_lsn);
+	return true;
+}
+
+static bool load_item(struct loader *loader, const struct item_head *head, const char *content)
+{
+	size_t len = head->size - sizeof *head;
+	unsigned place = head->place;
+	if (head->type >= CAPTURE_ACCOUNTS && head->type <= CAPTURE_ENDED &&
+	    (place >= PARTITION_COUNT || !state_owns(loader->state, place)))
+		return refuse(loader, "an item is of another partition");
+	switch ((enum capture_item)head->type) {
+	case CAPTURE_TENANT: return load_tenant(loader, content, len);
+	case CAPTURE_BOOK: return load_book(loader, content, len);
+	case CAPTURE_TENANT_SLICE: return load_tenant_slice(loader, place, content, len);
+	case CAPTURE_SLICE: return load_slice(loader, place, content, len);
+	case CAPTURE_ACCOUNTS: return load_accounts(loader, place, content, len);
+	case CAPTURE_EXTRA: return load_extra(loader, content, len);
+	case CAPTURE_MEMBER: return load_member(loader, place, content, len);
+	case CAPTURE_IDS: return load_ids(loader, place, content, len, false);
+	case CAPTURE_PENDING: return load_pending(loader, place, content, len);
+	case CAPTURE_ENDED: return load_ids(loader, place, content, len, true);
+	case CAPTURE_SLICED: return load_sliced(loader, content, len);
+	case CAPTURE_DOCUMENT: return load_document(loader, content, len);
+	case CAPTURE_MARK: return load_mark(loader, content, len);
+	}
+	return refuse(loader, "an item is of an unknown type");
+}
+
+bool capture_load(struct state *state, struct catalog *catalog, const void *bytes, size_t len, const char **why)
+{
+	struct loader loader = { .state = state, .catalog = catalog };
+	bool good = true;
+	for (size_t at = 0; at < len && good;) {
+		struct item_head head;
+		if (len - at >= sizeof head)
+			memcpy(&head, (const char *)bytes + at, sizeof head);
+		if (len - at < sizeof head || head.size < sizeof head || head.size % 8 || head.size > len - at) {
+			good = refuse(&loader, "an item's size makes no sense");
+			break;
+		}
+		good = load_item(&loader, &head, (const char *)bytes + at + sizeof head);
+		at += head.size;
+	}
+	mem_free(loader.tenants);
+	mem_free(loader.books);
+	*why = loader.why;
+	return good;
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+/* `tally dump`: all state of a data directory as canonical text.  Reads only. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/base/mem.h"
+#include "net/cli/commands.h"
+#include "net/main/replay.h"
+#include "net/main/seed.h"
+#include "snapshot/dump.h"
+#include "snapshot/loader.h"
+#include "wal/wal.h"
+
+enum { SHARDS = 4 };
+
+struct reading {
+	struct replay *replay;
+	uint64_t end;
+};
+
+static bool on_frame(void *context, const struct wal_frame *frame)
+{
+	struct reading *reading = context;
+	reading->end = frame->lsn + frame->size;
+	return replay_frame(reading->replay, frame);
+}
+
+static void on_line(void *context, const char *level, const char *message)
+{
+	(void)context;
+	fprintf(stderr, "tally dump: %s: %s\n", level, message);
+}
+
+/* The state of a data directory into `out`.  The exit status. */
+static int directory_dump(const char *data, bool log_only, struct buf *out)
+{
+	struct state *states[SHARDS];
+	struct catalog catalog = { 0 };
+	struct buf error = { 0 }, torn = { 0 };
+	char log_dir[4096], snapshot_dir[4096];
+	struct stat status;
+	uint64_t broken, records;
+	snprintf(log_dir, sizeof log_dir, "%s/log", data);
+	snprintf(snapshot_dir, sizeof snapshot_dir, "%s/snapshots", log_only ? "" : data);
+	if (stat(log_dir, &status) || !S_ISDIR(status.st_mode)) {
+		fprintf(stderr, "tally dump: %s is not a data directory\n", data);
+		return 2;
+	}
+	if (!seed_load(data, false, &error)) {
+		fprintf(stderr, "tally dump: %s: %.*s\n", data, (int)error.len, error.ptr);
+		buf_free(&error);
+		return 2;
+	}
+	for (unsigned s = 0; s < SHARDS; s++) {
+		states[s] = mem_alloc(sizeof *states[s]);
+		state_init(states[s], s, SHARDS);
+	}
+	struct snapshot_load load = { .dir = snapshot_dir, .states = states, .count = SHARDS, .catalog = &catalog, .log = on_line };
+	if (!log_only)
+		snapshot_load_begin(&load);
+	struct reading reading = { .replay = replay_new(states, SHARDS, &catalog), .end = load.from };
+	bool good = wal_verify(log_dir, load.from, on_frame, &reading, &error, &torn);
+	bool readable = replay_end(reading.replay, &broken, &records);
+	if (torn.len)
+		fprintf(stderr, "tally dump: torn tail (not acknowledged): %.*s\n", (int)torn.len, torn.ptr);
+	if (good && !readable) {
+		buf_printf(&error, "the record at LSN %llu cannot be read", (unsigned long long)broken);
+		good = false;
+	}
+	if (good && reading.end < load.end) {
+		buf_printf(&error, "the log ends at LSN %llu, and a snapshot knows that it reached LSN %llu",
+			   (unsigned long long)reading.end, (unsigned long long)load.end);
+		good = false;
+	}
+	if (!log_only && !snapshot_load_end(&load, &error))
+		good = false;
+	if (good)
+		dump_text(states, SHARDS, &catalog, out);
+	else
+		fprintf(stderr, "tally dump: DAMAGED: %.*s\n", (int)error.len, error.ptr);
+	for (unsigned s = 0; s < SHARDS; s++) {
+		state_deinit(states[s]);
+		mem_free(states[s]);
+	}
+	catalog_free(&catalog);
+	buf_free(&error);
+	buf_free(&torn);
+	return good ? 0 : 1;
+}
+
+static int file_read(const char *path, struct buf *out)
+{
+	FILE *file = fopen(path, "r");
+	size_t n = 1;
+	if (!file) {
+		fprintf(stderr, "tally dump: cannot open %s: %s\n", path, strerror(errno));
+		return 2;
+	}
+	while (n) {
+		buf_room(out, 1 << 20);
+		n = fread(out->ptr + out->len, 1, 1 << 20, file);
+		out->len += n;
+	}
+	bool good = !ferror(file);
+	fclose(file);
+	if (good && dump_whole(buf_view(out)))
+		return 0;
+	fprintf(stderr, good ? "tally dump: %s is no whole dump: its hash differs\n" : "tally dump: %s cannot be read\n", path);
+	return good ? 1 : 2;
+}
+
+static int side_read(const char *path, struct buf *out)
+{
+	struct stat status;
+	bool directory = !stat(path, &status) && S_ISDIR(status.st_mode);
+	return directory ? directory_dump(path, false, out) : file_read(path, out);
+}
+
+static int diff(const char *a, const char *b)
+{
+	struct buf text[2] = { { 0 }, { 0 } };
+	int status = side_read(a, &text[0]);
+	if (!status)
+		status = side_read(b, &text[1]);
+	if (!status) {
+		size_t found = dump_diff(stdout, buf_view(&text[0]), buf_view(&text[1]));
+		fprintf(stderr, found ? "tally dump: %zu lines differ\n" : "tally dump: no difference\n", found);
+		status = found ? 1 : 0;
+	}
+	buf_free(&text[0]);
+	buf_free(&text[1]);
+	return status;
+}
+
+int cmd_dump(int argc, char **argv)
+{
+	const char *data = NULL;
+	struct buf out = { 0 };
+	bool log_only = false;
+	if (argc == 3 && !strcmp(argv[0], "--diff"))
+		return diff(argv[1], argv[2]);
+	for (int i = 0; i < argc; i++) {
+		if (!strcmp(argv[i], "--log-only"))
+			log_only = true;
+		else if (argv[i][0] != '-' && !data)
+			data = argv[i];
+		else
+			return command_misuse("dump", "%s is not understood", argv[i]);
+	}
+	if (!data)
+		return command_misuse("dump", "expected the data directory");
+	int status = directory_dump(data, log_only, &out);
+	if (!status && (fwrite(out.ptr, 1, out.len, stdout) != out.len || fflush(stdout))) {
+		fprintf(stderr, "tally dump: cannot write: %s\n", strerror(errno));
+		status = 2;
+	}
+	buf_free(&out);
+	return status;
+}

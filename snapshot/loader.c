@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "snapshot/loader.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/mem.h"
+#include "engine/shard/capture.h"
+#include "snapshot/store.h"
+
+enum { SLOTS = 4 };
+
+/* One shard's two threads, with a few pieces between them. */
+struct lane {
+	struct run *run;
+	unsigned shard;
+	pthread_t reader, maker;
+	bool reader_runs, maker_runs;
+	pthread_mutex_t mutex;
+	pthread_cond_t changed;
+	struct buf slots[SLOTS];       /* owned; pieces decompressed, a ring */
+	unsigned filled, taken;        /* ever */
+	bool over;                     /* the reader has no more */
+	uint64_t sizes[SLOTS];         /* compressed, for the progress */
+};
+
+/* One attempt at one snapshot. */
+struct run {
+	struct snapshot_load *load;
+	struct snapshot_manifest manifest;
+	int fd;
+	atomic_bool broken;
+	pthread_mutex_t mutex;         /* of why, done and said */
+	struct buf why;
+	uint64_t done;                 /* bytes of pieces that became actors, compressed */
+	struct timespec began, said;
+};
+
+static double seconds_since(const struct timespec *then)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)(now.tv_sec - then->tv_sec) + (double)(now.tv_nsec - then->tv_nsec) / 1e9;
+}
+
+__attribute__((format(printf, 3, 4)))
+static void say(const struct snapshot_load *load, const char *level, const char *format, ...)
+{
+	char line[600];
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(line, sizeof line, format, arguments);
+	va_end(arguments);
+	if (load->log)
+		load->log(load->context, level, line);
+}
+
+static void break_off(struct run *run, const char *why, size_t len)
+{
+	pthread_mutex_lock(&run->mutex);
+	if (!run->why.len)
+		buf_bytes(&run->why, why, len);
+	pthread_mutex_unlock(&run->mutex);
+	atomic_store(&run->broken, true);
+}
+
+static void progress(struct run *run, uint64_t bytes)
+{
+	pthread_mutex_lock(&run->mutex);
+	run->done += bytes;
+	uint64_t done = run->done, total = run->manifest.data_size;
+	bool due = seconds_since(&run->said) >= 1;
+	if (due)
+		clock_gettime(CLOCK_MONOTONIC, &run->said);
+	pthread_mutex_unlock(&run->mutex);
+	if (due && done)
+		say(run->load, "notice", "loading the snapshot: %llu of %llu MB, about %.0f s more", (unsigned long long)done / 1000000,
+		    (unsigned long long)total / 1000000, seconds_since(&run->began) * (double)(total - done) / (double)done);
+}
+
+static bool concerns(const struct run *run, const struct snapshot_section *section, unsigned shard)
+{
+	return section->partition == SNAPSHOT_SHARED || shard_of(section->partition, run->load->count) == shard;
+}
+
+/* ---- the two threads of a lane ---------------------------------------------------------------------------------------- */
+
+static void *reader_main(void *context)
+{
+	struct lane *lane = context;
+	struct run *run = lane->run;
+	struct buf packed = { 0 }, error = { 0 };
+	for (uint32_t i = 0; i < run->manifest.count && !atomic_load(&run->broken); i++) {
+		const struct snapshot_section *section = &run->manifest.sections[i];
+		if (!section->size || !concerns(run, section, lane->shard))
+			continue;
+		pthread_mutex_lock(&lane->mutex);
+		while (lane->filled - lane->taken == SLOTS)
+			pthread_cond_wait(&lane->changed, &lane->mutex);
+		pthread_mutex_unlock(&lane->mutex);
+		unsigned slot = lane->filled % SLOTS;
+		if (!snapshot_section_read(run->fd, section, &packed, &lane->slots[slot], &error)) {
+			break_off(run, error.ptr, error.len);
+			break;
+		}
+		pthread_mutex_lock(&lane->mutex);
+		lane->sizes[slot] = section->size;
+		lane->filled++;
+		pthread_cond_broadcast(&lane->changed);
+		pthread_mutex_unlock(&lane->mutex);
+	}
+	pthread_mutex_lock(&lane->mutex);
+	lane->over = true;
+	pthread_cond_broadcast(&lane->changed);
+	pthread_mutex_unlock(&lane->mutex);
+	buf_free(&packed);
+	buf_free(&error);
+	return NULL;
+}
+
+/* Goes on to the reader's end even where the snapshot is broken, so that the reader never waits for it in vain. */
+static void *maker_main(void *context)
+{
+	struct lane *lane = context;
+	struct run *run = lane->run;
+	struct state *state = run->load->states[lane->shard];
+	for (;;) {
+		const char *why;
+		pthread_mutex_lock(&lane->mutex);
+		while (lane->filled == lane->taken && !lane->over)
+			pthread_cond_wait(&lane->changed, &lane->mutex);
+		bool over = lane->filled == lane->taken;
+		pthread_mutex_unlock(&lane->mutex);
+		if (over)
+			return NULL;
+		struct buf *raw = &lane->slots[lane->taken % SLOTS];
+		if (!atomic_load(&run->broken) &&
+		    !capture_load(state, lane->shard == 0 ? run->load->catalog : NULL, raw->ptr, raw->len, &why))
+			break_off(run, why, strlen(why));
+		progress(run, lane->sizes[lane->taken % SLOTS]);
+		pthread_mutex_lock(&lane->mutex);
+		lane->taken++;
+		pthread_cond_broadcast(&lane->changed);
+		pthread_mutex_unlock(&lane->mutex);
+	}
+}
+
+static void lanes_run(struct run *run)
+{
+	struct lane *lanes = mem_zalloc(run->load->count * sizeof *lanes);
+	for (unsigned s = 0; s < run->load->count; s++) {
+		struct lane *lane = &lanes[s];
+		lane->run = run;
+		lane->shard = s;
+		pthread_mutex_init(&lane->mutex, NULL);
+		pthread_cond_init(&lane->changed, NULL);
+		lane->reader_runs = !pthread_create(&lane->reader, NULL, reader_main, lane);
+		if (!lane->reader_runs)
+			lane->over = true;
+		lane->maker_runs = lane->reader_runs && !pthread_create(&lane->maker, NULL, maker_main, lane);
+		if (!lane->maker_runs) {
+			/* What the reader has read already nobody takes: this thread does. */
+			break_off(run, "a thread cannot be started", strlen("a thread cannot be started"));
+			maker_main(lane);
+		}
+	}
+	for (unsigned s = 0; s < run->load->count; s++) {
+		struct lane *lane = &lanes[s];
+		if (lane->reader_runs)
+			pthread_join(lane->reader, NULL);
+		if (lane->maker_runs)
+			pthread_join(lane->maker, NULL);
+		for (unsigned i = 0; i < SLOTS; i++)
+			buf_free(&lane->slots[i]);
+		pthread_mutex_destroy(&lane->mutex);
+		pthread_cond_destroy(&lane->changed);
+	}
+	mem_free(lanes);
+}
+
+/* ---- one snapshot after the other ------------------------------------------------------------------------------------- */
+
+static void seen_fill(struct seen *seen, const struct snapshot_manifest *manifest)
+{
+	*seen = (struct seen){ .end = manifest->end };
+	for (uint32_t i = 0; i < manifest->count; i++) {
+		const struct snapshot_section *section = &manifest->sections[i];
+		if (section->partition == SNAPSHOT_SHARED)
+			continue;
+		if (section->partition % PARTITIONS_PER_GROUP == 0)
+			seen->slices[group_of(section->partition)] = section->lsn;
+		for (unsigned p = section->partition; p < section->behind; p++)
+			seen->partitions[p] = section->lsn;
+	}
+}
+
+static void states_reset(struct snapshot_load *load)
+{
+	for (unsigned s = 0; s < load->count; s++) {
+		state_deinit(load->states[s]);
+		state_init(load->states[s], s, load->count);
+	}
+	catalog_free(load->catalog);
+}
+
+static bool try(struct snapshot_load *load, uint64_t end, struct buf *why)
+{
+	struct run run = { .load = load, .fd = -1 };
+	pthread_mutex_init(&run.mutex, NULL);
+	clock_gettime(CLOCK_MONOTONIC, &run.began);
+	run.said = run.began;
+	bool good = snapshot_manifest_read(load->dir, end, &run.manifest, why);
+	if (good)
+		run.fd = snapshot_data_open(load->dir, end, why);
+	good = good && run.fd >= 0;
+	if (good) {
+		lanes_run(&run);
+		good = !atomic_load(&run.broken);
+		buf_bytes(why, run.why.ptr, run.why.len);
+		close(run.fd);
+		if (!good)
+			states_reset(load);
+	}
+	if (good) {
+		load->loaded = true;
+		load->from = run.manifest.from;
+		load->end = run.manifest.end;
+		load->raw_size = run.manifest.raw_size;
+		load->took_ns = (uint64_t)(seconds_since(&run.began) * 1e9);
+		seen_fill(&load->seen, &run.manifest);
+		for (unsigned s = 0; s < load->count; s++)
+			state_seen(load->states[s], &load->seen);
+	}
+	snapshot_manifest_free(&run.manifest);
+	buf_free(&run.why);
+	pthread_mutex_destroy(&run.mutex);
+	return good;
+}
+
+void snapshot_load_begin(struct snapshot_load *load)
+{
+	struct buf why = { 0 };
+	uint64_t *ends;
+	size_t count;
+	load->loaded = false;
+	load->broken = 0;
+	load->from = load->end = load->raw_size = load->took_ns = 0;
+	if (!snapshot_list(load->dir, &ends, &count, &why))
+		say(load, "error", "snapshots cannot be looked for: %.*s", (int)why.len, why.ptr);
+	for (size_t i = 0; i < count && !load->loaded; i++) {
+		why.len = 0;
+		if (try(load, ends[i], &why))
+			break;
+		load->broken++;
+		say(load, "error", "BROKEN SNAPSHOT %016llx: %.*s; it is left alone, and %s", (unsigned long long)ends[i], (int)why.len,
+		    why.ptr, i + 1 < count ? "the one before is tried" : "the log is read from its beginning");
+	}
+	mem_free(ends);
+	buf_free(&why);
+}
+
+bool snapshot_load_end(struct snapshot_load *load, struct buf *error)
+{
+	bool good = true;
+	for (unsigned s = 0; s < load->count; s++) {
+		if (load->states[s]->ledger.holes && good) {
+			buf_printf(error, "%llu accounts that the snapshot %016llx leaves to the log are not in it",
+				   (unsigned long long)load->states[s]->ledger.holes, (unsigned long long)load->end);
+			good = false;
+		}
+		state_seen(load->states[s], NULL);
+	}
+	return good;
+}

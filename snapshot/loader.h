@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+/* loader.h - the newest snapshot that is whole becomes state.
+ *
+ * Each shard has two threads: one reads, checks and decompresses its pieces, the other makes actors of them.  A snapshot that turns
+ * out to be broken is said so and left alone; what was loaded of it is thrown away, and the one before is tried.
+ */
+#ifndef SNAPSHOT_LOADER_H
+#define SNAPSHOT_LOADER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/base/buf.h"
+#include "engine/catalog/catalog.h"
+#include "engine/shard/state.h"
+
+struct snapshot_load {
+	/* in */
+	const char *dir;
+	struct state **states;         /* borrowed; initialised and empty; by shard */
+	unsigned count;
+	struct catalog *catalog;       /* borrowed; empty */
+	void (*log)(void *context, const char *level, const char *message);    /* one readable line; may be NULL */
+	void *context;
+	/* out */
+	bool loaded;                   /* false: there is none that is whole; states and catalog are empty */
+	unsigned broken;               /* so many were passed over */
+	uint64_t from;                 /* LSN from which the log is to be replayed; 0 without a snapshot */
+	uint64_t end;                  /* the log is known to reach at least here; likewise */
+	uint64_t raw_size;
+	uint64_t took_ns;
+	struct seen seen;              /* what replay skips; the states point here: it must stay until snapshot_load_end */
+};
+
+void snapshot_load_begin(struct snapshot_load *load);
+/* The replay is through: the states forget about `seen`.  False with a line in `error` where something the snapshot left to the
+ * log was not there. */
+bool snapshot_load_end(struct snapshot_load *load, struct buf *error);
+
+#endif

@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "snapshot/store.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/hash.h"
+#include "engine/base/mem.h"
+
+enum { PATH_BYTES = 4096, MANIFEST_MAX = 1 << 30 };
+
+static const char manifest_magic[8] = "TALLYSNM", data_magic[8] = "TALLYSND";
+
+struct manifest_head {
+	char magic[8];
+	uint32_t version, count;
+	uint64_t from, end;
+	int64_t time_ms;
+	uint64_t data_size, raw_size;
+	uint32_t epoch, reserved;
+};
+
+static_assert(sizeof(struct manifest_head) == 64 && sizeof(struct snapshot_section) == 56, "the layout of the format");
+
+void snapshot_hash(uint8_t hash[16], const void *bytes, size_t len)
+{
+	XXH128_canonical_t canonical;
+	XXH128_canonicalFromHash(&canonical, XXH3_128bits(bytes, len));
+	memcpy(hash, canonical.digest, 16);
+}
+
+void snapshot_name(char name[SNAPSHOT_NAME], uint64_t end, const char *suffix)
+{
+	snprintf(name, SNAPSHOT_NAME, "%016llx.%s", (unsigned long long)end, suffix);
+}
+
+void snapshot_data_head(unsigned char head[SNAPSHOT_DATA_HEAD])
+{
+	const uint32_t version = SNAPSHOT_VERSION;
+	memset(head, 0, SNAPSHOT_DATA_HEAD);
+	memcpy(head, data_magic, sizeof data_magic);
+	memcpy(head + 8, &version, sizeof version);
+}
+
+void snapshot_manifest_free(struct snapshot_manifest *manifest)
+{
+	mem_free(manifest->sections);
+	*manifest = (struct snapshot_manifest){ 0 };
+}
+
+/* ---- manifests -------------------------------------------------------------------------------------------------------- */
+
+void snapshot_manifest_encode(const struct snapshot_manifest *manifest, struct buf *out)
+{
+	struct manifest_head head = { .version = SNAPSHOT_VERSION, .count = manifest->count, .from = manifest->from,
+				      .end = manifest->end, .time_ms = manifest->time_ms, .data_size = manifest->data_size,
+				      .raw_size = manifest->raw_size, .epoch = manifest->epoch };
+	uint8_t hash[16];
+	size_t start = out->len;
+	memcpy(head.magic, manifest_magic, sizeof head.magic);
+	buf_bytes(out, &head, sizeof head);
+	buf_bytes(out, manifest->sections, manifest->count * sizeof *manifest->sections);
+	snapshot_hash(hash, out->ptr + start, out->len - start);
+	buf_bytes(out, hash, sizeof hash);
+}
+
+/* Each partition once, the shared piece once, all within the data file. */
+static bool sections_make_sense(const struct snapshot_manifest *manifest)
+{
+	bool partitions[PARTITION_COUNT] = { false }, shared = false;
+	uint64_t at = SNAPSHOT_DATA_HEAD, raw = 0, from = manifest->end;
+	for (uint32_t i = 0; i < manifest->count; i++) {
+		const struct snapshot_section *section = &manifest->sections[i];
+		if (section->offset != at || section->raw_size > SNAPSHOT_RAW_MAX || section->lsn > manifest->end ||
+		    section->floor > section->lsn || !section->size != !section->raw_size)
+			return false;
+		at += section->size;
+		raw += section->raw_size;
+		from = section->floor < from ? section->floor : from;
+		if (section->partition == SNAPSHOT_SHARED) {
+			if (shared)
+				return false;
+			shared = true;
+			continue;
+		}
+		if (section->partition >= section->behind || section->behind > PARTITION_COUNT ||
+		    group_of(section->partition) != group_of(section->behind - 1u))
+			return false;
+		for (unsigned p = section->partition; p < section->behind; p++) {
+			if (partitions[p])
+				return false;
+			partitions[p] = true;
+		}
+	}
+	for (unsigned p = 0; p < PARTITION_COUNT; p++)
+		if (!partitions[p])
+			return false;
+	return shared && at == manifest->data_size && raw == manifest->raw_size && from == manifest->from;
+}
+
+bool snapshot_manifest_decode(const void *bytes, size_t len, struct snapshot_manifest *manifest, struct buf *error)
+{
+	struct manifest_head head;
+	uint8_t hash[16];
+	*manifest = (struct snapshot_manifest){ 0 };
+	if (len < sizeof head + sizeof hash) {
+		buf_lit(error, "the manifest is too short");
+		return false;
+	}
+	memcpy(&head, bytes, sizeof head);
+	if (memcmp(head.magic, manifest_magic, sizeof head.magic) != 0) {
+		buf_lit(error, "it is no manifest of a snapshot");
+		return false;
+	}
+	snapshot_hash(hash, bytes, len - sizeof hash);
+	if (memcmp(hash, (const char *)bytes + len - sizeof hash, sizeof hash) != 0) {
+		buf_lit(error, "the manifest's checksum differs");
+		return false;
+	}
+	if (head.version != SNAPSHOT_VERSION) {
+		buf_printf(error, "it is a snapshot of format %u, and this version reads format %u: a newer version wrote it",
+			   head.version, SNAPSHOT_VERSION);
+		return false;
+	}
+	if (head.count > (len - sizeof head - sizeof hash) / sizeof *manifest->sections ||
+	    head.count * sizeof *manifest->sections != len - sizeof head - sizeof hash || head.reserved) {
+		buf_lit(error, "the manifest's size differs from what it says");
+		return false;
+	}
+	*manifest = (struct snapshot_manifest){ .from = head.from, .end = head.end, .time_ms = head.time_ms,
+						.data_size = head.data_size, .raw_size = head.raw_size, .epoch = head.epoch,
+						.count = head.count };
+	manifest->sections = mem_dup((const char *)bytes + sizeof head, head.count * sizeof *manifest->sections);
+	if (!sections_make_sense(manifest)) {
+		buf_lit(error, "the manifest contradicts itself");
+		return false;
+	}
+	return true;
+}
+
+/* ---- files ------------------------------------------------------------------------------------------------------------ */
+
+static int open_in(const char *dir, uint64_t end, const char *suffix, struct buf *error)
+{
+	char path[PATH_BYTES], name[SNAPSHOT_NAME];
+	snapshot_name(name, end, suffix);
+	snprintf(path, sizeof path, "%s/%s", dir, name);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		buf_printf(error, "%s cannot be opened: %s", name, strerror(errno));
+	return fd;
+}
+
+/* False: an errno, or EIO at the file's end. */
+static bool read_at(int fd, void *out, size_t size, uint64_t offset)
+{
+	for (size_t done = 0; done < size;) {
+		ssize_t n = pread(fd, (char *)out + done, size - done, (off_t)(offset + done));
+		if (n == 0)
+			errno = EIO;
+		if (n == 0 || (n < 0 && errno != EINTR))
+			return false;
+		done += n > 0 ? (size_t)n : 0;
+	}
+	return true;
+}
+
+static bool size_is(const char *dir, uint64_t end, uint64_t size, struct buf *error)
+{
+	struct stat status;
+	int fd = open_in(dir, end, "data", error);
+	if (fd < 0)
+		return false;
+	bool good = !fstat(fd, &status);
+	if (!good)
+		buf_printf(error, "its data file cannot be read: %s", strerror(errno));
+	else if ((uint64_t)status.st_size != size) {
+		buf_printf(error, "its data file has %lld bytes and should have %llu", (long long)status.st_size,
+			   (unsigned long long)size);
+		good = false;
+	}
+	close(fd);
+	return good;
+}
+
+bool snapshot_manifest_read(const char *dir, uint64_t end, struct snapshot_manifest *manifest, struct buf *error)
+{
+	struct stat status;
+	*manifest = (struct snapshot_manifest){ 0 };
+	int fd = open_in(dir, end, "manifest", error);
+	if (fd < 0)
+		return false;
+	bool good = !fstat(fd, &status) && status.st_size <= MANIFEST_MAX;
+	size_t size = good ? (size_t)status.st_size : 0;
+	unsigned char *bytes = mem_alloc(size);
+	if (!good || !read_at(fd, bytes, size, 0)) {
+		buf_printf(error, "the manifest cannot be read: %s", strerror(errno));
+		good = false;
+	}
+	close(fd);
+	good = good && snapshot_manifest_decode(bytes, size, manifest, error);
+	mem_free(bytes);
+	if (good && manifest->end != end) {
+		buf_lit(error, "the manifest is another snapshot's");
+		good = false;
+	}
+	return good && size_is(dir, end, manifest->data_size, error);
+}
+
+int snapshot_data_open(const char *dir, uint64_t end, struct buf *error)
+{
+	unsigned char head[SNAPSHOT_DATA_HEAD], wanted[SNAPSHOT_DATA_HEAD];
+	int fd = open_in(dir, end, "data", error);
+	if (fd < 0)
+		return -1;
+	snapshot_data_head(wanted);
+	if (read_at(fd, head, sizeof head, 0) && memcmp(head, wanted, sizeof head) == 0) {
+		posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+		return fd;
+	}
+	buf_lit(error, "its data file does not begin as one");
+	close(fd);
+	return -1;
+}
+
+bool snapshot_section_read(int fd, const struct snapshot_section *section, struct buf *packed, struct buf *raw, struct buf *error)
+{
+	uint8_t hash[16];
+	packed->len = raw->len = 0;
+	buf_room(packed, section->size);
+	buf_room(raw, section->raw_size);
+	if (!section->size)
+		return true;
+	if (!read_at(fd, packed->ptr, section->size, section->offset)) {
+		buf_printf(error, "its data file cannot be read at byte %llu: %s", (unsigned long long)section->offset,
+			   strerror(errno));
+		return false;
+	}
+	snapshot_hash(hash, packed->ptr, section->size);
+	if (memcmp(hash, section->hash, sizeof hash) != 0) {
+		buf_printf(error, "the checksum differs: %u bytes from byte %llu of its data file", section->size,
+			   (unsigned long long)section->offset);
+		return false;
+	}
+	size_t size = ZSTD_decompress(raw->ptr, section->raw_size, packed->ptr, section->size);
+	if (ZSTD_isError(size) || size != section->raw_size) {
+		buf_printf(error, "%u bytes from byte %llu of its data file cannot be decompressed", section->size,
+			   (unsigned long long)section->offset);
+		return false;
+	}
+	raw->len = size;
+	return true;
+}
+
+bool snapshot_verify(const char *dir, uint64_t end, struct snapshot_manifest *manifest, struct buf *error)
+{
+	struct buf packed = { 0 }, raw = { 0 };
+	if (!snapshot_manifest_read(dir, end, manifest, error))
+		return false;
+	int fd = snapshot_data_open(dir, end, error);
+	bool good = fd >= 0;
+	for (uint32_t i = 0; i < manifest->count && good; i++)
+		good = snapshot_section_read(fd, &manifest->sections[i], &packed, &raw, error);
+	if (fd >= 0)
+		close(fd);
+	buf_free(&packed);
+	buf_free(&raw);
+	return good;
+}
+
+/* ---- the folder ------------------------------------------------------------------------------------------------------- */
+
+/* 16 lower-case hex digits and the suffix. */
+static bool name_parse(const char *name, const char *suffix, uint64_t *end)
+{
+	uint64_t value = 0;
+	for (unsigned i = 0; i < 16; i++) {
+		char c = name[i];
+		unsigned digit = c >= '0' && c <= '9' ? (unsigned)(c - '0') : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10 : 16;
+		if (digit == 16)
+			return false;
+		value = value << 4 | digit;
+	}
+	*end = value;
+	return name[16] == '.' && strcmp(name + 17, suffix) == 0;
+}
+
+static int newest_first(const void *a, const void *b)
+{
+	uint64_t one, other;
+	memcpy(&one, a, sizeof one);
+	memcpy(&other, b, sizeof other);
+	return (one < other) - (one > other);
+}
+
+bool snapshot_list(const char *dir, uint64_t **ends, size_t *count, struct buf *error)
+{
+	struct buf found = { 0 };
+	uint64_t end;
+	*ends = NULL;
+	*count = 0;
+	DIR *folder = opendir(dir);
+	if (!folder && errno == ENOENT)
+		return true;
+	if (!folder) {
+		buf_printf(error, "cannot open %s: %s", dir, strerror(errno));
+		return false;
+	}
+	errno = 0;
+	for (struct dirent *entry; (entry = readdir(folder));)
+		if (name_parse(entry->d_name, "manifest", &end))
+			buf_bytes(&found, &end, sizeof end);
+	int failed = errno;
+	closedir(folder);
+	if (failed) {
+		buf_printf(error, "cannot list %s: %s", dir, strerror(failed));
+		buf_free(&found);
+		return false;
+	}
+	*count = found.len / sizeof end;
+	*ends = mem_dup(found.ptr, found.len);
+	buf_free(&found);
+	qsort(*ends, *count, sizeof end, newest_first);
+	return true;
+}
+
+int snapshot_dir_sync(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), failed = fd < 0 ? errno : 0;
+	while (!failed && fsync(fd))
+		failed = errno == EINTR ? 0 : errno;
+	if (fd >= 0)
+		close(fd);
+	return failed;
+}
+
+static int remove_in(const char *dir, const char *name)
+{
+	char path[PATH_BYTES];
+	snprintf(path, sizeof path, "%s/%s", dir, name);
+	return unlink(path) && errno != ENOENT ? errno : 0;
+}
+
+int snapshot_remove(const char *dir, uint64_t end)
+{
+	char name[SNAPSHOT_NAME];
+	snapshot_name(name, end, "manifest");  /* first: data without a manifest is nothing, a manifest without data is damage */
+	int failed = remove_in(dir, name);
+	if (!failed)
+		failed = snapshot_dir_sync(dir);
+	snapshot_name(name, end, "data");
+	return failed ? failed : remove_in(dir, name);
+}
+
+int snapshot_prune(const char *dir, size_t keep)
+{
+	struct buf error = { 0 }, orphans = { 0 };
+	uint64_t *ends, end;
+	size_t count;
+	int failed = snapshot_list(dir, &ends, &count, &error) ? 0 : EIO;
+	buf_free(&error);
+	for (size_t i = keep; i < count && !failed; i++)
+		failed = snapshot_remove(dir, ends[i]);
+	DIR *folder = failed ? NULL : opendir(dir);
+	for (struct dirent *entry; folder && (entry = readdir(folder));) {
+		bool known = false;
+		if (!name_parse(entry->d_name, "data", &end))
+			continue;
+		for (size_t i = 0; i < count; i++)
+			known |= ends[i] == end;
+		if (!known)
+			buf_bytes(&orphans, &end, sizeof end);
+	}
+	if (folder)
+		closedir(folder);
+	for (size_t at = 0; at < orphans.len && !failed; at += sizeof end) {
+		char name[SNAPSHOT_NAME];
+		memcpy(&end, orphans.ptr + at, sizeof end);
+		snapshot_name(name, end, "data");
+		failed = remove_in(dir, name);
+	}
+	if (!failed && folder)
+		failed = remove_in(dir, "new.data");
+	if (!failed && folder)
+		failed = remove_in(dir, "new.manifest");
+	buf_free(&orphans);
+	mem_free(ends);
+	return failed;
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+/* test_sim.c - simulated histories, one a seed; see sim.h.
+ *
+ * SEEDS: how many, from FROM (default 1) on, in JOBS processes.  SEED: only that one, twice, with a trace of the first run.
+ * A seed that breaks a law is named with the law; so is one that fails an assertion.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/sim/sim.h"
+
+enum { SEEDS_DEFAULT = 60, JOBS_MAX = 64, COUNTS = 22 };
+
+#define LLU(x) ((unsigned long long)(x))
+
+static volatile uint64_t running;      /* the seed */
+
+static uint64_t number_from(const char *name, uint64_t fallback)
+{
+	const char *text = getenv(name);
+	return text && *text ? strtoull(text, NULL, 10) : fallback;
+}
+
+/* An assertion of the product failed: which seed was it? */
+static void on_abort(int number)
+{
+	char line[80];
+	(void)number;
+	int len = snprintf(line, sizeof line, "seed %llu: aborted\n", LLU(running));
+	if (write(STDERR_FILENO, line, (size_t)len) < 0)
+		_exit(3);
+	_exit(2);
+}
+
+static const char *const names[COUNTS] = {
+	"lives", "power cuts", "cuts in the middle of a call", "kills", "failed writes", "clean stops", "operations", "answers",
+	"records", "transfers", "failed transfers", "expiries", "events", "customers", "changes of configuration", "sent again",
+	"known ids", "refused for damage", "damaged tails", "disk full", "segments", "states compared with their files",
+};
+
+static void counts_of(const struct sim_result *result, uint64_t counts[COUNTS])
+{
+	const uint64_t list[COUNTS] = {
+		result->lives, result->cuts, result->cuts_in_calls, result->kills, result->deaths, result->stops, result->ops,
+		result->replies, result->records, result->transfers, result->failures, result->expiries, result->events,
+		result->customers, result->changes, result->retries, result->repeats, result->refused, result->tails, result->full,
+		result->segments, result->dumps,
+	};
+	for (unsigned i = 0; i < COUNTS; i++)
+		counts[i] += list[i];
+}
+
+/* False: a law is broken; the line is on standard error. */
+static bool seed_run(uint64_t seed, bool trace, uint64_t counts[COUNTS], uint64_t *hash)
+{
+	struct sim_result result;
+	running = seed;
+	sim_run(seed, trace, &result);
+	if (!result.good)
+		fprintf(stderr, "seed %llu: %.*s\n", LLU(seed), (int)result.verdict.len, result.verdict.ptr);
+	counts_of(&result, counts);
+	*hash = result.hash;
+	buf_free(&result.verdict);
+	return result.good;
+}
+
+/* Seeds from + job, from + job + jobs, …: returns how many are broken. */
+static unsigned job_run(uint64_t from, uint64_t seeds, unsigned job, unsigned jobs, uint64_t counts[COUNTS])
+{
+	unsigned broken = 0;
+	uint64_t hash, most = number_from("STOP", 20);
+	for (uint64_t i = job; i < seeds && broken < most; i += jobs)
+		broken += !seed_run(from + i, false, counts, &hash);
+	return broken;
+}
+
+struct job { pid_t pid; int pipe; };
+
+static unsigned jobs_run(uint64_t from, uint64_t seeds, unsigned jobs, uint64_t counts[COUNTS])
+{
+	struct job list[JOBS_MAX];
+	unsigned broken = 0;
+	fflush(NULL);
+	for (unsigned j = 0; j < jobs; j++) {
+		int ends[2];
+		assert_int_equal(pipe(ends), 0);
+		pid_t pid = fork();
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			uint64_t own[COUNTS] = { 0 };
+			signal(SIGABRT, on_abort);
+			close(ends[0]);
+			unsigned bad = job_run(from, seeds, j, jobs, own);
+			ssize_t n = write(ends[1], own, sizeof own);
+			_exit(bad || n != (ssize_t)sizeof own ? 1 : 0);
+		}
+		close(ends[1]);
+		list[j] = (struct job){ pid, ends[0] };
+	}
+	for (unsigned j = 0; j < jobs; j++) {
+		uint64_t own[COUNTS] = { 0 };
+		int status = 0;
+		ssize_t n = read(list[j].pipe, own, sizeof own);
+		close(list[j].pipe);
+		waitpid(list[j].pid, &status, 0);
+		broken += n != (ssize_t)sizeof own || !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+		for (unsigned i = 0; i < COUNTS; i++)
+			counts[i] += own[i];
+	}
+	return broken;
+}
+
+static void histories(void **state)
+{
+	(void)state;
+	uint64_t only = number_from("SEED", 0), counts[COUNTS] = { 0 };
+	uint64_t from = number_from("FROM", 1), seeds = number_from("SEEDS", SEEDS_DEFAULT), jobs = number_from("JOBS", 1);
+	if (only) {
+		uint64_t hashes[2];
+		signal(SIGABRT, on_abort);
+		bool good = seed_run(only, true, counts, &hashes[0]);
+		fprintf(stderr, "seed %llu: %s, hash %016llx\n", LLU(only), good ? "good" : "broken", LLU(hashes[0]));
+		if (good)
+			assert_true(seed_run(only, false, counts, &hashes[1]) && hashes[0] == hashes[1]);
+		assert_true(good);
+		return;
+	}
+	assert_true(jobs >= 1 && jobs <= JOBS_MAX && seeds >= 1);
+	unsigned broken = jobs_run(from, seeds, (unsigned)jobs, counts);
+	print_message("# %llu seeds from %llu:", LLU(seeds), LLU(from));
+	for (unsigned i = 0; i < COUNTS; i++)
+		print_message("%s %llu %s", i ? "," : "", LLU(counts[i]), names[i]);
+	print_message("\n");
+	assert_int_equal(broken, 0);
+	/* That there was something to see. */
+	for (unsigned i = 0; i < 17 && seeds >= SEEDS_DEFAULT; i++)
+		assert_true(counts[i] > 0);
+}
+
+/* The same seed is the same history, to the last byte on the disk. */
+static void same_again(void **state)
+{
+	(void)state;
+	uint64_t counts[COUNTS] = { 0 };
+	if (number_from("SEED", 0) || number_from("SEEDS", 0))
+		return;
+	for (uint64_t seed = 900001; seed < 900004; seed++) {
+		uint64_t hashes[2];
+		assert_true(seed_run(seed, false, counts, &hashes[0]));
+		assert_true(seed_run(seed, false, counts, &hashes[1]));
+		assert_true(hashes[0] == hashes[1]);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(histories),
+		cmocka_unit_test(same_again),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
