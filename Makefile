@@ -10,6 +10,7 @@ OUT    := $(BUILD)/$(MODE)
 PREFIX ?= /usr/local
 SECONDS ?= 60
 KILLS   ?= 3000
+SEEDS   ?=
 
 # As many jobs as there are processors, unless -j says otherwise.
 ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
@@ -20,6 +21,7 @@ SANITIZE_asan  := -fsanitize=address,undefined -fno-sanitize-recover=all
 SANITIZE_tsan  := -fsanitize=thread
 SANITIZE_fuzz  := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 CFLAGS_release := -O2 -g
+CFLAGS_mutants := -O2 -g -DMUTANTS
 CFLAGS_asan    := -O1 -g -fno-omit-frame-pointer $(SANITIZE_asan)
 CFLAGS_tsan    := -O1 -g -fno-omit-frame-pointer $(SANITIZE_tsan)
 CFLAGS_fuzz    := -O1 -g -fno-omit-frame-pointer $(SANITIZE_fuzz)
@@ -101,6 +103,21 @@ crash: deps ## kill it KILLS=3000 times, and fail each call and allocation of a 
 	@sh .make/deps.sh $(DEPS) test
 	@$(MAKE) --no-print-directory all crash-programs
 	@bash .make/run-crash.sh $(BUILD) $(KILLS)
+
+.PHONY: sim
+sim: deps ## simulated histories under faults: SEEDS=1000 FROM=1, or SEED=x with a trace
+	@sh .make/deps.sh $(DEPS) test
+	@$(MAKE) --no-print-directory sim-program
+	@SEEDS=$(or $(SEEDS),1000) FROM=$(FROM) SEED=$(SEED) JOBS=$(or $(JOBS),$(shell nproc)) $(OUT)/tests/sim/test_sim
+
+.PHONY: sim-mutants
+sim-mutants: deps ## see that the simulator finds each seeded fault (ONLY="3 17": those)
+	@sh .make/deps.sh $(DEPS) test
+	@$(MAKE) --no-print-directory MODE=mutants sim-program
+	@ONLY="$(ONLY)" bash .make/run-mutants.sh $(BUILD)/mutants/tests/sim/test_sim tests/sim/mutants.txt $(or $(SEEDS),2000)
+
+.PHONY: sim-program
+sim-program: $(OUT)/tests/sim/test_sim
 
 .PHONY: test-programs threaded-programs crash-programs
 test-programs: $(TESTS:%.c=$(OUT)/%)

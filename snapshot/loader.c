@@ -15,16 +15,19 @@
 
 enum { SLOTS = 4 };
 
-/* One shard's two threads, with a few pieces between them. */
+enum { MAKERS = 2 };
+
+/* One shard's threads, with a few pieces between them. */
 struct lane {
 	struct run *run;
 	unsigned shard;
-	pthread_t reader, maker;
-	bool reader_runs, maker_runs;
+	pthread_t reader;
+	bool reader_runs;
+	struct maker { struct lane *lane; enum state_parts parts; pthread_t thread; bool runs; unsigned taken; } makers[MAKERS];
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;
 	struct buf slots[SLOTS];       /* owned; pieces decompressed, a ring */
-	unsigned filled, taken;        /* ever */
+	unsigned filled;               /* ever; makers[].taken likewise */
 	bool over;                     /* the reader has no more */
 	uint64_t sizes[SLOTS];         /* compressed, for the progress */
 };
@@ -88,7 +91,12 @@ static bool concerns(const struct run *run, const struct snapshot_section *secti
 	return section->partition == SNAPSHOT_SHARED || shard_of(section->partition, run->load->count) == shard;
 }
 
-/* ---- the two threads of a lane ---------------------------------------------------------------------------------------- */
+/* ---- the threads of a lane -------------------------------------------------------------------------------------------- */
+
+static bool lane_full(const struct lane *lane)
+{
+	return lane->filled - lane->makers[0].taken == SLOTS || lane->filled - lane->makers[1].taken == SLOTS;
+}
 
 static void *reader_main(void *context)
 {
@@ -100,7 +108,7 @@ static void *reader_main(void *context)
 		if (!section->size || !concerns(run, section, lane->shard))
 			continue;
 		pthread_mutex_lock(&lane->mutex);
-		while (lane->filled - lane->taken == SLOTS)
+		while (lane_full(lane))
 			pthread_cond_wait(&lane->changed, &lane->mutex);
 		pthread_mutex_unlock(&lane->mutex);
 		unsigned slot = lane->filled % SLOTS;
@@ -126,25 +134,27 @@ static void *reader_main(void *context)
 /* Goes on to the reader's end even where the snapshot is broken, so that the reader never waits for it in vain. */
 static void *maker_main(void *context)
 {
-	struct lane *lane = context;
+	struct maker *maker = context;
+	struct lane *lane = maker->lane;
 	struct run *run = lane->run;
 	struct state *state = run->load->states[lane->shard];
 	for (;;) {
 		const char *why;
 		pthread_mutex_lock(&lane->mutex);
-		while (lane->filled == lane->taken && !lane->over)
+		while (lane->filled == maker->taken && !lane->over)
 			pthread_cond_wait(&lane->changed, &lane->mutex);
-		bool over = lane->filled == lane->taken;
+		bool over = lane->filled == maker->taken;
 		pthread_mutex_unlock(&lane->mutex);
 		if (over)
 			return NULL;
-		struct buf *raw = &lane->slots[lane->taken % SLOTS];
+		struct buf *raw = &lane->slots[maker->taken % SLOTS];
 		if (!atomic_load(&run->broken) &&
-		    !capture_load(state, lane->shard == 0 ? run->load->catalog : NULL, raw->ptr, raw->len, &why))
+		    !capture_load(state, lane->shard == 0 ? run->load->catalog : NULL, raw->ptr, raw->len, maker->parts, &why))
 			break_off(run, why, strlen(why));
-		progress(run, lane->sizes[lane->taken % SLOTS]);
+		if (maker->parts == STATE_ACTORS)
+			progress(run, lane->sizes[maker->taken % SLOTS]);
 		pthread_mutex_lock(&lane->mutex);
-		lane->taken++;
+		maker->taken++;
 		pthread_cond_broadcast(&lane->changed);
 		pthread_mutex_unlock(&lane->mutex);
 	}
@@ -159,22 +169,28 @@ static void lanes_run(struct run *run)
 		lane->shard = s;
 		pthread_mutex_init(&lane->mutex, NULL);
 		pthread_cond_init(&lane->changed, NULL);
+		for (unsigned m = 0; m < MAKERS; m++)
+			lane->makers[m] = (struct maker){ .lane = lane, .parts = m ? STATE_IDS : STATE_ACTORS };
 		lane->reader_runs = !pthread_create(&lane->reader, NULL, reader_main, lane);
 		if (!lane->reader_runs)
 			lane->over = true;
-		lane->maker_runs = lane->reader_runs && !pthread_create(&lane->maker, NULL, maker_main, lane);
-		if (!lane->maker_runs) {
+		for (unsigned m = 0; m < MAKERS; m++) {
+			struct maker *maker = &lane->makers[m];
+			maker->runs = lane->reader_runs && !pthread_create(&maker->thread, NULL, maker_main, maker);
+			if (maker->runs)
+				continue;
 			/* What the reader has read already nobody takes: this thread does. */
 			break_off(run, "a thread cannot be started", strlen("a thread cannot be started"));
-			maker_main(lane);
+			maker_main(maker);
 		}
 	}
 	for (unsigned s = 0; s < run->load->count; s++) {
 		struct lane *lane = &lanes[s];
 		if (lane->reader_runs)
 			pthread_join(lane->reader, NULL);
-		if (lane->maker_runs)
-			pthread_join(lane->maker, NULL);
+		for (unsigned m = 0; m < MAKERS; m++)
+			if (lane->makers[m].runs)
+				pthread_join(lane->makers[m].thread, NULL);
 		for (unsigned i = 0; i < SLOTS; i++)
 			buf_free(&lane->slots[i]);
 		pthread_mutex_destroy(&lane->mutex);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* loader.h - the newest snapshot that is whole becomes state.
  *
- * Each shard has two threads: one reads, checks and decompresses its pieces, the other makes actors of them.  A snapshot that turns
+ * Each shard has three threads: one reads, checks and decompresses its pieces, one makes actors of them, one takes the ids.  A snapshot that turns
  * out to be broken is said so and left alone; what was loaded of it is thrown away, and the one before is tried.
  */
 #ifndef SNAPSHOT_LOADER_H

@@ -16,7 +16,7 @@
 #include "engine/shard/shard.h"
 #include "snapshot/store.h"
 
-enum { LEVEL = 1, PATH_BYTES = 4096, NAP_MS = 20, FLUSH_BYTES = 8 * 1024 * 1024 };
+enum { LEVEL = 1, PATH_BYTES = 4096, NAP_MS = 20, FLUSH_BYTES = 1024 * 1024 };
 
 struct writer {
 	const struct snapshot_source *source;
@@ -110,7 +110,8 @@ static void flush_steadily(struct writer *writer)
 	uint64_t size = writer->manifest.data_size;
 	if (size - writer->flushed < FLUSH_BYTES)
 		return;
-	sync_file_range(writer->fd, (off_t)writer->flushed, (off_t)(size - writer->flushed), SYNC_FILE_RANGE_WRITE);
+	sync_file_range(writer->fd, (off_t)writer->flushed, (off_t)(size - writer->flushed),
+			SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
 	writer->flushed = size;
 }
 

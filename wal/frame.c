@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "engine/base/assert.h"
+#include "engine/base/mutant.h"
 
 enum { HASHED = 44 };                  /* bytes of the header under its checksum */
 
@@ -40,7 +41,7 @@ enum frame_state frame_header(const unsigned char *bytes, uint64_t lsn, uint64_t
 	if (get_u32(bytes) != FRAME_MAGIC)
 		return FRAME_BAD;
 	*why = "the header's checksum differs";
-	if (get_u32(bytes + 44) != (uint32_t)XXH3_64bits(bytes, HASHED))
+	if (get_u32(bytes + 44) != MUTATE(4, (uint32_t)XXH3_64bits(bytes, HASHED), get_u32(bytes + 44)))
 		return FRAME_BAD;
 	*why = "the header belongs to another LSN";
 	if (get_u64(bytes + 8) != lsn)
@@ -75,7 +76,7 @@ bool frame_body(const unsigned char *bytes, struct wal_frame *frame, uint64_t bo
 	if (frame->kind == WAL_FRAME_FILLER)
 		return true;
 	*why = "the body's checksum differs";
-	if (XXH3_64bits(frame->body, frame->body_size) != body_hash)
+	if (MUTATE(3, XXH3_64bits(frame->body, frame->body_size), body_hash) != body_hash)
 		return false;
 	*why = "the padding is not zero";
 	for (uint32_t i = WAL_FRAME_HEADER + frame->body_size; i < frame->size; i++)

@@ -25,6 +25,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
+#include "engine/base/mutant.h"
 #include "wal/wal_int.h"
 
 bool wal_ring_make(struct wal *wal)
@@ -107,7 +108,7 @@ static void fill(struct wal *wal, uint64_t from, uint64_t end)
 	unsigned char *bytes = ring_at(wal, from);
 	uint32_t size = (uint32_t)(end - from);
 	memset(bytes, 0, size);
-	if (size < WAL_FRAME_HEADER)
+	if (size < MUTATE(9, WAL_FRAME_HEADER, UINT32_MAX))
 		return;                                /* readers know that nothing begins here */
 	struct wal_frame filler = { .lsn = from, .size = size, .body_size = size - WAL_FRAME_HEADER, .epoch = wal->epoch,
 				    .kind = WAL_FRAME_FILLER, .time_ms = atomic_load(&wal->last_time) };
@@ -123,7 +124,7 @@ uint64_t wal_append_begin(struct wal_producer *producer, uint32_t body_size, uns
 	atomic_store(&producer->inflight, head);
 	do {
 		end = wal_segment_end(wal, head);
-		lsn = end - head < size ? end : head;
+		lsn = end - head < MUTATE(19, size, 0) ? end : head;
 	} while (!atomic_compare_exchange_weak(&wal->head, &head, lsn + size));
 	ASSERT(lsn + size - head <= producer->credit);
 	if (lsn != head)
@@ -133,7 +134,7 @@ uint64_t wal_append_begin(struct wal_producer *producer, uint32_t body_size, uns
 	producer->kind = WAL_FRAME_RECORDS;
 	producer->filling = true;
 	*body = ring_at(wal, lsn) + WAL_FRAME_HEADER;
-	return lsn + WAL_FRAME_HEADER;
+	return lsn + MUTATE(5, WAL_FRAME_HEADER, WAL_FRAME_HEADER + 8);
 }
 
 uint64_t wal_append_publish(struct wal_producer *producer, int64_t time_ms, uint64_t body_hash)
@@ -216,7 +217,7 @@ static void out_open(struct wal *wal, uint64_t lsn)
 		wal_io.close(wal->out);
 	wal->out = -1;
 	if (wal->direct) {
-		wal->out = wal_io.open(wal->dir, name, O_WRONLY | O_DIRECT | O_DSYNC);
+		wal->out = wal_io.open(wal->dir, name, O_WRONLY | O_DIRECT | MUTATE(32, O_DSYNC, 0));
 		if (wal->out < 0 && errno == EINVAL)
 			wal->direct = false;
 	}
@@ -261,8 +262,8 @@ static void write_blocks(struct wal *wal, uint64_t start, size_t size, bool last
 		if (wal->direct && done < total)
 			done &= ~(size_t)(WAL_BLOCK - 1);
 	}
-	while (!wal->direct && wal_io.sync(wal->out) != 0)
-		if (errno != EINTR)
+	while (MUTATE(30, !wal->direct, false) && wal_io.sync(wal->out) != 0)
+		if (MUTATE(29, errno != EINTR, false))
 			write_failed(wal, "fdatasync", start, errno);
 }
 

@@ -20,6 +20,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
+#include "engine/base/mutant.h"
 
 enum { WINDOW = 8 << 20 };
 _Static_assert((int)WINDOW >= (int)FRAME_SIZE_MAX, "a frame fits the window");
@@ -141,6 +142,8 @@ static size_t used_length(const unsigned char *bytes, size_t n)    /* without th
 /* What a later header proves about the bad position; NULL: nothing. */
 static const char *proof_of(const struct scan *scan, bool later_segment, const struct wal_frame *frame)
 {
+	if (MUTATE(38, false, true))
+		return NULL;
 	if (frame->kind == WAL_FRAME_MARK && frame->body && get_u64(frame->body) > scan->end)
 		return "a later mark says that it was durable";
 	if (frame->epoch > scan->epoch)

@@ -15,6 +15,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
+#include "engine/base/mutant.h"
 #include "wal/wal.h"
 
 enum { CHUNK = 1 << 20, CHUNKS_A_SYNC = 8 };
@@ -220,7 +221,7 @@ int segment_make(int dir, uint64_t base, uint64_t size, segment_pace_fn *pace, v
 		failed = errno;
 	if (failed)
 		wal_io.unlink(dir, temporary);
-	else
+	else if (MUTATE(31, true, false))
 		failed = sync_by(wal_io.sync_all, dir);
 	return failed;
 }

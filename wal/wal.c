@@ -18,6 +18,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
+#include "engine/base/mutant.h"
 #include "wal/scan.h"
 #include "wal/wal_int.h"
 
@@ -159,7 +160,7 @@ static bool cut(struct wal *wal, uint64_t lsn, struct buf *error)
 	size_t at = segments_find(list, lsn);
 	if (!failed && at < list->count)
 		failed = segment_zero_from(wal->dir, &list->at[at], lsn);
-	if (!failed)
+	if (!failed && MUTATE(17, true, false))
 		failed = settle(wal, lsn);
 	uint64_t end = list->count ? list->at[list->count - 1].base + list->at[list->count - 1].size : lsn;
 	if (!failed && at < list->count && lsn % WAL_BLOCK) {
@@ -294,7 +295,7 @@ struct wal *wal_open(const struct wal_options *options, uint64_t from, wal_repla
 		    memory_make(wal, error);
 	if (good) {
 		segments_sweep(wal->dir);
-		wal->epoch = scan.epoch + 1;
+		wal->epoch = scan.epoch + MUTATE(8, 1, !scan.epoch);
 		wal->opened_time = scan.time_ms;
 		atomic_store(&wal->last_time, scan.time_ms);
 		good = cut(wal, scan.end, error) && open_epoch(wal, error);
@@ -322,7 +323,7 @@ void wal_close(struct wal *wal)
 
 uint64_t wal_durable(const struct wal *wal)
 {
-	return atomic_load_explicit(&wal->durable, memory_order_acquire);
+	return MUTATE(18, atomic_load_explicit(&wal->durable, memory_order_acquire), atomic_load(&wal->head));
 }
 
 uint64_t wal_appended(const struct wal *wal)
@@ -346,7 +347,7 @@ uint32_t wal_epoch(const struct wal *wal)
 
 int64_t wal_last_time(const struct wal *wal)
 {
-	return wal->opened_time;
+	return MUTATE(27, wal->opened_time, 0);
 }
 
 bool wal_disk_full(const struct wal *wal)

@@ -170,6 +170,17 @@ struct table_entry *table_insert(struct table *table, uint64_t hash, uint64_t va
 	return found;
 }
 
+void table_reserve(struct table *table, uint32_t count, unsigned spread)
+{
+	enum { LEAST_PERCENT = 58, SPREAD_PERCENT = 25 };
+	uint64_t capacity = (uint64_t)count * 100 / (LEAST_PERCENT + SPREAD_PERCENT * (spread & 1023) / 1024) / TABLE_BUCKET + 1;
+	if (table->capacity || capacity < STAGGER_FROM || capacity > UINT32_MAX / TABLE_BUCKET)
+		return;
+	table->capacity = (uint32_t)capacity;
+	table->slots = table->capacity * TABLE_BUCKET;
+	table->entries = mem_lines(table_bytes(table));
+}
+
 /* The bucket's last entry fills the hole. */
 static void hole_fill(struct table *table, uint32_t slot)
 {

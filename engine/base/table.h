@@ -38,6 +38,9 @@ struct table {
 /* An entry with this hash after `previous`; NULL at the end. */
 struct table_entry *table_next(const struct table *table, uint64_t hash, const struct table_entry *previous);
 struct table_entry *table_insert(struct table *table, uint64_t hash, uint64_t value);
+/* Room for so many entries in an empty table, before they come.  `spread` (0 to 1023) varies it, so that tables of different
+ * partitions do not all grow at the same moment later. */
+void table_reserve(struct table *table, uint32_t count, unsigned spread);
 void table_remove(struct table *table, struct table_entry *entry);
 void table_free(struct table *table);
 

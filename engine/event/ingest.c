@@ -6,6 +6,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/json.h"
 #include "engine/base/mem.h"
+#include "engine/base/mutant.h"
 #include "engine/base/u128.h"
 #include "engine/base/time.h"
 
@@ -353,7 +354,7 @@ static bool rule_run(const struct view_rule *rule, struct facts *facts, struct s
 			head.effect_count++;
 		}
 		if (!good) {
-			*scratch = before;
+			*scratch = MUTATE(39, before, *scratch);
 			out->len = start + sizeof head;
 			head.effect_count = 0;
 			head.result = EXECUTION_FAILED;

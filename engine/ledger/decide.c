@@ -6,6 +6,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
+#include "engine/base/mutant.h"
 #include "engine/ledger/run.h"
 
 #define SUM_MAX ((u128)INT64_MAX)
@@ -119,10 +120,27 @@ static void balances_put(struct transfer_run *run, uint32_t index, const struct 
 	memcpy(run->request->balances.ptr + (size_t)index * sizeof balances, balances, sizeof balances);
 }
 
+static void balances_copy(struct transfer_run *run, uint32_t to, uint32_t from)
+{
+	char *balances = run->request->balances.ptr;
+	if (run->request->want_balances)
+		memcpy(balances + (size_t)to * 2 * sizeof(int64_t), balances + (size_t)from * 2 * sizeof(int64_t),
+		       2 * sizeof(int64_t));
+}
+
 static void refused_put(struct transfer_run *run, uint32_t index, enum refusal refusal)
 {
 	uint32_t pair[2] = { index, refusal };
 	buf_bytes(run->refused, pair, sizeof pair);
+}
+
+/* A dry run makes no entry for a slice: it has number 0 in what the run decides, and this in place of its sums. */
+static struct account *slice_dry(struct transfer_run *run, unsigned kind, int side)
+{
+	run->dry_sums[side] = (struct slice_sums){ .debits_pending = UINT64_MAX, .credits_pending = UINT64_MAX };
+	run->dry_slices[side] = (struct account){ .id = (uintptr_t)&run->dry_sums[side], .flags = ACCOUNT_SLICE,
+						  .kind = (uint8_t)kind };
+	return &run->dry_slices[side];
 }
 
 /* The slices' entries of a lane, made where they are missing. */
@@ -133,12 +151,8 @@ static struct account *slice_make(struct transfer_run *run, struct lane *lane, u
 	struct account *account = slice_entry(ledger, book, lane->group, kind, number);
 	if (account)
 		return account;                /* made since the lane was resolved */
-	if (run->request->dry_run) {
-		run->dry_sums[side] = (struct slice_sums){ .debits_pending = UINT64_MAX, .credits_pending = UINT64_MAX };
-		run->dry_slices[side] = (struct account){ .id = (uintptr_t)&run->dry_sums[side], .flags = ACCOUNT_SLICE,
-							  .kind = (uint8_t)kind };
-		return &run->dry_slices[side];
-	}
+	if (run->request->dry_run)
+		return slice_dry(run, kind, side);
 	struct account_record_view view = {
 		.head = { .head = { .type = RECORD_ACCOUNT, .partition = (uint16_t)(lane->group * PARTITIONS_PER_GROUP) },
 			  .number = ledger_next_number(ledger, lane->group), .flags = ACCOUNT_SLICE, .kind = (uint8_t)kind,
@@ -200,7 +214,7 @@ static void transfer_write(struct transfer_run *run, uint32_t index, const struc
 	record->timeout = row->timeout;
 	record->time_ms = run->now_ms;
 	record->prev = debit_whole ? debit->last_lsn : credit_whole ? credit->last_lsn : 0;
-	uint64_t second = credit->last_lsn;
+	uint64_t second = MUTATE(20, credit->last_lsn, debit->last_lsn);
 	keep_account(run, debit);
 	keep_account(run, credit);
 	transfer_apply_debit(debit, flags, amount, pending_amount, lsn);
@@ -307,7 +321,7 @@ static enum refusal check_limits(const struct transfer_run *run, const struct la
 	enum refusal refusal = check_overflow(debit, credit, *amount);
 	if (refusal)
 		return refusal;
-	if (floor_holds && debit_room(debit, floor) < (i128)*amount)
+	if (floor_holds && MUTATE(15, true, !(row->flags & TRANSFER_PENDING)) && debit_room(debit, floor) < (i128)*amount)
 		return REFUSED_EXCEEDS_FLOOR;
 	if (ceiling_holds && credit_room(credit, ceiling) < (i128)*amount)
 		return REFUSED_EXCEEDS_CEILING;
@@ -336,8 +350,13 @@ static enum refusal decide_end(struct transfer_run *run, uint32_t index, struct 
 	lane->credit_number = pending->credit;
 	lane->debit = ledger_account_at(ledger_of_number(run->ledgers, pending->debit), pending->debit);
 	lane->credit = ledger_account_at(ledger_of_number(run->ledgers, pending->credit), pending->credit);
+	/* Reserved earlier in the same dry run, where a slice has no entry yet. */
+	if (!lane->debit && run->request->dry_run)
+		lane->debit = slice_dry(run, ACCOUNT_LIABILITY, 0);
+	if (!lane->credit && run->request->dry_run)
+		lane->credit = slice_dry(run, ACCOUNT_LIABILITY, 1);
 	ASSERT(lane->debit && lane->credit);
-	if (pending->expires_ms && pending->expires_ms <= run->now_ms)
+	if (pending->expires_ms && pending->expires_ms <= run->now_ms - MUTATE(13, 0, 1))
 		return REFUSED_PENDING_TRANSFER_EXPIRED;
 	if (row->code && row->code != pending->code)
 		return REFUSED_PENDING_TRANSFER_HAS_DIFFERENT_CODE;
@@ -347,7 +366,7 @@ static enum refusal decide_end(struct transfer_run *run, uint32_t index, struct 
 			return REFUSED_EXCEEDS_PENDING_TRANSFER_AMOUNT;
 		if (lane->debit->flags & ACCOUNT_CLOSED)
 			return REFUSED_DEBIT_ACCOUNT_CLOSED;
-		if (lane->credit->flags & ACCOUNT_CLOSED)
+		if (lane->credit->flags & MUTATE(36, ACCOUNT_CLOSED, 0))
 			return REFUSED_CREDIT_ACCOUNT_CLOSED;
 	} else if (amount != pending->amount) {
 		return REFUSED_PENDING_TRANSFER_HAS_DIFFERENT_AMOUNT;
@@ -442,31 +461,32 @@ static enum refusal rows_differ(const struct transfer_row *old, const struct tra
 }
 
 /* A row before this one, of the same chain or dry run, with the same id; its record is not in the log.  False: none. */
-static bool row_before(const struct transfer_run *run, uint32_t index, struct transfer_row *old)
+static bool row_before(const struct transfer_run *run, uint32_t index, uint32_t *before)
 {
 	u128 id = bytes_at(run, index)->id;
-	for (uint32_t i = run->chain_first; i < index; i++)
-		if (bytes_at(run, i)->id == id) {
-			*old = row_at(run, i);
+	for (*before = run->chain_first; *before < index; ++*before)
+		if (bytes_at(run, *before)->id == id)
 			return true;
-		}
 	return false;
 }
 
 /* REFUSAL_NONE and *known: the same row was done before it in this chain or dry run. */
-static enum refusal check_id(struct transfer_run *run, uint32_t index, const struct lane *lane, const struct transfer_row *row,
+static enum refusal check_id(struct transfer_run *run, uint32_t index, struct lane *lane, const struct transfer_row *row,
 			     bool *known)
 {
 	*known = true;
 	for (const struct table_entry *entry = id_find(run, index, lane->id_hash, NULL); entry;
 	     entry = id_find(run, index, lane->id_hash, entry)) {
-		struct transfer_row old;
+		uint32_t before;
 		if (!run->in_chain && (entry->value & ID_LSN) < DRY_LSN) {
 			known_push(run->request, index, entry->value & ID_LSN, lane);
 			return ROW_IS_KNOWN;
 		}
-		if (row_before(run, index, &old))
+		if (row_before(run, index, &before)) {
+			struct transfer_row old = row_at(run, before);
+			lane->repeat = true;
 			return entry->value & ID_FAILED ? REFUSED_ID_ALREADY_FAILED : rows_differ(&old, row);
+		}
 	}
 	*known = false;
 	return REFUSAL_NONE;
@@ -524,7 +544,7 @@ static void burn(struct transfer_run *run, uint32_t index, enum refusal refusal)
 {
 	const struct lane *lane = &run->lanes[index - run->first];
 	uint64_t lsn;
-	if (!refusal_burns(refusal) || run->memory_full)
+	if (MUTATE(10, !refusal_burns(refusal), true) || run->memory_full)
 		return;
 	if (run->request->known_sorted && known_answer(run->request, index))
 		return;                        /* it has its record */
@@ -554,7 +574,10 @@ static void row_end(struct transfer_run *run, uint32_t index, enum refusal refus
 	if (refusal == ROW_IS_KNOWN)
 		return;
 	const struct known_row *answer = run->request->known_sorted ? known_answer(run->request, index) : NULL;
-	if (!answer || !answer->used)
+	uint32_t before;
+	if (lane->repeat && !refusal && row_before(run, index, &before))
+		balances_copy(run, index, before);
+	else if (!answer || !answer->used)
 		balances_put(run, index, lane->debit, lane->credit);
 	if (refusal)
 		refused_put(run, index, refusal);
@@ -660,7 +683,8 @@ static bool decide_chain(struct transfer_run *run, uint32_t first, uint32_t behi
 			undo_commit(run, mark);
 		return true;
 	}
-	undo_back_to(run, mark);
+	if (MUTATE(14, true, false))
+		undo_back_to(run, mark);
 	run->keeping = kept;
 	run->writer->used = used;
 	for (uint32_t i = first; i < behind; i++)

@@ -5,6 +5,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
+#include "engine/base/mutant.h"
 #include "engine/ledger/record.h"
 #include "engine/ledger/request.h"
 
@@ -13,7 +14,8 @@ static enum refusal compare_rest(const struct transfer_row *row, const struct tr
 {
 	const struct transfer_record *head = &first->head;
 	bool end = row->flags & (TRANSFER_POST | TRANSFER_VOID);
-	if (row->amount != (head->flags & TRANSFER_EXTENDED ? first->extra.requested : head->amount))
+	uint64_t amount = head->flags & TRANSFER_EXTENDED ? first->extra.requested : head->amount;
+	if (row->amount != MUTATE(33, amount, row->amount))
 		return REFUSED_EXISTS_WITH_DIFFERENT_AMOUNT;
 	if (row->code != head->code && !(end && row->code == 0))
 		return REFUSED_EXISTS_WITH_DIFFERENT_CODE;
@@ -53,7 +55,7 @@ void known_compare(struct known_row *known, const unsigned char *bytes, const un
 		known->refusal = REFUSED_OUTCOME_PRUNED;
 	} else if (failed_record_read(record, len, &failed) && u128_load(failed.id) == row.id) {
 		known->resolved = true;
-		known->refusal = REFUSED_ID_ALREADY_FAILED;
+		known->refusal = MUTATE(37, REFUSED_ID_ALREADY_FAILED, REFUSAL_NONE);
 	} else if (transfer_record_read(record, len, &view) && u128_load(view.head.id) == row.id &&
 		   !(view.head.flags & TRANSFER_EXPIRED)) {
 		bool debit_whole = view.head.flags & TRANSFER_DEBIT_WHOLE, credit_whole = view.head.flags & TRANSFER_CREDIT_WHOLE;

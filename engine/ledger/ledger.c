@@ -5,6 +5,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
+#include "engine/base/mutant.h"
 
 void ledger_init(struct ledger *ledger, unsigned shard, unsigned shard_count, struct ids *ids)
 {
@@ -332,6 +333,8 @@ static bool transfer_apply(struct ledger *ledger, const unsigned char *record, s
 			transfer_apply_debit(debit, head->flags, head->amount, view.extra.pending_amount, lsn);
 		if (credit && !side_seen(ledger->seen, credit, head->credit, lsn))
 			transfer_apply_credit(credit, head->flags, head->amount, view.extra.pending_amount, lsn);
+		if (MUTATE(6, false, credit && !(head->flags & TRANSFER_EXTENDED)))
+			transfer_apply_credit(credit, head->flags, head->amount, 0, lsn);
 	}
 	if (!ids)
 		return true;
@@ -380,6 +383,8 @@ bool ledger_apply(struct ledger *ledger, const unsigned char *record, size_t len
 			return false;
 		if (!actors || !owns(ledger, number_group(account.head.number)) || account_seen(ledger->seen, &account.head, lsn))
 			return true;
+		if (MUTATE(22, false, account.head.op == ACCOUNT_OP_FLAGS))
+			return true;
 		return account_apply(ledger, &account, lsn);
 	case RECORD_SLICED:
 		if (!sliced_record_read(record, len, &sliced))
@@ -421,7 +426,7 @@ void ledger_earn(struct ledger *ledger, struct account *account, unsigned group,
 {
 	struct slice *slice = ledger_slice(ledger, ledger->books[account->book], group);
 	if (sides & LEDGER_SLICE_SIDE)
-		slice->sums[ACCOUNT_LIABILITY - ACCOUNT_FIRST_SLICED].debits_posted += points;
+		slice->sums[ACCOUNT_LIABILITY - ACCOUNT_FIRST_SLICED].debits_posted += MUTATE(21, points, 0);
 	if (sides & LEDGER_MEMBER_SIDE)
 		account->credits_posted += points;
 }

@@ -26,6 +26,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/buf.h"
+#include "engine/base/mutant.h"
 #include "engine/base/table.h"
 #include "engine/ledger/account.h"
 #include "engine/ledger/ids.h"
@@ -140,7 +141,7 @@ static inline struct side side_of(unsigned flags, uint64_t amount, uint64_t pend
 	if (flags & TRANSFER_PENDING)
 		side.reserved = amount;
 	else if (flags & (TRANSFER_POST | TRANSFER_VOID | TRANSFER_EXPIRED))
-		side.released = pending_amount;
+		side.released = MUTATE(11, pending_amount, flags & TRANSFER_VOID ? 0 : pending_amount);
 	if (!(flags & (TRANSFER_PENDING | TRANSFER_VOID | TRANSFER_EXPIRED)))
 		side.posted = amount;
 	return side;

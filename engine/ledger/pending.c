@@ -6,6 +6,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
+#include "engine/base/mutant.h"
 #include "engine/ledger/ledger.h"
 
 /* What an entry points at; NULL: it is only a word about one that ended. */
@@ -107,7 +108,7 @@ static struct pending *first_pending(const struct ledger *ledger)
 
 struct pending *ledger_due(struct ledger *ledger, int64_t now_ms)
 {
-	while (ledger->heap_count && ledger->heap[0].at_ms <= now_ms) {
+	while (ledger->heap_count && ledger->heap[0].at_ms + MUTATE(12, 0, 2000) <= now_ms) {
 		struct pending *pending = first_pending(ledger);
 		if (pending)
 			return pending;
@@ -156,6 +157,7 @@ struct pending *pending_apply_end(struct ledger *ledger, u128 pending_id, uint64
 	const struct table *table = &ledger->pendings[partition_of(id_hash)];
 	const struct table_entry *first = table_find(table, id_hash, NULL);
 	ledger->pending_total--;
+	state = MUTATE(16, state, PENDING_VOIDED);
 	if (first != entry || table_find(table, id_hash, first)) {
 		pending->state = (uint8_t)state;
 		return mem_dup(pending, sizeof *pending);

@@ -18,6 +18,7 @@ struct lane {
 	uint8_t refusal;               /* in the content; smaller than any of the state */
 	bool skip;                     /* another shard's */
 	bool plain;                    /* no flags, from a slice that is there to a whole account of its book */
+	bool repeat;                   /* the same row was done before it in the chain or dry run: its answer is that one's */
 	uint32_t book;                 /* of the sliced sides, in that group's ledger */
 };
 

@@ -2,6 +2,7 @@
 #include "engine/shard/capture.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -457,12 +458,27 @@ static bool load_tenant_slice(struct loader *loader, unsigned group, const char 
 	return true;
 }
 
+/* Room for a partition's entries, before they come. */
+static void reserve(struct table *table, uint64_t *bytes, size_t count, unsigned partition)
+{
+	size_t before = table_bytes(table);
+	table_reserve(table, (uint32_t)count, partition * 401u);
+	*bytes += table_bytes(table) - before;
+}
+
 static bool load_accounts(struct loader *loader, unsigned partition, const char *content, size_t len)
 {
+	struct ledger *ledger = &loader->state->ledger;
 	if (len % sizeof(struct account_row))
 		return refuse(loader, "accounts are cut");
+	reserve(&ledger->accounts[partition], &ledger->bytes, len / sizeof(struct account_row), partition);
 	for (size_t at = 0; at < len; at += sizeof(struct account_row)) {
 		struct account_row row;
+		if (at + ACCOUNTS_AHEAD * sizeof row < len) {
+			uint32_t ahead;
+			memcpy(&ahead, content + at + ACCOUNTS_AHEAD * sizeof row + offsetof(struct account_row, number), sizeof ahead);
+			__builtin_prefetch(ledger_account_at(ledger, ahead), 1);
+		}
 		memcpy(&row, content + at, sizeof row);
 		struct account_image image = { .id = u128_load(row.id), .debits_posted = row.debits_posted,
 					       .credits_posted = row.credits_posted, .debits_pending = row.debits_pending,
@@ -472,7 +488,7 @@ static bool load_accounts(struct loader *loader, unsigned partition, const char 
 		if (!image.book || row.kind >= ACCOUNT_KINDS || number_group(row.number) != group_of(partition) ||
 		    partition_of(account_key(image.id)) != partition)
 			return refuse(loader, "an account does not belong here");
-		if (!ledger_load_account(&loader->state->ledger, &image))
+		if (!ledger_load_account(ledger, &image))
 			return refuse(loader, "an account's number is taken");
 	}
 	return true;
@@ -542,6 +558,8 @@ static bool load_ids(struct loader *loader, unsigned partition, const char *cont
 {
 	if (len % sizeof(struct id_row))
 		return refuse(loader, "ids are cut");
+	if (!ended)
+		reserve(&loader->state->ids.tables[partition], &loader->state->ids.bytes, len / sizeof(struct id_row), partition);
 	for (size_t at = 0; at < len; at += sizeof(struct id_row)) {
 		struct id_row row;
 		memcpy(&row, content + at, sizeof row);
@@ -641,7 +659,14 @@ static bool load_item(struct loader *loader, const struct item_head *head, const
 	return refuse(loader, "an item is of an unknown type");
 }
 
-bool capture_load(struct state *state, struct catalog *catalog, const void *bytes, size_t len, const char **why)
+/* Whose work an item is. */
+static enum state_parts parts_of(unsigned type)
+{
+	return type == CAPTURE_IDS || type == CAPTURE_PENDING || type == CAPTURE_ENDED ? STATE_IDS : STATE_ACTORS;
+}
+
+bool capture_load(struct state *state, struct catalog *catalog, const void *bytes, size_t len, enum state_parts parts,
+		  const char **why)
 {
 	struct loader loader = { .state = state, .catalog = catalog };
 	bool good = true;
@@ -653,7 +678,8 @@ bool capture_load(struct state *state, struct catalog *catalog, const void *byte
 			good = refuse(&loader, "an item's size makes no sense");
 			break;
 		}
-		good = load_item(&loader, &head, (const char *)bytes + at + sizeof head);
+		if (parts_of(head.type) & parts)
+			good = load_item(&loader, &head, (const char *)bytes + at + sizeof head);
 		at += head.size;
 	}
 	mem_free(loader.tenants);

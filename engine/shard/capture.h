@@ -54,7 +54,9 @@ void capture_take(struct capture *capture, const struct state *state, const stru
 /* Brings a piece into its final form, away from the shard: ids in order of their hashes. */
 void capture_settle(struct buf *bytes);
 /* Adds a piece to a state without the actors in it: of the shard that owns them; the shared piece goes to every shard, and
- * with a catalog to one of them (NULL: not here).  False with *why for anything that cannot be: the state is half loaded then. */
-bool capture_load(struct state *state, struct catalog *catalog, const void *bytes, size_t len, const char **why);
+ * with a catalog to one of them (NULL: not here).  Some parts only: two threads may share the work, ids with pending
+ * transfers, and actors.  False with *why for anything that cannot be: the state is half loaded then. */
+bool capture_load(struct state *state, struct catalog *catalog, const void *bytes, size_t len, enum state_parts parts,
+		  const char **why);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
+#include "engine/base/mutant.h"
 #include "engine/ledger/decide.h"
 #include "engine/shard/ledger.h"
 #include "engine/shard/shard.h"
@@ -238,7 +239,9 @@ static void split_resolve(struct shard *shard, struct ledger_split *split)
 		while (entry && entry->value != ID_IN_FLIGHT)
 			entry = table_find(&ids->tables[partition_of(hash)], hash, entry);
 		ASSERT(entry);
-		entry->value = outcomes[i];
+		entry->value = MUTATE(34, outcomes[i], 0);
+		if (MUTATE(34, false, true))
+			ids_remove(ids, hash, 0);
 		shard->state.ledger.transfer_total += !(outcomes[i] & ID_FAILED);
 	}
 }
@@ -340,7 +343,7 @@ static void frame_end(struct shard *shard, struct ledger_writer *writer, int64_t
 	uint64_t end = env->log_publish(env->context, shard->state.shard, now_ms, hash_bytes(writer->body, writer->size));
 	shard->appended_lsn = end;
 	/* A visit's frame may have touched actors of every shard. */
-	for (unsigned s = 0; all && s < shard->state.shard_count; s++)
+	for (unsigned s = 0; MUTATE(41, all, false) && s < shard->state.shard_count; s++)
 		shard->peers[s].appended_lsn = end;
 }
 
@@ -536,7 +539,8 @@ bool ledger_run(struct shard *shard, struct ledger_request *request)
 	for (unsigned s = 0; s < ledgers.count; s++)
 		if (shard->peers[s].appended_lsn > lsn)
 			lsn = shard->peers[s].appended_lsn;
-	request->wait_lsn = request->lsn = lsn;
+	request->lsn = lsn;
+	request->wait_lsn = MUTATE(1, lsn, 0);
 	request->sum_lsn_low = request->sum_lsn_high = lsn;
 	return true;
 }

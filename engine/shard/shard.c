@@ -7,6 +7,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
+#include "engine/base/mutant.h"
 #include "engine/event/ingest.h"
 #include "engine/ledger/decide.h"
 #include "engine/shard/capture.h"
@@ -69,7 +70,7 @@ static bool stage_concerns(const struct batch *batch, const struct row *row, enu
 		*shard = shard_of(row->member_partition, count);
 		return true;
 	case MESSAGE_CLAIM:
-		*shard = shard_of(row->id_partition, count);
+		*shard = shard_of(MUTATE(7, row->id_partition, row->member_partition), count);
 		return row->kind == ROW_EVENT && !(row->flags & ROW_CLAIMED);
 	case MESSAGE_DECIDE:
 		*shard = shard_of(row->member_partition, count);
@@ -128,7 +129,7 @@ static void batch_finish(struct batch *batch, const struct env *env)
 	for (unsigned s = 0; s < batch->shard_count; s++)
 		if (batch->parts[s].message.wait_lsn > wait)
 			wait = batch->parts[s].message.wait_lsn;
-	batch->done.wait_lsn = wait;
+	batch->done.wait_lsn = MUTATE(2, wait, 0);
 	env->done(env->context, &batch->done);
 }
 
@@ -260,9 +261,9 @@ static void id_resolve(struct shard *shard, struct row *row)
 		ASSERT(entry);
 		entry->value = row->lsn;
 		/* Whoever is told of the id from now on rests on that frame, which may be another shard's (law L2). */
-		if (row->end_lsn > shard->appended_lsn)
+		if (MUTATE(42, row->end_lsn, 0) > shard->appended_lsn)
 			shard->appended_lsn = row->end_lsn;
-	} else {
+	} else if (MUTATE(25, true, false)) {
 		ids_remove(&state->ids, row->id_hash, ID_IN_FLIGHT);
 	}
 	shard_claim_end(shard, row->flags & ROW_CLAIM_TURN ? 1 : 0);
@@ -529,7 +530,7 @@ static void run_query(struct shard *shard, struct query *query)
 		query->memory = state_memory(&shard->state);
 		break;
 	}
-	query->message.wait_lsn = shard->appended_lsn;
+	query->message.wait_lsn = MUTATE(40, shard->appended_lsn, 0);
 	shard->env->done(shard->env->context, &query->message);
 }
 
@@ -596,8 +597,8 @@ static void run_view(struct shard *shard, struct catalog_request *request)
 {
 	struct tenant *tenant = state_tenant(&shard->state, request->tenant);
 	struct catalog_view *old = (struct catalog_view *)(uintptr_t)tenant->view;
-	tenant->view = request->view;
-	view_unref(old);
+	tenant->view = MUTATE(35, request->view, shard->state.shard ? old : request->view);
+	view_unref(MUTATE(35, old, shard->state.shard ? request->view : old));
 	if (atomic_fetch_sub(&request->waiting, 1) == 1) {
 		mem_free(request->views);
 		shard->env->done(shard->env->context, &request->message);
@@ -701,7 +702,8 @@ static bool run_visit(struct shard *shard, struct ledger_request *request)
 		return false;
 	for (unsigned s = 0; s < here; s++) {
 		atomic_store(&shard->peers[s].parked, false);
-		env->wake(env->context, s);
+		if (MUTATE(43, true, false))
+			env->wake(env->context, s);
 	}
 	if (again) {
 		/* Behind what is under way with those ids. */

@@ -3,6 +3,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
+#include "engine/base/mutant.h"
 
 void state_init(struct state *state, unsigned shard, unsigned shard_count)
 {
@@ -241,7 +242,7 @@ static struct member *customer_apply(struct state *state, const struct customer_
 	for (size_t i = 0; i < member->tag_count; i++)
 		tag_counted(member->tenant, member->tags[i], -1);
 	member_clear_tags(member);
-	for (unsigned i = 0; i < customer->head.tag_count; i++) {
+	for (unsigned i = 0; i < MUTATE(23, customer->head.tag_count, 0); i++) {
 		struct str tag = tag_next(&at);
 		if (member_add_tag(member, tag))
 			tag_counted(member->tenant, tag, 1);
@@ -287,9 +288,11 @@ static struct member *apply(struct state *state, const unsigned char *record, si
 		if (!event_view_read(record, len, &event))
 			return NULL;
 		*broken = false;
-		if ((parts & STATE_IDS) && state_owns(state, partition_of(event.head.id_hash)))
+		if ((parts & MUTATE(24, STATE_IDS, 0)) && state_owns(state, partition_of(event.head.id_hash)))
 			ids_replay(&state->ids, event.head.id_hash, lsn, seen_perhaps(state->seen, lsn));
 		sides = sides_unseen(state->seen, head.partition, lsn);
+		if (MUTATE(26, false, head.partition % 8 == 3))
+			sides = 0;
 		return (parts & STATE_ACTORS) && sides && state_owns(state, head.partition)
 			       ? event_apply(state, &event, lsn, member, sides) : NULL;
 	case RECORD_CUSTOMER:

@@ -58,6 +58,12 @@ static uint64_t env_publish(void *context, unsigned shard, int64_t time_ms, uint
 	return frame.end;
 }
 
+static uint64_t env_head(void *context)
+{
+	struct sim_node *node = context;
+	return wal_appended(node->wal);
+}
+
 static void env_post(void *context, unsigned shard, struct message *message)
 {
 	struct sim_node *node = context;
@@ -138,7 +144,7 @@ enum node_outcome sim_node_open(struct sim_node *node, const struct sim_node_opt
 	*node = (struct sim_node){ .options = *options, .shard_count = options->shards, .broken_lsn = UINT64_MAX };
 	node->done_end = &node->done;
 	node->env = (struct env){ .context = node, .now_ms = env_now, .log_credit = env_credit,
-				  .log_credit_drop = env_credit_drop, .log_begin = env_begin, .log_publish = env_publish,
+				  .log_credit_drop = env_credit_drop, .log_begin = env_begin, .log_publish = env_publish, .log_head = env_head,
 				  .post = env_post, .wake = env_wake, .done = env_done, .shards = options->shards };
 	node->shards = mem_zalloc(node->shard_count * sizeof *node->shards);
 	for (unsigned s = 0; s < node->shard_count; s++) {

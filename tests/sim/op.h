@@ -52,6 +52,7 @@ struct op {
 	char profile[TEXT];
 	/* what was known when it was first sent */
 	bool sent, answered;
+	bool dry;                      /* decided, answered, never in the log */
 	uint64_t config_lsn[2];        /* newest configuration of each tenant that was acknowledged to anybody */
 };
 

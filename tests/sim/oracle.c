@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/sim/oracle.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,7 +88,7 @@ void oracle_sent(struct oracle *oracle, struct op *op)
 {
 	oracle->ops = grown(oracle->ops, &oracle->op_cap, oracle->op_count, sizeof *oracle->ops);
 	oracle->ops[oracle->op_count++] = op;
-	for (uint32_t i = 0; op->kind == OP_TRANSFERS && i < op->count; i++) {
+	for (uint32_t i = 0; op->kind == OP_TRANSFERS && !op->dry && i < op->count; i++) {
 		oracle->occurrences = grown(oracle->occurrences, &oracle->occurrence_cap, oracle->occurrence_count,
 					    sizeof *oracle->occurrences);
 		uint32_t *slot = &oracle->slots[slot_of(row_load(op->rows + (size_t)i * ROW_BYTES).id)];
@@ -479,15 +480,27 @@ static void on_event(struct oracle *oracle, const unsigned char *record, uint32_
 	bool asked = false, explained = false;
 	for (unsigned o = 0; o < oracle->op_count && !explained; o++) {
 		const struct op *op = oracle->ops[o];
-		for (uint32_t i = 0; op->kind == OP_EVENTS && i < op->count && !explained; i++)
+		for (uint32_t i = 0; op->kind == OP_EVENTS && !op->dry && i < op->count && !explained; i++)
 			if (event_matches(&op->events[i], tenant, &view)) {
 				asked = true;
 				explained = event_explained(oracle, op, &op->events[i], member, account, &is);
 			}
 	}
 	LAW(oracle, "L4", asked, "LSN %llu: nobody sent event %s", LLU(lsn), id);
-	LAW(oracle, "rules", explained, "LSN %llu: event %s of %.*s came to something else than the rules say", LLU(lsn), id,
-	    (int)view.profile.len, view.profile.ptr);
+	if (!explained) {
+		struct outcome wanted;
+		char is_text[300], wanted_text[300] = "a refusal";
+		const struct configs *configs = &oracle->configs[tenant];
+		int64_t points = 0, amount = 0;
+		sscanf(view.payload.ptr, "{\"points\":%" SCNd64 ",\"amount\":%" SCNd64, &points, &amount);
+		char type[TEXT] = "";
+		memcpy(type, view.type.ptr, view.type.len < TEXT ? view.type.len : 0);
+		outcome_text(&is, is_text, sizeof is_text);
+		if (event_outcome(&configs->list[configs->count - 1], member, account, type, points, amount, &wanted))
+			outcome_text(&wanted, wanted_text, sizeof wanted_text);
+		law_broken(oracle, "rules", "LSN %llu: event %s of %.*s came to %s; the rules say %s", LLU(lsn), id,
+			   (int)view.profile.len, view.profile.ptr, is_text, wanted_text);
+	}
 	LAW(oracle, "time", view.head.time_ms == time_ms, "LSN %llu: an event of another time than its frame", LLU(lsn));
 	LAW(oracle, "history", !member == !!(view.head.flags & EVENT_MEMBER_CREATED) &&
 	    view.head.prev_member == (member ? member->last_lsn : 0), "LSN %llu: the chain of member %.*s", LLU(lsn),
@@ -583,7 +596,7 @@ static void on_customer(struct oracle *oracle, const unsigned char *record, uint
 	    member->profile);
 	for (unsigned o = 0; o < oracle->op_count; o++) {
 		const struct op *op = oracle->ops[o];
-		for (uint32_t i = 0; op->kind == OP_CUSTOMERS && i < op->count; i++) {
+		for (uint32_t i = 0; op->kind == OP_CUSTOMERS && !op->dry && i < op->count; i++) {
 			const struct sim_customer *asked = &op->customers[i];
 			if (asked->tenant != tenant || strcmp(asked->profile, member->profile) != 0)
 				continue;

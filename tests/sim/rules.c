@@ -171,7 +171,7 @@ void member_tag(struct member_model *member, const char *tag)
 struct trial {
 	struct member_model member;
 	const struct model_account *account;
-	int64_t points;
+	int64_t points, before;
 	bool moved;
 };
 
@@ -179,6 +179,14 @@ static bool earn(struct trial *trial, int64_t points)
 {
 	const struct model_account *account = trial->account;
 	if (account && account->closed)
+		return false;
+	/* 2^53 - 1: exact in every JSON client; and no sum of an account passes 2^63 - 1. */
+	const i128 most = INT64_C(9007199254740991);
+	if ((i128)trial->points + points > most || (i128)trial->member.lifetime + points > most ||
+	    (i128)trial->member.status_points + points > most)
+		return false;
+	if (account && (i128)account->credits_posted + (i128)account->credits_pending + (trial->points - trial->before) + points >
+			       INT64_MAX)
 		return false;
 	if (account && account->ceiling != NO_CEILING &&
 	    (i128)trial->points + points + (i128)account->credits_pending > account->ceiling)
@@ -268,7 +276,7 @@ bool event_outcome(const struct config *config, const struct member_model *membe
 	if (member)
 		trial.member = *member;
 	if (account)
-		trial.points = (int64_t)((i128)account->credits_posted - (i128)account->debits_posted);
+		trial.points = trial.before = (int64_t)((i128)account->credits_posted - (i128)account->debits_posted);
 	*out = (struct outcome){ 0 };
 	for (unsigned r = 0; r < config->rule_count; r++) {
 		const struct rule_model *rule = &config->rules[r];
@@ -342,4 +350,21 @@ bool outcomes_equal(const struct outcome *a, const struct outcome *b)
 				return false;
 	}
 	return true;
+}
+
+void outcome_text(const struct outcome *outcome, char *text, size_t size)
+{
+	static const char *const results[] = { "done", "skipped", "failed" };
+	static const char *const effects[] = { "?", "earn", "burn", "status", "tag", "reset", "nothing" };
+	size_t at = (size_t)snprintf(text, size, "%lld points:", (long long)outcome->points);
+	for (unsigned i = 0; i < outcome->execution_count && at < size; i++) {
+		at += (size_t)snprintf(text + at, size - at, " rule %llu %s", (unsigned long long)outcome->executions[i].rule_id,
+				       results[outcome->executions[i].result]);
+		for (unsigned e = 0; e < outcome->executions[i].effect_count && at < size; e++)
+			at += (size_t)snprintf(text + at, size - at, " %s %lld (%lld) %s",
+					       effects[outcome->executions[i].effects[e].type],
+					       (long long)outcome->executions[i].effects[e].points,
+					       (long long)outcome->executions[i].effects[e].balance,
+					       outcome->executions[i].effects[e].text);
+	}
 }

@@ -77,6 +77,7 @@ bool event_outcome(const struct config *config, const struct member_model *membe
 		   const char *type, int64_t points, int64_t amount, struct outcome *out);
 /* False: more in it than the workload can make. */
 bool outcome_of_record(const struct event_view *event, struct outcome *out);
+void outcome_text(const struct outcome *outcome, char *text, size_t size);     /* for people */
 bool outcomes_equal(const struct outcome *a, const struct outcome *b);
 
 #endif

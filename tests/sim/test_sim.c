@@ -2,7 +2,8 @@
 /* test_sim.c - simulated histories, one a seed; see sim.h.
  *
  * SEEDS: how many, from FROM (default 1) on, in JOBS processes.  SEED: only that one, twice, with a trace of the first run.
- * A seed that breaks a law is named with the law; so is one that fails an assertion.
+ * A seed that breaks a law is named with the law; so is one that fails an assertion.  STOP: after so many broken ones.
+ * MUTANT (in a build with -DMUTANTS): the product with that fault (mutants.txt);
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,6 +24,11 @@ enum { SEEDS_DEFAULT = 60, JOBS_MAX = 64, COUNTS = 22 };
 #define LLU(x) ((unsigned long long)(x))
 
 static volatile uint64_t running;      /* the seed */
+
+#ifdef MUTANTS
+#include "engine/base/mutant.h"
+unsigned mutant_on;
+#endif
 
 static uint64_t number_from(const char *name, uint64_t fallback)
 {
@@ -134,6 +140,9 @@ static void histories(void **state)
 		assert_true(good);
 		return;
 	}
+#ifdef MUTANTS
+	mutant_on = (unsigned)number_from("MUTANT", 0);
+#endif
 	assert_true(jobs >= 1 && jobs <= JOBS_MAX && seeds >= 1);
 	unsigned broken = jobs_run(from, seeds, (unsigned)jobs, counts);
 	print_message("# %llu seeds from %llu:", LLU(seeds), LLU(from));

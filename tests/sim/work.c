@@ -223,6 +223,7 @@ static struct op *transfers_op(struct work *work)
 		memcpy(op->rows + (size_t)i * ROW_BYTES, &row, sizeof row);
 		work->history[work->history_count++ % WORK_HISTORY] = row;
 	}
+	op->dry = one_in(work, 15);
 	return op;
 }
 
@@ -258,6 +259,7 @@ static struct op *events_op(struct work *work)
 			 (long long)event->amount);
 		work->past[work->past_count++ % WORK_HISTORY] = *event;
 	}
+	op->dry = one_in(work, 15);
 	return op;
 }
 
@@ -301,6 +303,7 @@ static struct op *customers_op(struct work *work)
 		memcpy(customer->body, body.ptr, body.len);
 		buf_free(&body);
 	}
+	op->dry = one_in(work, 15);
 	return op;
 }
 

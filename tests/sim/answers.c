@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/base/assert.h"
+#include "engine/ledger/record.h"
+#include "tests/sim/sim_int.h"
+
+static unsigned excuse(const struct sim *sim)
+{
+	return (sim->disk->full || sim->disk->faults.capacity ? EXCUSE_DISK : 0) | (sim->node.options.memory ? EXCUSE_MEMORY : 0);
+}
+
+/* A record out of the files, as the product reads it.  False: it cannot be read now. */
+static bool record_read(struct sim *sim, uint64_t lsn, struct buf *out)
+{
+	struct record_head head;
+	uint32_t size;
+	const unsigned char *written = oracle_record(sim->oracle, lsn, &size);
+	LAW(sim->oracle, "L1", written, "an answer names LSN %llu, where no durable record stands", LLU(lsn));
+	out->len = 0;
+	if (!wal_read(sim->node.wal, lsn, &head, sizeof head))
+		return false;
+	bool good = head.size == size;
+	if (good) {
+		buf_room(out, size);
+		if (!wal_read(sim->node.wal, lsn, out->ptr, size))
+			return false;
+		out->len = size;
+		good = memcmp(out->ptr, written, size) == 0;
+	}
+	if (!good && sim->disk->damage_count) {
+		sim->result->unread++;
+		sim->damage_read = true;
+		return false;                  /* what a reader's own check would have to say */
+	}
+	LAW(sim->oracle, "L6", good, "the record at LSN %llu is read as another than was written", LLU(lsn));
+	return true;
+}
+
+enum ready { READY, NOT_YET, UNREADABLE };
+
+static enum ready known_resolve(struct sim *sim, struct ledger_request *request)
+{
+	bool again = request->stopped;
+	struct buf record = { 0 };
+	for (uint32_t i = 0; i < request->known_count; i++) {
+		struct known_row *known = &request->known[i];
+		if (known->resolved || known->used)
+			continue;
+		if (!record_read(sim, known->lsn, &record)) {
+			buf_free(&record);
+			return UNREADABLE;
+		}
+		known_compare(known, request->rows + (size_t)known->index * ROW_BYTES, (unsigned char *)record.ptr, record.len);
+		again |= known->collision;
+		sim->result->repeats++;
+	}
+	buf_free(&record);
+	return again ? NOT_YET : READY;
+}
+
+static void transfers_answer(struct sim *sim, struct call *call)
+{
+	static struct model_reply replies[OP_ROWS];
+	struct ledger_request *request = &call->ledger;
+	ledger_known_finish(request);
+	LAW(sim->oracle, "L4", request->balances.len == (size_t)request->count * 16 && request->refused.len % 8 == 0,
+	    "op %u: %zu bytes of balances for %u rows", call->op->number, request->balances.len, request->count);
+	for (uint32_t i = 0; i < request->count; i++) {
+		replies[i] = (struct model_reply){ 0 };
+		memcpy(replies[i].balances, request->balances.ptr + (size_t)i * 16, 16);
+	}
+	for (size_t at = 0; at < request->refused.len; at += 8) {
+		uint32_t refused[2];
+		memcpy(refused, request->refused.ptr + at, sizeof refused);
+		LAW(sim->oracle, "L4", refused[0] < request->count && refusal_find(refused[1]), "op %u: row %u is refused for %u",
+		    call->op->number, refused[0], refused[1]);
+		replies[refused[0]].refusal = (enum refusal)refused[1];
+	}
+	reply_transfers(sim->oracle, call->op, replies, excuse(sim));
+}
+
+static bool type_was_unknown(struct sim *sim, const struct op *op, const struct sim_event *event)
+{
+	const struct configs *configs = &sim->oracle->configs[event->tenant];
+	for (unsigned c = configs->count; c-- > 0;) {
+		bool active = false;
+		for (unsigned t = 0; t < configs->list[c].type_count; t++)
+			active |= configs->list[c].types[t].active && strcmp(configs->list[c].types[t].key, event->type) == 0;
+		if (!active)
+			return true;
+		if (configs->list[c].lsn <= op->config_lsn[event->tenant])
+			break;
+	}
+	return false;
+}
+
+static bool event_answer(struct sim *sim, struct call *call, uint32_t index)
+{
+	const struct sim_event *event = &call->op->events[index];
+	const struct row *row = &call->rows[index];
+	uint64_t lsn = oracle_event_lsn(sim->oracle, event->tenant, event->id);
+	struct buf record = { 0 };
+	struct event_view view;
+	switch (row->result) {
+	case ROW_OPEN: law_broken(sim->oracle, "L4", "event %s has no answer", event->id);
+	case ROW_REFUSED:
+		LAW(sim->oracle, "L7", row->problem->status != 507 || excuse(sim), "event %s: %s, and there is room", event->id,
+		    row->problem->code);
+		LAW(sim->oracle, "rules", row->problem->status == 507 || (row->problem->status == 400 &&
+		    type_was_unknown(sim, call->op, event)), "event %s is refused: %s", event->id, row->problem->code);
+		return true;
+	case ROW_DONE:
+		LAW(sim->oracle, "L1", lsn && lsn == row->lsn, "event %s is acknowledged at LSN %llu, the durable log has it at %llu",
+		    event->id, LLU(row->lsn), LLU(lsn));
+		return true;
+	case ROW_KNOWN:
+		LAW(sim->oracle, "L4", lsn && lsn == row->lsn, "event %s is known at LSN %llu, the durable log has it at %llu",
+		    event->id, LLU(row->lsn), LLU(lsn));
+		if (!record_read(sim, row->lsn, &record)) {
+			buf_free(&record);
+			return false;
+		}
+		bool whole = event_view_read((unsigned char *)record.ptr, record.len, &view);
+		bool same = whole && view.head.content_hash == row->content_hash;
+		bool equal = whole && str_eq(view.profile, row->profile) && str_eq(view.type, row->type) &&
+			     str_eq(view.payload, row->payload_text);
+		buf_free(&record);
+		LAW(sim->oracle, "L4", same == equal, "event %s comes again: same content is %d, and told as %d", event->id, equal,
+		    same);
+		sim->result->repeats++;
+		return true;
+	}
+	return true;
+}
+
+static void customer_answer(struct sim *sim, struct call *call, uint32_t index)
+{
+	const struct row *row = &call->rows[index];
+	struct customer_view view;
+	uint32_t size;
+	if (row->result == ROW_REFUSED) {
+		LAW(sim->oracle, "L7", row->problem->status == 507 && excuse(sim), "customer %s is refused: %s",
+		    call->op->customers[index].profile, row->problem->code);
+		return;
+	}
+	const unsigned char *record = oracle_record(sim->oracle, row->lsn, &size);
+	LAW(sim->oracle, "L1", row->result == ROW_DONE && record && customer_view_read(record, size, &view) &&
+	    str_eq(view.profile, row->profile), "customer %s is acknowledged at LSN %llu, where the durable log has something else",
+	    call->op->customers[index].profile, LLU(row->lsn));
+}
+
+static void catalog_answer(struct sim *sim, struct call *call)
+{
+	const struct catalog_request *request = &call->catalog;
+	uint32_t size;
+	if (request->verb == CATALOG_LIST || request->status != CATALOG_OK) {
+		bool full = request->status == CATALOG_REFUSED && request->problem.status == 507;
+		LAW(sim->oracle, "L7", !full || excuse(sim), "a change of configuration is refused: %s", request->problem.code);
+		return;
+	}
+	const unsigned char *record = oracle_record(sim->oracle, request->lsn, &size);
+	LAW(sim->oracle, "L1", record, "a change of configuration is acknowledged at LSN %llu, where the durable log has nothing",
+	    LLU(request->lsn));
+	if (request->lsn > sim->acked_config[call->op->tenant])
+		sim->acked_config[call->op->tenant] = request->lsn;
+}
+
+void member_check(struct sim *sim, const struct query *query, unsigned tenant, uint64_t not_before, uint64_t account_before)
+{
+	const struct member_model *member = oracle_member(sim->oracle, tenant, query->profile);
+	struct number *number = oracle_number_of(sim->oracle, account_id_of_member(query->tenant, query->profile, STR("default"),
+										   STR("points")));
+	LAW(sim->oracle, "L2", query->found || !not_before, "member %.*s is gone, and it was seen before", (int)query->profile.len,
+	    query->profile.ptr);
+	if (!query->found)
+		return;
+	LAW(sim->oracle, "L2", member, "member %.*s is shown, and it is not in the durable log", (int)query->profile.len,
+	    query->profile.ptr);
+	LAW(sim->oracle, "L2", query->last_lsn >= not_before && query->last_lsn <= member->last_lsn,
+	    "member %s is shown at LSN %llu; it was at %llu before the question, and is durable at %llu", member->profile,
+	    LLU(query->last_lsn), LLU(not_before), LLU(member->last_lsn));
+	bool points = !number && query->points == 0;
+	for (unsigned i = number ? number->history_count : 0; i-- > 0 && !points;) {
+		const struct history *history = &number->history[i];
+		points = (int64_t)(history->sums[1] - history->sums[0]) == query->points;
+		if (history->lsn <= account_before)
+			break;
+	}
+	/* Before its account came into being. */
+	LAW(sim->oracle, "L2", points || (!account_before && query->points == 0), "member %s is shown with %lld points, which it never had "
+	    "since LSN %llu", member->profile, (long long)query->points, LLU(account_before));
+	if (query->last_lsn != member->last_lsn)
+		return;
+	struct buf tags = { 0 };
+	buf_char(&tags, '[');
+	for (unsigned i = 0; i < member->tag_count; i++)
+		buf_printf(&tags, "%s\"%s\"", i ? "," : "", member->tags[i]);
+	buf_char(&tags, ']');
+	bool same_tags = str_eq(buf_view(&tags), buf_view(&query->tags_json));
+	buf_free(&tags);
+	LAW(sim->oracle, "L2", query->status_points == member->status_points && query->lifetime_points == member->lifetime &&
+	    query->event_count == member->events && query->active_ms == member->active_ms && query->created_ms == member->created_ms &&
+	    str_eq(buf_view(&query->status), str_of(member->status)) && same_tags,
+	    "member %s at LSN %llu: status %.*s, tags %.*s, %lld status points, %lld in its life, %u events; it has %s, %u tags, %lld, "
+	    "%lld, %u", member->profile, LLU(query->last_lsn), (int)query->status.len, query->status.ptr, (int)query->tags_json.len,
+	    query->tags_json.ptr, (long long)query->status_points, (long long)query->lifetime_points, query->event_count,
+	    member->status, member->tag_count, (long long)member->status_points, (long long)member->lifetime, member->events);
+}
+
+void book_check(struct sim *sim, const struct ledger_request *request)
+{
+	u128 total[4] = { 0 };
+	for (unsigned kind = 0; kind < ACCOUNT_KINDS; kind++)
+		for (unsigned s = 0; s < 4; s++)
+			total[s] += request->sums[kind][s];
+	LAW(sim->oracle, "L3", total[0] == total[1] && total[2] == total[3], "a book is shown that does not balance: %lld %lld, pending "
+	    "%lld %lld", (long long)total[0], (long long)total[1], (long long)total[2], (long long)total[3]);
+}
+
+bool call_finish(struct sim *sim, struct call *call, uint64_t wait_lsn, bool *unreadable)
+{
+	const struct op *op = call->op;
+	*unreadable = false;
+	switch (op->kind) {
+	case OP_TRANSFERS:
+		switch (known_resolve(sim, &call->ledger)) {
+		case NOT_YET: ledger_restart(&call->ledger, &sim->node.env); return false;
+		case UNREADABLE: *unreadable = true; return true;
+		case READY:
+			if (!op->dry)
+				transfers_answer(sim, call);
+			return true;
+		}
+		return true;
+	case OP_ACCOUNTS:
+	case OP_CLOSE: reply_specs(sim->oracle, op, call->specs, excuse(sim)); return true;
+	case OP_LOOKUP:
+		for (uint32_t i = 0; i < op->count; i++)
+			reply_view(sim->oracle, &call->views[i], wait_lsn, call->not_before[i]);
+		return true;
+	case OP_BOOK: book_check(sim, &call->ledger); return true;
+	case OP_EVENTS:
+		for (uint32_t i = 0; i < op->count && !op->dry; i++)
+			if (!event_answer(sim, call, i))
+				*unreadable = true;
+		return true;
+	case OP_CUSTOMERS:
+		for (uint32_t i = 0; i < op->count && !op->dry; i++)
+			customer_answer(sim, call, i);
+		return true;
+	case OP_CATALOG: catalog_answer(sim, call); return true;
+	case OP_MEMBER: member_check(sim, &call->query, op->tenant, call->not_before[0], call->not_before[1]); return true;
+	}
+	return true;
+}

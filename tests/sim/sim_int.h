@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+/* sim_int.h - what the files of one simulated history share. */
+#ifndef TESTS_SIM_SIM_INT_H
+#define TESTS_SIM_SIM_INT_H
+
+#include <setjmp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/sim/node.h"
+#include "tests/sim/oracle.h"
+#include "tests/sim/sim.h"
+#include "tests/sim/work.h"
+
+enum { CLIENTS = 8, CALLS = 64, LETTERS = 128, MS = 1000000 };
+
+#define LLU(x) ((unsigned long long)(x))
+
+/* A request as the node has it. */
+struct call {
+	const struct op *op;           /* NULL: the node's own */
+	bool live;
+	unsigned slot;
+	struct ledger_request ledger;
+	struct account_spec specs[OP_SPECS];
+	struct account_view views[OP_SPECS];
+	uint64_t not_before[OP_SPECS];
+	struct batch batch;
+	struct row rows[OP_EVENTS_MAX];
+	yyjson_doc *docs[OP_EVENTS_MAX];
+	struct query query;
+	struct catalog_request catalog;
+};
+
+struct letter { bool live, reply; uint64_t due_ns; const struct op *op; bool again; };
+
+struct client { struct op *op; uint64_t due_ns; bool waiting; };
+
+struct swarm {
+	unsigned clients, drop_one_in, twice_one_in, slow_one_in, jump_one_in;
+	unsigned lives, ops_a_life, lazy_one_in;       /* lazy: the log writes only so often */
+	bool cuts, kills, stops, calls_cut, flips, full, reads_fail, small_memory;
+	struct disk_faults faults;
+};
+
+struct sim {
+	uint64_t seed, first_seed;
+	bool trace;
+	struct swarm swarm;
+	struct disk *disk;
+	struct sim_node node;
+	bool up;
+	struct oracle *oracle;
+	struct work work;
+	struct call calls[CALLS];
+	struct letter letters[LETTERS];
+	struct client clients[CLIENTS];
+	unsigned first_ops, ops_left, living;
+	int64_t clock_offset_ms;
+	uint64_t acked_config[2];
+	uint64_t marked;               /* a durable mark says that everything below is durable */
+	uint64_t tick_ns, idle_ns;
+	bool expiring;
+	bool damage_read;              /* a record is damaged: asking again is no use */
+	unsigned shards;
+	char last_cut[600];
+	jmp_buf broken;
+	struct sim_result *result;
+};
+
+
+static inline uint64_t sim_chance(struct sim *sim, uint64_t below)
+{
+	return disk_chance(&sim->seed, below);
+}
+
+enum step { STEP_DONE, STEP_NOTHING, STEP_DEAD };
+
+/* sim.c */
+enum step sim_step_log(struct sim *sim, bool idle);
+enum step sim_step_maker(struct sim *sim);
+
+/* answers.c: a call that is done, and durable, is held against the oracle.  False: it goes on in the node.  *unreadable: the
+ * log could not be read for it now. */
+bool call_finish(struct sim *sim, struct call *call, uint64_t wait_lsn, bool *unreadable);
+void member_check(struct sim *sim, const struct query *query, unsigned tenant, uint64_t not_before, uint64_t account_before);
+void book_check(struct sim *sim, const struct ledger_request *request);
+
+/* audit.c: with nothing under way, all that the node says is what the model says. */
+void audit(struct sim *sim);
+void settle(struct sim *sim, const void *owner);       /* until what was started is done and durable */
+void compare_with_files(struct sim *sim);
+
+#endif
