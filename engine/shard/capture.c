@@ -62,7 +62,8 @@ struct writer {
 	struct table tenant_numbers;   /* tenant's hash -> number */
 	const struct tenant **tenants; /* owned; by number */
 	uint32_t tenant_count, tenant_cap;
-	unsigned char *books;          /* owned; 1: has its item */
+	unsigned char *books;          /* owned; 1: has its item, or is among `named` */
+	struct buf named;              /* u32 indexes of books that get their item behind the rows that name them */
 };
 
 static size_t item_begin(struct buf *out, enum capture_item type, unsigned place, const void *content, size_t size)
@@ -104,18 +105,34 @@ static uint32_t tenant_number(struct writer *writer, const struct tenant *tenant
 	return number;
 }
 
-static uint32_t book_number(struct writer *writer, uint32_t index)
+static void write_book(struct writer *writer, uint32_t index)
 {
 	const struct book *book = writer->state->ledger.books[index];
-	if (writer->books[index])
-		return index;
-	writer->books[index] = 1;
 	struct book_item item = { .number = index, .tenant_len = (uint16_t)book->tenant.len, .unit_len = (uint16_t)book->unit.len };
 	size_t start = item_begin(writer->out, CAPTURE_BOOK, 0, &item, sizeof item);
 	buf_str(writer->out, book->tenant);
 	buf_str(writer->out, book->unit);
 	item_end(writer->out, start);
+}
+
+/* Notes that an item names this book. */
+static uint32_t book_number(struct writer *writer, uint32_t index)
+{
+	if (!writer->books[index]) {
+		writer->books[index] = 1;
+		buf_bytes(&writer->named, &index, sizeof index);
+	}
 	return index;
+}
+
+static void write_books(struct writer *writer)
+{
+	for (size_t at = 0; at < writer->named.len; at += sizeof(uint32_t)) {
+		uint32_t index;
+		memcpy(&index, writer->named.ptr + at, sizeof index);
+		write_book(writer, index);
+	}
+	writer->named.len = 0;
 }
 
 static void write_shared(struct writer *writer, const struct catalog *catalog)
@@ -202,8 +219,6 @@ static void write_accounts(struct writer *writer, unsigned partition)
 	bool extras = false;
 	if (!table->count)
 		return;
-	for (uint32_t b = 0; b < ledger->book_count; b++)
-		book_number(writer, b);        /* in front of the rows */
 	size_t start = item_begin(out, CAPTURE_ACCOUNTS, partition, NULL, 0);
 	buf_room(out, table->count * sizeof(struct account_row));
 	for (uint32_t i = 0; i < table->slots; i++) {
@@ -216,7 +231,7 @@ static void write_accounts(struct writer *writer, unsigned partition)
 		struct account_row row = { .debits_posted = account->debits_posted, .credits_posted = account->credits_posted,
 					   .debits_pending = account->debits_pending,
 					   .credits_pending = account->credits_pending, .last_lsn = account->last_lsn,
-					   .number = number, .book = account->book, .flags = account->flags,
+					   .number = number, .book = book_number(writer, account->book), .flags = account->flags,
 					   .kind = account->kind };
 		u128_store(row.id, account->id);
 		buf_bytes(out, &row, sizeof row);
@@ -328,6 +343,8 @@ void capture_take(struct capture *capture, const struct state *state, const stru
 		} while (p % PARTITIONS_PER_GROUP && capture->bytes.len < capture->limit);
 		capture->behind = p;
 	}
+	write_books(&writer);
+	buf_free(&writer.named);
 	table_free(&writer.tenant_numbers);
 	mem_free(writer.tenants);
 	mem_free(writer.books);
@@ -634,16 +651,24 @@ static bool load_mark(struct loader *loader, const char *content, size_t len)
 	return true;
 }
 
-static bool load_item(struct loader *loader, const struct item_head *head, const char *content)
+/* Whose work an item is. */
+static enum state_parts parts_of(unsigned type)
+{
+	return type == CAPTURE_IDS || type == CAPTURE_PENDING || type == CAPTURE_ENDED ? STATE_IDS : STATE_ACTORS;
+}
+
+static bool load_item(struct loader *loader, const struct item_head *head, const char *content, enum state_parts parts)
 {
 	size_t len = head->size - sizeof *head;
 	unsigned place = head->place;
+	if (!(parts_of(head->type) & parts))
+		return true;
 	if (head->type >= CAPTURE_ACCOUNTS && head->type <= CAPTURE_ENDED &&
 	    (place >= PARTITION_COUNT || !state_owns(loader->state, place)))
 		return refuse(loader, "an item is of another partition");
 	switch ((enum capture_item)head->type) {
-	case CAPTURE_TENANT: return load_tenant(loader, content, len);
-	case CAPTURE_BOOK: return load_book(loader, content, len);
+	case CAPTURE_TENANT:
+	case CAPTURE_BOOK: return true;        /* taken before */
 	case CAPTURE_TENANT_SLICE: return load_tenant_slice(loader, place, content, len);
 	case CAPTURE_SLICE: return load_slice(loader, place, content, len);
 	case CAPTURE_ACCOUNTS: return load_accounts(loader, place, content, len);
@@ -659,29 +684,30 @@ static bool load_item(struct loader *loader, const struct item_head *head, const
 	return refuse(loader, "an item is of an unknown type");
 }
 
-/* Whose work an item is. */
-static enum state_parts parts_of(unsigned type)
-{
-	return type == CAPTURE_IDS || type == CAPTURE_PENDING || type == CAPTURE_ENDED ? STATE_IDS : STATE_ACTORS;
-}
-
 bool capture_load(struct state *state, struct catalog *catalog, const void *bytes, size_t len, enum state_parts parts,
 		  const char **why)
 {
 	struct loader loader = { .state = state, .catalog = catalog };
 	bool good = true;
-	for (size_t at = 0; at < len && good;) {
-		struct item_head head;
-		if (len - at >= sizeof head)
-			memcpy(&head, (const char *)bytes + at, sizeof head);
-		if (len - at < sizeof head || head.size < sizeof head || head.size % 8 || head.size > len - at) {
-			good = refuse(&loader, "an item's size makes no sense");
-			break;
+	/* First what the others name by number. */
+	for (unsigned pass = 0; pass < 2; pass++)
+		for (size_t at = 0; at < len && good;) {
+			struct item_head head = { 0 };
+			if (len - at >= sizeof head)
+				memcpy(&head, (const char *)bytes + at, sizeof head);
+			if (head.size < sizeof head || head.size % 8 || head.size > len - at) {
+				good = refuse(&loader, "an item's size makes no sense");
+				break;
+			}
+			const char *content = (const char *)bytes + at + sizeof head;
+			if (pass)
+				good = load_item(&loader, &head, content, parts);
+			else if ((parts & STATE_ACTORS) && head.type == CAPTURE_TENANT)
+				good = load_tenant(&loader, content, head.size - sizeof head);
+			else if ((parts & STATE_ACTORS) && head.type == CAPTURE_BOOK)
+				good = load_book(&loader, content, head.size - sizeof head);
+			at += head.size;
 		}
-		if (parts_of(head.type) & parts)
-			good = load_item(&loader, &head, (const char *)bytes + at + sizeof head);
-		at += head.size;
-	}
 	mem_free(loader.tenants);
 	mem_free(loader.books);
 	*why = loader.why;

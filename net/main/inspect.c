@@ -98,8 +98,8 @@ static bool log_dir_of(const char *command, const char *data, char *path, size_t
 	return false;
 }
 
-/* Every byte of every snapshot against its checksums. */
-static bool snapshots_whole(const char *data)
+/* Every byte of every snapshot against its checksums; and the log reaches what it has seen. */
+static bool snapshots_whole(const char *data, uint64_t log_end)
 {
 	struct buf error = { 0 };
 	char dir[4096];
@@ -116,6 +116,11 @@ static bool snapshots_whole(const char *data)
 			printf("snapshot %016llx whole: %u pieces, %llu bytes, the log behind it from LSN %llu\n",
 			       (unsigned long long)ends[i], manifest.count, (unsigned long long)manifest.data_size,
 			       (unsigned long long)manifest.from);
+			if (log_end && manifest.end > log_end) {
+				printf("DAMAGED: the log ends at LSN %llu, and this snapshot knows that it reached LSN %llu\n",
+				       (unsigned long long)log_end, (unsigned long long)manifest.end);
+				good = false;
+			}
 		} else {
 			printf("DAMAGED: snapshot %016llx: %.*s\n", (unsigned long long)ends[i], (int)error.len, error.ptr);
 			good = false;
@@ -179,7 +184,7 @@ int cmd_check(int argc, char **argv)
 		status = books_balance(state) ? 0 : 1;
 		puts(status ? "the books do not balance" : "the books balance");
 	}
-	if (!snapshots_whole(argv[0]))
+	if (!snapshots_whole(argv[0], whole ? check.bytes : 0))
 		status = 1;
 	state_deinit(state);
 	mem_free(state);

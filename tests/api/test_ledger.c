@@ -303,6 +303,20 @@ static void refuses_chains(void **state)
 	floor[1].amount = 11;
 	RESULTS(call_rows(floor, 2), { 0, REFUSED_LINKED_EVENT_FAILED }, { 1, REFUSED_EXISTS_WITH_DIFFERENT_AMOUNT });
 	sums_are(BEN, 0, 17, 0, 0);
+	/* A known row behind the one that failed is not looked at: its balances are those of now, nobody else's. */
+	struct transfer_row behind[2] = { row_of(BEN, ANNA, 1000), row_of(RAW, BEN, 5) };
+	done(behind[1]);
+	done(row_of(RAW, BEN, 1));
+	behind[0].flags = TRANSFER_LINKED;
+	for (int i = 1; i <= 2; i++) {
+		struct transfer_row others[2] = { row_of(LIABILITY, RAW, 4711), row_of(LIABILITY, RAW, 4711) };
+		NO_RESULTS(call_rows(others, 2));      /* numbers that must not come back below */
+		behind[0].id = id_new();
+		yyjson_val *result = call_rows(behind, 2);
+		RESULTS(result, { 0, REFUSED_EXCEEDS_FLOOR }, { 1, REFUSED_LINKED_EVENT_FAILED });
+		json_is(result, "/balances", textf("[[23,0],[%d,23]]", 9422 * i - 13));
+	}
+	sums_are(BEN, 0, 23, 0, 0);
 	book_balances();
 }
 

@@ -227,6 +227,7 @@ static void interrupted_at_each_call(void **unused)
 	}
 	print_message("# %u calls of a snapshot: killed at %u, failed at %u, done in spite of %u\n", calls, killed, failed, done);
 	assert_true(killed + failed + done > 0);
+	events_send(&scene, 1);
 	snapshot_take(&scene);
 	connection_close(&scene.connection);
 	assert_int_equal(process_stop(&scene.process), 0);
@@ -274,7 +275,7 @@ static void killed_under_load(void **unused)
 
 static void byte_flip(const char *path, off_t at)
 {
-	unsigned char byte;
+	unsigned char byte = 0;
 	int fd = open(path, O_RDWR | O_CLOEXEC);
 	assert_true(fd >= 0 && pread(fd, &byte, 1, at) == 1);
 	byte ^= 0x10;
@@ -359,6 +360,12 @@ static void a_log_behind_its_snapshot_is_refused(void **unused)
 	assert_false(process_start(&scene.process, 1, fast));
 	assert_int_equal(process_status(&scene.process), 2);
 	said_contains(&scene, "known to reach", true);
+	const char *words[] = { "check", scene.data, NULL };
+	struct buf checked = { 0 };
+	assert_int_equal(program_run(words, &checked), 1);
+	buf_char(&checked, '\0');
+	assert_non_null(strstr(checked.ptr, "knows that it reached"));
+	buf_free(&checked);
 	scene_end(&scene);
 }
 

@@ -12,7 +12,7 @@
 #include "tests/sim/sim.h"
 #include "tests/sim/work.h"
 
-enum { CLIENTS = 8, CALLS = 64, LETTERS = 128, MS = 1000000 };
+enum { CLIENTS = 16, CALLS = 64, LETTERS = 128, MS = 1000000 };
 
 #define LLU(x) ((unsigned long long)(x))
 

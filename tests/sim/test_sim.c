@@ -19,7 +19,7 @@
 
 #include "tests/sim/sim.h"
 
-enum { SEEDS_DEFAULT = 60, JOBS_MAX = 64, COUNTS = 22 };
+enum { SEEDS_DEFAULT = 200, JOBS_MAX = 64, COUNTS = 22 };
 
 #define LLU(x) ((unsigned long long)(x))
 
@@ -130,6 +130,9 @@ static void histories(void **state)
 	(void)state;
 	uint64_t only = number_from("SEED", 0), counts[COUNTS] = { 0 };
 	uint64_t from = number_from("FROM", 1), seeds = number_from("SEEDS", SEEDS_DEFAULT), jobs = number_from("JOBS", 1);
+#ifdef MUTANTS
+	mutant_on = (unsigned)number_from("MUTANT", 0);
+#endif
 	if (only) {
 		uint64_t hashes[2];
 		signal(SIGABRT, on_abort);
@@ -140,9 +143,6 @@ static void histories(void **state)
 		assert_true(good);
 		return;
 	}
-#ifdef MUTANTS
-	mutant_on = (unsigned)number_from("MUTANT", 0);
-#endif
 	assert_true(jobs >= 1 && jobs <= JOBS_MAX && seeds >= 1);
 	unsigned broken = jobs_run(from, seeds, (unsigned)jobs, counts);
 	print_message("# %llu seeds from %llu:", LLU(seeds), LLU(from));

@@ -48,12 +48,12 @@ static const struct place_kind {
 	{ ACCOUNT_REDEEMED, .derived = false },
 	{ ACCOUNT_RAW, .derived = false },
 	{ ACCOUNT_MEMBER, .derived = true },
-	{ ACCOUNT_MEMBER, .derived = false },
+	{ ACCOUNT_MEMBER, .derived = true, .has_floor = true, .floor = -50 },
 	{ ACCOUNT_RAW, .has_floor = true, .floor = -500 },
 	{ ACCOUNT_RAW, .has_ceiling = true, .ceiling = 700 },
 	{ ACCOUNT_MEMBER, .derived = true, .has_ceiling = true, .ceiling = 900 },
 	{ ACCOUNT_RAW, .has_floor = true, .floor = 40, .has_ceiling = true, .ceiling = 400 },
-	{ ACCOUNT_RAW, .derived = false },
+	{ ACCOUNT_MEMBER, .derived = false },
 };
 
 static void places_make(struct work *work)
@@ -393,6 +393,13 @@ static struct op *question_op(struct work *work, enum op_kind kind)
 	op->tenant = (unsigned)chance(work, 2);
 	op->unit = (unsigned)chance(work, 2);
 	snprintf(op->profile, TEXT, "%s", profile_random(work));
+	/* Members whose points transfers move as well. */
+	const struct account_spec *place = &work->places[chance(work, PLACES)];
+	if (place->member.len && str_eq(place->unit, str_of(sim_units[0]))) {
+		op->tenant = !str_eq(place->tenant, str_of(sim_tenants[0]));
+		memcpy(op->profile, place->member.ptr, place->member.len);
+		op->profile[place->member.len] = 0;
+	}
 	return op;
 }
 

@@ -478,7 +478,7 @@ static void file_of(const struct play *play, uint64_t end, const char *suffix, c
 
 static void byte_flip(const char *path, off_t at)
 {
-	unsigned char byte;
+	unsigned char byte = 0;
 	int fd = open(path, O_RDWR);
 	assert_true(fd >= 0 && pread(fd, &byte, 1, at) == 1);
 	byte ^= 0x20;
