@@ -577,7 +577,7 @@ static void row_end(struct transfer_run *run, uint32_t index, enum refusal refus
 	uint32_t before;
 	if (lane->repeat && !refusal && row_before(run, index, &before))
 		balances_copy(run, index, before);
-	else if (!answer || refusal)           /* else decide_row gave those of the first time */
+	else if (!answer || answer->refusal != refusal)        /* else decide_row gave those of the first time */
 		balances_put(run, index, lane->debit, lane->credit);
 	if (refusal)
 		refused_put(run, index, refusal);

@@ -549,6 +549,7 @@ static void creates_accounts(void **state)
 	/* Again with the same content: fine.  With another: what differs. */
 	static const struct { enum refusal refusal; const char *spec; } cases[] = {
 		{ REFUSAL_NONE, "{'id':'#3','tenant':'@','unit':'points','kind':'member','floor':0}" },
+		{ REFUSAL_NONE, "{'id':'#1','tenant':'@','unit':'points','kind':'liability','floor':null,'ceiling':null}" },
 		{ REFUSED_ACCOUNT_ID_MUST_NOT_BE_ZERO, "{'tenant':'@','unit':'points','kind':'raw'}" },
 		{ REFUSED_ACCOUNT_ID_MUST_NOT_BE_ZERO, "{'id':'#=0','tenant':'@','unit':'points','kind':'raw','flags':2}" },
 		{ REFUSED_ACCOUNT_ID_MUST_NOT_BE_INT_MAX, "{'id':'#-1','tenant':'@','unit':'points','flags':2}" },

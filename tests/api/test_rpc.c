@@ -65,7 +65,7 @@ static void ping_and_methods(void **state)
 static void pipelined(void **state)
 {
 	enum { COUNT = 3000 };
-	static bool answered[COUNT];
+	bool answered[COUNT] = { false };
 	struct client client;
 	struct rpc_answer answer = { 0 };
 	struct buf out = { 0 };

@@ -114,7 +114,7 @@ static enum refusal account_wrong(const struct account_spec *spec, bool derived)
 		return REFUSED_ACCOUNT_FLAGS_RESERVED;
 	if (floor_of(spec) > ceiling_of(spec))
 		return REFUSED_ACCOUNT_FLOOR_ABOVE_CEILING;
-	if (kind_is_sliced(spec->kind) && (spec->has_floor || spec->has_ceiling))
+	if (kind_is_sliced(spec->kind) && (floor_of(spec) != NO_FLOOR || ceiling_of(spec) != NO_CEILING))
 		return REFUSED_SLICED_ACCOUNT_HAS_NO_LIMITS;
 	if (kind_is_sliced(spec->kind) && (spec->flags & ACCOUNT_CLOSED))
 		return REFUSED_SLICED_ACCOUNT_CANNOT_CLOSE;

@@ -121,10 +121,10 @@ static bool reply_holds(struct oracle *oracle, const struct op *op, uint32_t ind
 		return again || (first && first->state == FOUND_FAILED);
 	if (refusal < REFUSED_ID_ALREADY_FAILED)
 		return again || (first && model_known_refusal(first, &row) == refusal);
-	if (refusal_burns(refusal) && !first)          /* without memory for it, no id is used up */
+	if (refusal_burns(refusal) && first && first->state == FOUND_FAILED)
+		return first->refusal == refusal || (excuses & EXCUSE_MEMORY);
+	if (refusal_burns(refusal))    /* without memory for it no id is used up, and another may have used it since */
 		return excuses & EXCUSE_MEMORY;
-	if (refusal_burns(refusal))
-		return first && first->state == FOUND_FAILED && first->refusal == refusal;
 	return lasting_reason(oracle, op, chain, index, refusal);
 }
 

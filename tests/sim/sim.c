@@ -381,6 +381,12 @@ static enum step wrote_step(struct sim *sim, enum node_outcome outcome, bool did
 	return did ? STEP_DONE : STEP_NOTHING;
 }
 
+static void mark_add(struct sim *sim, uint64_t covers, uint64_t at)
+{
+	sim->marks[sim->mark_count % MARKS].covers = covers;
+	sim->marks[sim->mark_count++ % MARKS].at = at;
+}
+
 enum step sim_step_log(struct sim *sim, bool idle)
 {
 	bool wrote = false;
@@ -390,7 +396,7 @@ enum step sim_step_log(struct sim *sim, bool idle)
 	if (wrote && step == STEP_DONE) {
 		happened(sim, "log", wal_durable(sim->node.wal), idle);
 		if (idle && all)
-			sim->marked = all;     /* nothing new was there: it wrote its mark */
+			mark_add(sim, all, all);       /* nothing new was there: it wrote its mark */
 	}
 	return step;
 }
@@ -579,6 +585,17 @@ static void refused_for_damage(struct sim *sim, const char *text)
 	happened(sim, "refused", lsn, 0);
 }
 
+/* Whether the disk has done something to these bytes. */
+static bool wounded(const struct sim *sim, uint64_t lsn, uint64_t size)
+{
+	for (unsigned i = 0; i < sim->disk->damage_count; i++) {
+		const struct disk_damage *damage = &sim->disk->damages[i];
+		if (lsn < damage->lsn + damage->size && damage->lsn < lsn + size)
+			return true;
+	}
+	return false;
+}
+
 /* The one exception of L6: damage behind the last durable mark is a torn tail for all that one can know; but it is told. */
 static void tail_lost(struct sim *sim, uint64_t lost)
 {
@@ -586,14 +603,14 @@ static void tail_lost(struct sim *sim, uint64_t lost)
 	snprintf(name, sizeof name, "LSN %llu,", LLU(lost));
 	LAW(sim->oracle, sim->oracle->frame_count ? "L1" : "L6", sim->disk->damage_count, "what was durable from LSN %llu on is gone",
 	    LLU(lost));
-	LAW(sim->oracle, "L6", lost >= sim->marked, "damage at LSN %llu is cut, and a mark at %llu says that it was durable", LLU(lost),
-	    LLU(sim->marked));
-	/* A write that the disk forgot leaves zeros, which nobody can tell from the end of the log. */
-	bool forgotten = false;
-	for (unsigned i = 0; i < sim->disk->damage_count; i++) {
-		const struct disk_damage *damage = &sim->disk->damages[i];
-		forgotten |= damage->kind != DAMAGE_FLIP && lost + WAL_FRAME_HEADER > damage->lsn && lost < damage->lsn + damage->size;
+	for (unsigned i = sim->mark_count < MARKS ? 0 : sim->mark_count - MARKS; i < sim->mark_count; i++) {
+		uint64_t covers = sim->marks[i % MARKS].covers, at = sim->marks[i % MARKS].at;
+		LAW(sim->oracle, "L6", lost >= covers || wounded(sim, at, WAL_FRAME_HEADER + 8),
+		    "damage at LSN %llu is cut, and the mark at %llu says that up to %llu it was durable", LLU(lost), LLU(at),
+		    LLU(covers));
 	}
+	/* A write that the disk forgot leaves zeros, which nobody can tell from the end of the log. */
+	bool forgotten = sim->disk->damages[0].kind != DAMAGE_FLIP && wounded(sim, lost, WAL_FRAME_HEADER);
 	LAW(sim->oracle, "L6", forgotten || strstr(sim->last_cut, "torn tail at"),
 	    "the tail from LSN %llu is cut without a word (damage: kind %u, %llu bytes from LSN %llu, and %u more)", LLU(lost),
 	    (unsigned)sim->disk->damages[0].kind, LLU(sim->disk->damages[0].size), LLU(sim->disk->damages[0].lsn),
@@ -659,7 +676,8 @@ static enum opening open_once(struct sim *sim, bool quiet)
 	disk->damage_count -= damages;
 	memmove(disk->damages, disk->damages + damages, disk->damage_count * sizeof *disk->damages);
 	disk->full = wal_disk_full(sim->node.wal);
-	sim->marked = wal_durable(sim->node.wal);
+	sim->opened = wal_durable(sim->node.wal);
+	mark_add(sim, sim->opened, sim->opened - WAL_FRAME_HEADER - 32);
 	return OPENED;
 }
 
@@ -744,7 +762,7 @@ static void stop_cleanly(struct sim *sim)
 	if (sim_node_close(&sim->node, &error) == NODE_GOOD) {
 		LAW(sim->oracle, "L8", disk_open_count(sim->disk) == 0, "%u files stay open", disk_open_count(sim->disk));
 		if (!sim->disk->full)
-			sim->marked = end;
+			mark_add(sim, end, end);
 		sim->result->stops++;
 	} else {
 		sim->result->deaths++;
@@ -783,8 +801,11 @@ static void life_end(struct sim *sim, bool died)
 	}
 	happened(sim, "end", power, died);
 	if (sim->swarm.flips && one_in(sim, 3)) {
-		uint64_t end = oracle_end(sim->oracle), from = one_in(sim, 2) ? 0 : end > 6000 ? end - 6000 : 0;
-		disk_flip(sim->disk, from, end + 300);
+		/* Anywhere, at the end, or where the life before this one ended. */
+		uint64_t end = oracle_end(sim->oracle) + 300, place = chance(sim, 3);
+		if (place == 2)
+			end = sim->opened;
+		disk_flip(sim->disk, place == 0 || end < 6000 ? 0 : end - 6000, end);
 	}
 }
 

@@ -12,7 +12,7 @@
 #include "tests/sim/sim.h"
 #include "tests/sim/work.h"
 
-enum { CLIENTS = 16, CALLS = 64, LETTERS = 128, MS = 1000000 };
+enum { CLIENTS = 16, CALLS = 64, LETTERS = 128, MARKS = 32, MS = 1000000 };
 
 #define LLU(x) ((unsigned long long)(x))
 
@@ -58,7 +58,9 @@ struct sim {
 	unsigned first_ops, ops_left, living;
 	int64_t clock_offset_ms;
 	uint64_t acked_config[2];
-	uint64_t marked;               /* a durable mark says that everything below is durable */
+	struct { uint64_t covers, at; } marks[MARKS];  /* the newest: frame at `at` says that everything below `covers` is durable */
+	unsigned mark_count;
+	uint64_t opened;               /* where the running life began */
 	uint64_t tick_ns, idle_ns;
 	bool expiring;
 	bool damage_read;              /* a record is damaged: asking again is no use */
