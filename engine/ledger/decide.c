@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/ledger/decide.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -453,7 +454,7 @@ static enum refusal rows_differ(const struct transfer_row *old, const struct tra
 		return REFUSED_EXISTS_WITH_DIFFERENT_CREDIT_ACCOUNT_ID;
 	if (old->amount != new->amount)
 		return REFUSED_EXISTS_WITH_DIFFERENT_AMOUNT;
-	if (old->code != new->code)
+	if (old->code != new->code && !(end && new->code == 0))
 		return REFUSED_EXISTS_WITH_DIFFERENT_CODE;
 	if (old->timeout != new->timeout)
 		return REFUSED_EXISTS_WITH_DIFFERENT_TIMEOUT;
@@ -468,6 +469,15 @@ static bool row_before(const struct transfer_run *run, uint32_t index, uint32_t 
 		if (bytes_at(run, *before)->id == id)
 			return true;
 	return false;
+}
+
+/* The code of a record of the open frame: of post and void the pending transfer's. */
+static uint16_t code_written(const struct transfer_run *run, uint64_t lsn)
+{
+	uint16_t code;
+	ASSERT(lsn >= run->writer->lsn && lsn + sizeof(struct transfer_record) <= run->writer->lsn + run->writer->used);
+	memcpy(&code, run->writer->body + (lsn - run->writer->lsn) + offsetof(struct transfer_record, code), sizeof code);
+	return code;
 }
 
 /* REFUSAL_NONE and *known: the same row was done before it in this chain or dry run. */
@@ -485,7 +495,10 @@ static enum refusal check_id(struct transfer_run *run, uint32_t index, struct la
 		if (row_before(run, index, &before)) {
 			struct transfer_row old = row_at(run, before);
 			lane->repeat = true;
-			return entry->value & ID_FAILED ? REFUSED_ID_ALREADY_FAILED : rows_differ(&old, row);
+			if (entry->value & ID_FAILED)
+				return REFUSED_ID_ALREADY_FAILED;
+			old.code = code_written(run, entry->value & ID_LSN);
+			return rows_differ(&old, row);
 		}
 	}
 	*known = false;
@@ -514,6 +527,12 @@ static enum refusal decide_new(struct transfer_run *run, uint32_t index, struct 
 	return REFUSAL_NONE;
 }
 
+/* There is no memory to remember that the id is used up: then it is not, and the row may come again. */
+static enum refusal affordable(const struct transfer_run *run, enum refusal refusal)
+{
+	return run->memory_full && refusal_burns(refusal) ? REFUSED_MEMORY_FULL : refusal;
+}
+
 /* Decides one row.  ROW_IS_KNOWN: its first outcome is in the log; it was put among the known ones. */
 static enum refusal decide_row(struct transfer_run *run, uint32_t index)
 {
@@ -522,7 +541,7 @@ static enum refusal decide_row(struct transfer_run *run, uint32_t index)
 	if (lane->refusal && lane->refusal < REFUSED_EXISTS_WITH_DIFFERENT_FLAGS)
 		return (enum refusal)lane->refusal;
 	if (run->share)
-		return decide_new(run, index, lane, &row);     /* its id was claimed */
+		return affordable(run, decide_new(run, index, lane, &row));    /* its id was claimed */
 	struct known_row *answer = run->request->known_sorted ? known_answer(run->request, index) : NULL;
 	if (answer) {
 		answer->used = true;
@@ -536,7 +555,7 @@ static enum refusal decide_row(struct transfer_run *run, uint32_t index)
 	enum refusal refusal = check_id(run, index, lane, &row, &known);
 	if (known)
 		return refusal;
-	return decide_new(run, index, lane, &row);
+	return affordable(run, decide_new(run, index, lane, &row));
 }
 
 /* The id of a row that was refused for a reason of the state is used up. */
@@ -602,6 +621,8 @@ void known_settle(const struct ledgers *ledgers, struct ledger_request *request)
 			known->refusal = REFUSED_EXISTS_WITH_DIFFERENT_CREDIT_ACCOUNT_ID;
 		known->unsure = known->collision = false;
 		known->resolved = true;
+		if (known->refusal)
+			known->balances[0] = known->balances[1] = BALANCE_NONE;
 	}
 }
 

@@ -64,6 +64,9 @@ void known_compare(struct known_row *known, const unsigned char *bytes, const un
 			known->balances[0] = view.head.balance;
 		if (credit_whole)
 			known->balances[1] = debit_whole ? view.second.balance : view.head.balance;
+		/* What another transfer left behind is nobody's business but that transfer's. */
+		if (known->refusal)
+			known->balances[0] = known->balances[1] = BALANCE_NONE;
 	} else {
 		known->collision = true;
 	}

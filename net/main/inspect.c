@@ -375,6 +375,27 @@ static bool show_frame(void *context, const struct wal_frame *frame)
 	return !ferror(stdout);
 }
 
+static bool end_frame(void *context, const struct wal_frame *frame)
+{
+	*(uint64_t *)context = frame->lsn + frame->size;
+	return true;
+}
+
+/* A log that is whole but ends before `from` is not damaged: the reader asked for what is not there yet. */
+static bool is_beyond(const char *path, uint64_t from)
+{
+	struct buf error = { 0 }, torn = { 0 };
+	uint64_t end = 0;
+	bool whole = wal_verify(path, 0, end_frame, &end, &error, &torn);
+	buf_free(&error);
+	buf_free(&torn);
+	if (!whole || from <= end)
+		return false;
+	fprintf(stderr, "tally log: LSN %llu is beyond the end of the log, %llu\n", (unsigned long long)from,
+		(unsigned long long)end);
+	return true;
+}
+
 int cmd_log(int argc, char **argv)
 {
 	struct show show = { 0 };
@@ -405,7 +426,7 @@ int cmd_log(int argc, char **argv)
 		struct buf error = { 0 }, torn = { 0 };
 		bool whole = wal_verify(path, show.from, show_frame, &show, &error, &torn);
 		fflush(stdout);
-		if (!whole && !follow)
+		if (!whole && !follow && !(show.from > 0 && !show.next && is_beyond(path, show.from)))
 			fprintf(stderr, "tally log: %.*s\n", (int)error.len, error.ptr);
 		buf_free(&error);
 		buf_free(&torn);

@@ -317,6 +317,32 @@ static void umask_none(const char *folder)
 	umask(0);
 }
 
+/* To ask for what is not there yet is no damage; nor is the end itself. */
+static void logs_from_beyond_the_end(void **state)
+{
+	(void)state;
+	char data[PATH_SIZE], lsn[24];
+	const char *words[] = { "log", data, "--from", lsn, NULL };
+	snprintf(data, sizeof data, "%s/data", process.folder);
+	start(1);
+	visits(0, 3);
+	assert_int_equal(process_stop(&process), 0);
+	check_good();
+	const char *end = strstr(text.ptr, "end LSN ");
+	assert_non_null(end);
+	uint64_t at = strtoull(end + strlen("end LSN "), NULL, 10);
+	for (unsigned i = 0; i < 3; i++) {
+		static const uint64_t beyond[] = { 0, 8, UINT64_C(1) << 40 };
+		snprintf(lsn, sizeof lsn, "%llu", (unsigned long long)(at + beyond[i]));
+		text.len = 0;
+		int status = program_run(words, &text);
+		buf_char(&text, '\0');
+		assert_int_equal(status, i ? 1 : 0);
+		assert_null(strstr(text.ptr, "damage"));
+		assert_true(!i == !strstr(text.ptr, "is beyond the end of the log"));
+	}
+}
+
 static void locks_the_directory(void **state)
 {
 	(void)state;
@@ -450,6 +476,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(names_a_flipped_byte, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(cuts_a_torn_tail, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(logs_from_beyond_the_end, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(locks_the_directory, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(refuses_on_a_full_disk, set_up, tear_down),
 	};
