@@ -65,6 +65,8 @@ void known_settle(const struct ledgers *ledgers, struct ledger_request *request)
 /* The id by which clients know an account or the sliced account of a slice; 0: no such number. */
 u128 account_name(const struct ledgers *ledgers, uint32_t number);
 void known_sort(struct ledger_request *request);       /* known[] by index */
+/* Fetches what the first row of a small request will touch: stage 0 the tables' lines, stage 1 the accounts'.  Changes nothing. */
+void transfers_ahead(const struct ledger *ledger, const struct ledger_request *request, unsigned stage);
 /* Decides the rows that were resolved; moves request->next_row.  writer->size >= the bound. */
 void transfers_decide(struct transfer_run *run, struct ledger_writer *writer, int64_t now_ms, bool memory_full);
 /* Refuses the rows that were resolved, all with the same word. */

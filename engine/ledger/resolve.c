@@ -331,6 +331,24 @@ void transfers_resolve_one(struct transfer_run *run, const struct ledgers *ledge
 	*bound = row_bound(ledgers, &run->lanes[0], &row);
 }
 
+void transfers_ahead(const struct ledger *ledger, const struct ledger_request *request, unsigned stage)
+{
+	const struct ledgers ledgers = { .at = { (struct ledger *)(uintptr_t)ledger }, .count = 1 };
+	const struct transfer_row_bytes *row = (const struct transfer_row_bytes *)(const void *)request->rows;
+	uint64_t hash = id_hash_of_transfer(row->id), keys[2] = { account_key(row->debit), account_key(row->credit) };
+	uint32_t number;
+	if (stage == 0)
+		table_prefetch(&ledger->ids->tables[partition_of(hash)], hash);
+	for (unsigned side = 0; side < 2; side++) {
+		if (ledger_maybe_sliced(ledger, keys[side]))
+			continue;
+		if (stage == 0)
+			table_prefetch(&ledger->accounts[partition_of(keys[side])], keys[side]);
+		else
+			account_ahead(&ledgers, keys[side], &number);
+	}
+}
+
 unsigned transfer_decider(const struct ledgers *ledgers, const struct transfer_row *row, uint64_t id_hash)
 {
 	const struct ledger *here = ledgers->at[ledgers->home];
