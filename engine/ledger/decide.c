@@ -12,8 +12,6 @@
 
 #define SUM_MAX ((u128)INT64_MAX)
 #define ROW_IS_KNOWN ((enum refusal)UINT32_MAX)
-/* In a dry run records stand nowhere; their positions are beyond any log's. */
-#define DRY_LSN (UINT64_C(1) << 61)
 
 struct transfer_run *transfer_run_new(void)
 {

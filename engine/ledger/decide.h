@@ -41,6 +41,9 @@ struct ledger_writer {
 	uint32_t used, size;
 };
 
+/* In a dry run records stand nowhere; their positions are beyond any log's. */
+#define DRY_LSN (UINT64_C(1) << 61)
+
 struct transfer_run;                   /* opaque: scratch memory, reused from run to run */
 
 struct transfer_run *transfer_run_new(void);
@@ -64,6 +67,7 @@ void transfers_resolve_one(struct transfer_run *run, const struct ledgers *ledge
 void known_settle(const struct ledgers *ledgers, struct ledger_request *request);
 /* The id by which clients know an account or the sliced account of a slice; 0: no such number. */
 u128 account_name(const struct ledgers *ledgers, uint32_t number);
+void refused_sort(struct buf *refused);                /* (index, refusal) by index */
 void known_sort(struct ledger_request *request);       /* known[] by index */
 /* Fetches what the first row of a small request will touch: stage 0 the tables' lines, stage 1 the accounts'.  Changes nothing. */
 void transfers_ahead(const struct ledger *ledger, const struct ledger_request *request, unsigned stage);

@@ -6,8 +6,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 #include "engine/base/mutant.h"
-#include "engine/ledger/record.h"
-#include "engine/ledger/request.h"
+#include "engine/ledger/decide.h"
 
 /* What of a row differs from the first one of that id, but its accounts. */
 static enum refusal compare_rest(const struct transfer_row *row, const struct transfer_view *first)
@@ -80,6 +79,12 @@ static int pair_order(const void *a, const void *b)
 	return (one > other) - (one < other);
 }
 
+void refused_sort(struct buf *refused)
+{
+	if (refused->len)
+		qsort(refused->ptr, refused->len / 8, 8, pair_order);
+}
+
 void ledger_known_finish(struct ledger_request *request)
 {
 	for (uint32_t i = 0; i < request->known_count; i++) {
@@ -96,6 +101,6 @@ void ledger_known_finish(struct ledger_request *request)
 			memcpy(request->balances.ptr + (size_t)known->index * sizeof known->balances, known->balances,
 			       sizeof known->balances);
 	}
-	if (request->known_count && request->refused.len)
-		qsort(request->refused.ptr, request->refused.len / 8, 8, pair_order);
+	if (request->known_count)
+		refused_sort(&request->refused);
 }

@@ -4,7 +4,6 @@
  * Transfers are decided straight into the frame: room for the upper bound of a chunk of rows is taken, the rows' records are
  * written where they will stand, what is left becomes a filler record.  A chunk without a record takes no room at all. */
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/assert.h"
@@ -15,8 +14,6 @@
 #include "engine/shard/shard.h"
 
 enum { FRAME_BYTES = 192 * 1024, EXPIRE_FRAME_MAX = 64, EXPIRE_MAX = 10000 };
-
-#define DRY_LSN (UINT64_C(1) << 61)
 
 struct ledger_split {
 	struct ledger_request *request;
@@ -246,14 +243,6 @@ static void split_resolve(struct shard *shard, struct ledger_split *split)
 	}
 }
 
-static int pair_order(const void *a, const void *b)
-{
-	uint32_t one, other;
-	memcpy(&one, a, sizeof one);
-	memcpy(&other, b, sizeof other);
-	return (one > other) - (one < other);
-}
-
 static void split_done(struct ledger_split *split)
 {
 	struct ledger_request *request = split->request;
@@ -265,8 +254,7 @@ static void split_done(struct ledger_split *split)
 		if (part->lsn > lsn)
 			lsn = part->lsn;
 	}
-	if (request->refused.len)
-		qsort(request->refused.ptr, request->refused.len / 8, 8, pair_order);
+	refused_sort(&request->refused);
 	request->next_row = request->count;
 	request->wait_lsn = request->lsn = lsn;
 	if (!request->messages)
