@@ -18,11 +18,31 @@ static struct str text_dup(struct str text)
 	return (struct str){ mem_dup(text.ptr, text.len), text.len };
 }
 
+static void state_free(struct document *document)
+{
+	mem_free((char *)(uintptr_t)document->state.ptr);
+	yyjson_doc_free(document->state_doc);
+	document->state = (struct str){ 0 };
+	document->state_doc = NULL;
+}
+
 static void document_free(struct document *document)
 {
 	mem_free((char *)(uintptr_t)document->json.ptr);
 	yyjson_doc_free(document->doc);
+	state_free(document);
 	mem_free(document);
+}
+
+/* Takes the state of a change; empty: none. */
+static void state_set(struct document *document, const struct catalog_change *change)
+{
+	struct json_error error;
+	if (!change->state.len)
+		return;
+	document->state = text_dup(change->state);
+	document->state_doc = json_read(change->state, &error);
+	ASSERT(document->state_doc && "a change has a well-formed state: decide and decode see to it");
 }
 
 void catalog_free(struct catalog *catalog)
@@ -105,6 +125,7 @@ static void put(struct catalog *catalog, const struct catalog_change *change, ui
 		document = tenant->list[place];
 		mem_free((char *)(uintptr_t)document->json.ptr);
 		yyjson_doc_free(document->doc);
+		state_free(document);
 	} else {
 		if (tenant->count == tenant->cap) {
 			tenant->cap = tenant->cap ? tenant->cap * 2 : 16;
@@ -122,6 +143,17 @@ static void put(struct catalog *catalog, const struct catalog_change *change, ui
 		.json = text_dup(change->json), .doc = doc
 	};
 	ASSERT(document->kind);
+	state_set(document, change);
+}
+
+static void set_state(struct catalog *catalog, const struct catalog_change *change)
+{
+	struct catalog_tenant *tenant = tenant_find(catalog, change->tenant);
+	size_t place = tenant ? document_place(tenant, change->id) : 0;
+	if (!tenant || place == tenant->count || tenant->list[place]->id != change->id)
+		return;
+	state_free(tenant->list[place]);
+	state_set(tenant->list[place], change);
 }
 
 static void delete(struct catalog *catalog, const struct catalog_change *change)
@@ -142,6 +174,7 @@ void catalog_apply(struct catalog *catalog, const struct catalog_change *change,
 	case CATALOG_PUT: put(catalog, change, lsn); break;
 	case CATALOG_DELETE: delete(catalog, change); break;
 	case CATALOG_MARK: break;
+	case CATALOG_STATE: set_state(catalog, change); break;
 	}
 	if (catalog->last_id < change->id)
 		catalog->last_id = change->id;
@@ -312,6 +345,10 @@ void catalog_change_json(struct buf *out, const struct catalog_change *change)
 		buf_bytes(out, change->json.ptr + 1, change->json.len - 2);
 		buf_char(out, ',');
 	}
+	if (change->state.len > 2) {
+		buf_bytes(out, change->state.ptr + 1, change->state.len - 2);
+		buf_char(out, ',');
+	}
 	buf_printf(out, "\"version\":%llu,\"created_at\":", (unsigned long long)change->version);
 	catalog_time_json(out, change->created_ms);
 	buf_lit(out, ",\"updated_at\":");
@@ -330,7 +367,7 @@ struct catalog_change catalog_document_change(const struct document *document)
 	return (struct catalog_change){
 		.op = CATALOG_PUT, .kind = document->kind->number, .id = document->id, .version = document->version,
 		.tenant = document->tenant, .time_ms = document->updated_ms, .created_ms = document->created_ms,
-		.json = document->json
+		.json = document->json, .state = document->state
 	};
 }
 
@@ -346,6 +383,10 @@ void catalog_dump(const struct catalog *catalog, struct buf *out)
 				   (long long)document->created_ms, (long long)document->updated_ms,
 				   (unsigned long long)document->lsn);
 			buf_str(out, document->json);
+			if (document->state.len) {
+				buf_lit(out, " state=");
+				buf_str(out, document->state);
+			}
 			buf_char(out, '\n');
 		}
 	buf_printf(out, "catalog last_id=%llu last_lsn=%llu\n", (unsigned long long)catalog->last_id,

@@ -6,6 +6,9 @@
  * and never refuses.  The owner (one actor) calls it with changes in the order of the log, and skips those up to
  * last_lsn.
  *
+ * A document may have *state* beside its fields: what the engine has to remember of it (when a job ran last).  It is read-only
+ * for clients and no part of version, lsn and updated_ms: CATALOG_STATE replaces it and leaves the rest as it is.
+ *
  * Invariants: ids are never given twice; a document's text is canonical (fields in the order of the table, defaults
  * included); a tenant never sees a document of another.
  */
@@ -27,9 +30,11 @@ struct document {
 	struct str tenant;             /* borrowed from the catalog */
 	uint64_t version;              /* 1, 2, 3 … */
 	int64_t created_ms, updated_ms;        /* since 1970, UTC */
-	uint64_t lsn;                  /* of the last change */
+	uint64_t lsn;                  /* of the last change of its fields */
 	struct str json;               /* canonical text of the fields; owned */
 	yyjson_doc *doc;               /* the same, read; owned */
+	struct str state;              /* JSON object, owned; empty: none */
+	yyjson_doc *state_doc;         /* the same, read; owned; NULL: none */
 };
 
 struct catalog_tenant {
@@ -49,19 +54,21 @@ struct catalog {                       /* zero-initialise; catalog_free gives th
 enum catalog_op {
 	CATALOG_PUT = 1,               /* the whole document as it is from now on */
 	CATALOG_DELETE = 2,
-	CATALOG_MARK = 3               /* ids up to `id` are used; only in snapshots */
+	CATALOG_MARK = 3,              /* ids up to `id` are used; only in snapshots */
+	CATALOG_STATE = 4              /* only the state of a document changes */
 };
 
 struct catalog_change {
 	enum catalog_op op;
 	unsigned kind;                 /* number of the kind; 0 with CATALOG_MARK */
 	uint64_t id;
-	uint64_t version;              /* after the change */
+	uint64_t version;              /* after the change; with CATALOG_STATE the document's as it is */
 	struct str tenant;             /* borrowed: from the caller of decide, or from the bytes decoded */
-	int64_t time_ms;               /* of this change */
+	int64_t time_ms;               /* of this change; with CATALOG_STATE the document's as it is */
 	int64_t created_ms;            /* of the document */
-	struct str json;               /* borrowed: from `owned`, or from the bytes decoded */
-	char *owned;                   /* catalog_change_free gives it back; may be NULL */
+	struct str json;               /* borrowed: from `owned`, or from the bytes decoded; empty with CATALOG_STATE */
+	struct str state;              /* borrowed likewise, from `owned_state`; empty: the document has none */
+	char *owned, *owned_state;     /* catalog_change_free gives them back; may be NULL */
 };
 
 enum catalog_status {
@@ -88,6 +95,10 @@ enum catalog_status catalog_decide_patch(const struct catalog *catalog, struct s
 enum catalog_status catalog_decide_delete(const struct catalog *catalog, struct str tenant, const struct kind *kind,
 					  uint64_t id, int64_t now_ms, struct catalog_change *change,
 					  struct problem *problem);
+/* RFC 7396 on the state alone; `patch` comes from the engine, never from a client.  CATALOG_NOT_FOUND where the document is gone. */
+enum catalog_status catalog_decide_state(const struct catalog *catalog, struct str tenant, const struct kind *kind,
+					 uint64_t id, yyjson_val *patch, struct catalog_change *change,
+					 struct problem *problem);
 void catalog_change_free(struct catalog_change *change);
 
 /* The record's body: a version byte, then tagged fields, integers little-endian.  Decoding accepts any bytes, copies
@@ -128,7 +139,7 @@ enum catalog_status catalog_list(const struct catalog *catalog, struct str tenan
 				 struct catalog_page *page, struct problem *problem);
 void catalog_page_free(struct catalog_page *page);
 
-/* {"id":"12","brand":"BRAND_A", …fields…, "version":1,"created_at":"…","updated_at":"…"} */
+/* {"id":"12","brand":"BRAND_A", …fields…, …state…, "version":1,"created_at":"…","updated_at":"…"} */
 void catalog_document_json(struct buf *out, const struct document *document);
 /* The same for what a change will make, so that the answer to a request needs no read; not for deletions. */
 void catalog_change_json(struct buf *out, const struct catalog_change *change);

@@ -11,7 +11,7 @@
 #include "engine/catalog/catalog.h"
 
 enum { CHANGE_VERSION = 1, HEAD_SIZE = 5 };
-enum { TAG_OP = 1, TAG_KIND, TAG_ID, TAG_VERSION, TAG_TENANT, TAG_TIME, TAG_CREATED, TAG_JSON, TAGS };
+enum { TAG_OP = 1, TAG_KIND, TAG_ID, TAG_VERSION, TAG_TENANT, TAG_TIME, TAG_CREATED, TAG_JSON, TAG_STATE, TAGS };
 
 /* Years 0 to 9999: what RFC 3339 can write. */
 #define TIME_MIN INT64_C(-62167219200000)
@@ -58,6 +58,8 @@ void catalog_change_encode(const struct catalog_change *change, struct buf *out)
 	put_text(out, TAG_TENANT, change->tenant);
 	put_integer(out, TAG_TIME, (uint64_t)change->time_ms);
 	put_integer(out, TAG_CREATED, (uint64_t)change->created_ms);
+	if (change->state.len)
+		put_text(out, TAG_STATE, change->state);
 	if (change->op == CATALOG_PUT)
 		put_text(out, TAG_JSON, change->json);
 }
@@ -113,7 +115,7 @@ bool catalog_change_decode(const void *bytes, size_t len, struct catalog_change 
 		at += HEAD_SIZE;
 		if (!tag || size > (size_t)(end - at) || (tag < TAGS && seen & 1u << tag))
 			return false;
-		if (tag == TAG_TENANT || tag == TAG_JSON)
+		if (tag == TAG_TENANT || tag == TAG_JSON || tag == TAG_STATE)
 			texts[tag] = (struct str){ (const char *)at, size };
 		else if (tag < TAGS && size != 8)
 			return false;
@@ -126,8 +128,10 @@ bool catalog_change_decode(const void *bytes, size_t len, struct catalog_change 
 	const unsigned mark = 1u << TAG_OP | 1u << TAG_ID;
 	const unsigned common = mark | 1u << TAG_KIND | 1u << TAG_VERSION | 1u << TAG_TENANT | 1u << TAG_TIME |
 				1u << TAG_CREATED;
-	const unsigned needed[] = { 0, common | 1u << TAG_JSON, common, mark };
-	if (!numbers[TAG_OP] || numbers[TAG_OP] > CATALOG_MARK || seen != needed[numbers[TAG_OP]])
+	const unsigned needed[] = { 0, common | 1u << TAG_JSON, common, mark, common | 1u << TAG_STATE };
+	const unsigned may[] = { 0, 1u << TAG_STATE, 0, 0, 0 };
+	if (!numbers[TAG_OP] || numbers[TAG_OP] > CATALOG_STATE ||
+	    (seen & ~may[numbers[TAG_OP]]) != (needed[numbers[TAG_OP]] & ~may[numbers[TAG_OP]]))
 		return false;
 	change->op = (enum catalog_op)numbers[TAG_OP];
 	change->id = numbers[TAG_ID];
@@ -139,14 +143,17 @@ bool catalog_change_decode(const void *bytes, size_t len, struct catalog_change 
 	change->time_ms = (int64_t)numbers[TAG_TIME];
 	change->created_ms = (int64_t)numbers[TAG_CREATED];
 	change->json = texts[TAG_JSON];
+	change->state = texts[TAG_STATE];
 	return kind_by_number(change->kind) && change->id && change->version && change->tenant.len &&
 	       utf8_valid(change->tenant) && change->time_ms >= TIME_MIN && change->time_ms <= TIME_MAX &&
 	       change->created_ms >= TIME_MIN && change->created_ms <= TIME_MAX &&
-	       (change->op == CATALOG_DELETE || object_valid(change->json));
+	       (change->op != CATALOG_PUT || object_valid(change->json)) &&
+	       (!(seen & 1u << TAG_STATE) || object_valid(change->state));
 }
 
 void catalog_change_free(struct catalog_change *change)
 {
 	mem_free(change->owned);
+	mem_free(change->owned_state);
 	*change = (struct catalog_change){ 0 };
 }

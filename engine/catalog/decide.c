@@ -71,7 +71,7 @@ static void canonical_write(struct buf *out, const struct kind *kind, yyjson_val
 	buf_char(out, '{');
 	for (const struct field *field = kind->fields; field->name; field++) {
 		yyjson_val *value = json_get(body, str_of(field->name));
-		if (!value && !field->fallback && !(field->flags & NULLABLE))
+		if ((!value && !field->fallback && !(field->flags & NULLABLE)) || (field->flags & WRITEONLY))
 			continue;
 		member_begin(out, str_of(field->name));
 		if (value)
@@ -158,7 +158,7 @@ static enum catalog_status decide_put(const struct catalog *catalog, struct str 
 				      yyjson_val *body, const struct document *before, int64_t now_ms,
 				      struct catalog_change *change, struct problem *problem)
 {
-	struct buf text = { 0 };
+	struct buf text = { 0 }, derived = { 0 };
 	struct json_error error;
 	if (!fields_check(kind->fields, "brand", body, "", &problem->faults)) {
 		invalid(kind, problem);
@@ -172,6 +172,8 @@ static enum catalog_status decide_put(const struct catalog *catalog, struct str 
 		unique_check(catalog, tenant, kind, document, before, problem);
 		if (kind->check && !problem->status)
 			kind->check(catalog, tenant, document, before, problem);
+		if (kind->derive && !problem->status && !problem->faults.count)
+			kind->derive(document, body, before, now_ms, &derived);
 		yyjson_doc_free(doc);
 	} else {
 		faults_add(&problem->faults, "", "%s", error.detail);
@@ -180,12 +182,14 @@ static enum catalog_status decide_put(const struct catalog *catalog, struct str 
 		invalid(kind, problem);
 	if (problem->status) {
 		buf_free(&text);
+		buf_free(&derived);
 		return status_of(problem);
 	}
 	*change = (struct catalog_change){
 		.op = CATALOG_PUT, .kind = kind->number, .id = before ? before->id : catalog->last_id + 1,
 		.version = before ? before->version + 1 : 1, .tenant = tenant, .time_ms = now_ms,
-		.created_ms = before ? before->created_ms : now_ms, .json = buf_view(&text), .owned = text.ptr
+		.created_ms = before ? before->created_ms : now_ms, .json = buf_view(&text), .owned = text.ptr,
+		.state = buf_view(&derived), .owned_state = derived.ptr
 	};
 	return CATALOG_OK;
 }
@@ -362,4 +366,23 @@ enum catalog_status catalog_decide_delete(const struct catalog *catalog, struct 
 			.tenant = tenant, .time_ms = now_ms, .created_ms = document->created_ms
 		};
 	return status_of(problem);
+}
+
+enum catalog_status catalog_decide_state(const struct catalog *catalog, struct str tenant, const struct kind *kind,
+					 uint64_t id, yyjson_val *patch, struct catalog_change *change,
+					 struct problem *problem)
+{
+	struct buf text = { 0 };
+	*change = (struct catalog_change){ 0 };
+	const struct document *document = find(catalog, tenant, kind, id, problem);
+	if (!document)
+		return CATALOG_NOT_FOUND;
+	merge_write(&text, document->state_doc ? yyjson_doc_get_root(document->state_doc) : NULL, patch);
+	*change = catalog_document_change(document);
+	change->op = CATALOG_STATE;
+	change->tenant = tenant;
+	change->json = (struct str){ 0 };
+	change->state = buf_view(&text);
+	change->owned_state = text.ptr;
+	return CATALOG_OK;
 }

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <yyjson.h>
 
+#include "engine/base/buf.h"
 #include "engine/base/fault.h"
 #include "engine/base/problem.h"
 #include "engine/base/str.h"
@@ -42,6 +43,7 @@ enum field_flag {
 	READONLY  = 4,                 /* set by the engine; refused in a body */
 	IMMUTABLE = 8,                 /* given at creation, the same ever after */
 	HIDDEN    = 16,                /* not shown in forms */
+	WRITEONLY = 32,                /* may be given in a body and is checked; derive reads it, the document does not keep it */
 };
 
 struct field {
@@ -74,6 +76,11 @@ struct kind {
 	void (*check)(const struct catalog *catalog, struct str tenant, yyjson_val *document,
 		      const struct document *before,
 		      struct problem *problem);
+	/* State beside the fields (catalog.h): what answers show of it, all read-only; ends with name NULL; NULL: the kind has
+	 * none.  derive appends the state as a JSON object when a document is made or changed: `body` is the complete body,
+	 * with what is WRITEONLY. */
+	const struct field *state_fields;
+	void (*derive)(yyjson_val *document, yyjson_val *body, const struct document *before, int64_t now_ms, struct buf *out);
 	const char *doc;
 };
 

@@ -331,6 +331,10 @@ static void show_record(struct buf *out, const unsigned char *record, const stru
 				buf_lit(out, ",\"document\":");
 				buf_str(out, change.json);
 			}
+			if (change.state.len) {
+				buf_lit(out, ",\"state\":");
+				buf_str(out, change.state);
+			}
 		}
 	} else if (head->type == RECORD_FILLER) {
 		buf_lit(out, ",\"type\":\"filler\"");

@@ -122,7 +122,7 @@ static void change_walk(const unsigned char *bytes, size_t len)
 	ASSERT(good && again.op == change.op && again.kind == change.kind && again.id == change.id &&
 	       again.version == change.version && again.time_ms == change.time_ms &&
 	       again.created_ms == change.created_ms && str_eq(again.tenant, change.tenant) &&
-	       str_eq(again.json, change.json));
+	       str_eq(again.json, change.json) && str_eq(again.state, change.state));
 	catalog_apply(&catalog, &change, 8);
 	catalog_apply(&catalog, &again, 16);
 	catalog_free(&catalog);

@@ -372,12 +372,86 @@ static void test_list(void **state)
 	catalog_free(&catalog);
 }
 
+/* By way of its bytes. */
+static void apply(struct catalog *catalog, struct catalog_change *change, uint64_t lsn)
+{
+	struct catalog_change decoded;
+	struct buf bytes = { 0 };
+	catalog_change_encode(change, &bytes);
+	assert_true(catalog_change_decode(bytes.ptr, bytes.len, &decoded));
+	catalog_apply(catalog, &decoded, lsn);
+	buf_free(&bytes);
+	catalog_change_free(change);
+}
+
+static void remember(struct catalog *catalog, struct str tenant, uint64_t id, const char *patch, enum catalog_status expected)
+{
+	struct catalog_change change;
+	struct problem problem = { 0 };
+	yyjson_doc *doc = read_json(patch);
+	enum catalog_status status = catalog_decide_state(catalog, tenant, kind_by_number(KIND_RULE), id, yyjson_doc_get_root(doc),
+							  &change, &problem);
+	assert_int_equal(status, expected);
+	if (status == CATALOG_OK)
+		apply(catalog, &change, next_lsn += 8);
+	else
+		assert_int_equal(problem.status, 404);
+	yyjson_doc_free(doc);
+	problem_free(&problem);
+}
+
+/* State stands beside the fields: shown, dumped, in snapshots, and no part of the version. */
+static void test_document_state(void **state)
+{
+	struct catalog catalog = { 0 }, replica = { 0 };
+	struct buf shown = { 0 }, live = { 0 }, copy = { 0 };
+	(void)state;
+	accept(&catalog, BRAND, KIND_EVENT_TYPE, 0, PURCHASE);
+	accept(&catalog, BRAND, KIND_RULE, 0, RULE);
+	const struct document *rule = catalog_get(&catalog, BRAND, kind_by_number(KIND_RULE), 2);
+	uint64_t lsn = rule->lsn, version = rule->version;
+	int64_t updated = rule->updated_ms;
+	remember(&catalog, BRAND, 2, "{\"runs\":1,\"last\":\"a\"}", CATALOG_OK);
+	remember(&catalog, BRAND, 2, "{\"runs\":2,\"gone\":null}", CATALOG_OK);
+	remember(&catalog, BRAND, 1, "{}", CATALOG_NOT_FOUND);
+	remember(&catalog, OTHER, 2, "{}", CATALOG_NOT_FOUND);
+	rule = catalog_get(&catalog, BRAND, kind_by_number(KIND_RULE), 2);
+	assert_true(str_eq(rule->state, STR("{\"runs\":2,\"last\":\"a\"}")));
+	assert_true(rule->lsn == lsn && rule->version == version && rule->updated_ms == updated);
+	assert_int_equal(catalog.last_lsn, next_lsn);
+	catalog_document_json(&shown, rule);
+	buf_char(&shown, 0);
+	assert_non_null(strstr(shown.ptr, ",\"runs\":2,\"last\":\"a\",\"version\":1,"));
+
+	catalog_dump(&catalog, &live);
+	for (size_t j = 0; j < catalog.tenants[0]->count; j++) {
+		struct catalog_change change = catalog_document_change(catalog.tenants[0]->list[j]);
+		apply(&replica, &change, catalog.tenants[0]->list[j]->lsn);
+	}
+	struct catalog_change mark = { .op = CATALOG_MARK, .id = catalog.last_id };
+	catalog_apply(&replica, &mark, catalog.last_lsn);
+	catalog_dump(&replica, &copy);
+	assert_true(str_eq(buf_view(&live), buf_view(&copy)));
+	buf_char(&live, 0);
+	assert_non_null(strstr(live.ptr, " state={\"runs\":2,\"last\":\"a\"}\n"));
+
+	/* A kind without `derive` has no state of its own: a change of the fields leaves none. */
+	accept(&catalog, BRAND, KIND_RULE, 2, "{\"priority\":3}");
+	assert_int_equal(catalog_get(&catalog, BRAND, kind_by_number(KIND_RULE), 2)->state.len, 0);
+	buf_free(&shown);
+	buf_free(&live);
+	buf_free(&copy);
+	catalog_free(&catalog);
+	catalog_free(&replica);
+}
+
 /* Whatever the bytes: no crash, and what is accepted can be applied. */
 static void test_change_bytes(void **state)
 {
 	struct catalog_change change = { .op = CATALOG_PUT, .kind = KIND_RULE, .id = 9, .version = 2, .tenant = BRAND,
 					 .time_ms = NOW, .created_ms = NOW - 1,
-							 .json = STR("{\"actions\":[1],\"priority\":1e3}") };
+							 .json = STR("{\"actions\":[1],\"priority\":1e3}"),
+					 .state = STR("{\"runs\":1}") };
 	struct catalog_change decoded;
 	struct catalog catalog = { 0 };
 	struct buf bytes = { 0 }, dump = { 0 };
@@ -387,7 +461,7 @@ static void test_change_bytes(void **state)
 	assert_true(catalog_change_decode(bytes.ptr, bytes.len, &decoded));
 	assert_true(decoded.op == change.op && decoded.kind == change.kind && decoded.id == 9 && decoded.version == 2 &&
 		    decoded.time_ms == NOW && decoded.created_ms == NOW - 1 && str_eq(decoded.tenant, BRAND) &&
-		    str_eq(decoded.json, change.json));
+		    str_eq(decoded.json, change.json) && str_eq(decoded.state, change.state));
 	for (size_t len = 0; len < bytes.len; len++) {
 		char *part = mem_dup(bytes.ptr, len);
 		assert_false(catalog_change_decode(part, len, &decoded));
@@ -491,6 +565,7 @@ int main(void)
 		cmocka_unit_test(test_bodies),
 		cmocka_unit_test(test_life),
 		cmocka_unit_test(test_list),
+		cmocka_unit_test(test_document_state),
 		cmocka_unit_test(test_change_bytes),
 		cmocka_unit_test(test_view),
 	};
