@@ -18,6 +18,14 @@ const struct refusal_info *refusal_find(uint32_t number)
 	return NULL;
 }
 
+const struct refusal_info *refusal_by_name(struct str name)
+{
+	for (const struct refusal_info *info = refusals; info->number; info++)
+		if (str_eq(str_of(info->name), name))
+			return info;
+	return NULL;
+}
+
 bool refusal_burns(enum refusal refusal)
 {
 	const struct refusal_info *info = refusal_find(refusal);

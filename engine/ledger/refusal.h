@@ -135,6 +135,7 @@ struct refusal_info {
 
 extern const struct refusal_info refusals[];   /* in order; the last has number 0 */
 const struct refusal_info *refusal_find(uint32_t number);      /* NULL: there is none with that number */
+const struct refusal_info *refusal_by_name(struct str name);   /* NULL: there is none with that name */
 bool refusal_burns(enum refusal refusal);
 
 #endif

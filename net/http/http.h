@@ -95,8 +95,8 @@ void http_respond(struct http_request *request, int status, const char *content_
 		  struct str body);
 
 /* RFC 9457, as application/problem+json:
- * {"type":"about:blank","title":...,"status":...,"code":...,"detail":...,"errors":[...]}
- * `code` is a stable machine-readable word; `faults` may be NULL. */
+ * {"type":"/v1/problems/CODE","title":...,"status":...,"code":...,"detail":...,"errors":[...]}
+ * `code` is a row of engine/base/problem_codes.h or the name of a refusal of the ledger; `faults` may be NULL. */
 void http_problem(struct http_request *request, int status, const char *code, const struct faults *faults,
 		  const char *headers, const char *format, ...) __attribute__((format(printf, 6, 7)));
 void http_problem_json(struct buf *out, int status, const char *code, const struct faults *faults, const char *detail,

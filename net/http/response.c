@@ -10,6 +10,8 @@
 #include <stdio.h>
 
 #include "engine/base/assert.h"
+#include "engine/base/problem_codes.h"
+#include "engine/ledger/refusal.h"
 #include "net/http/session.h"
 
 static _Thread_local char date_line[40];       /* "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n", or "" */
@@ -186,11 +188,36 @@ static void json_safe_text(struct buf *out, const char *text)
 	buf_free(&clean);
 }
 
+/* Type and title of a code; both tables know it, or it is about:blank. */
+static void problem_type(struct buf *out, int status, const char *code)
+{
+	const struct problem_code *row = problem_code_find(str_of(code));
+	const struct refusal_info *refusal = row ? NULL : refusal_by_name(str_of(code));
+	if (!row && !refusal) {
+		buf_lit(out, "\"type\":\"about:blank\",\"title\":");
+		buf_json_text(out, str_of(http_status_text(status)));
+		return;
+	}
+	buf_lit(out, "\"type\":\"/v1/problems/");
+	buf_str(out, str_of(code));
+	buf_lit(out, "\",\"title\":");
+	if (row) {
+		buf_json_text(out, str_of(row->title));
+		return;
+	}
+	/* "exceeds_floor": "Exceeds floor" */
+	buf_char(out, '"');
+	buf_char(out, (char)(*code & ~0x20));
+	for (const char *at = code + 1; *at; at++)
+		buf_char(out, *at == '_' ? ' ' : *at);
+	buf_char(out, '"');
+}
+
 void http_problem_json(struct buf *out, int status, const char *code, const struct faults *faults, const char *detail,
 		       int64_t index)
 {
-	buf_lit(out, "{\"type\":\"about:blank\",\"title\":");
-	buf_json_text(out, str_of(http_status_text(status)));
+	buf_char(out, '{');
+	problem_type(out, status, code);
 	buf_lit(out, ",\"status\":");
 	buf_i64(out, status);
 	buf_lit(out, ",\"code\":");

@@ -8,7 +8,7 @@
  * copied: read them with net/rpc/read.h) and ends it exactly once, at once or later, on the loop's thread:
  *
  *     struct buf *out = rpc_reply_begin(request);       or  rpc_reply(request, packed, len);
- *     pack_map(out, 1);                                 or  rpc_error(request, 422, "unit_unknown", 3, "unit %u …", u);
+ *     pack_map(out, 1);                                 or  rpc_error(request, 404, "book_unknown", 3, "unit %u …", u);
  *     pack_text(out, STR("lsn"));
  *     pack_u64(out, lsn);
  *     rpc_reply_end(request);

@@ -90,6 +90,57 @@ FNR == 1 { comment = 0 }
 		print FILENAME ":" FNR ": only engine/base/mem.c calls " substr(code, RSTART + 1, RLENGTH - 2)
 }' "${sources[@]}" >>"$found"
 
+# Codes of refusals: a status and a code beside each other are a row of the table, and every row is used.
+awk '
+FILENAME == ARGV[1] {
+	if (match($0, /X\([a-z_0-9]+, [0-9]+, [0-9]+, /)) {
+		split(substr($0, RSTART + 2, RLENGTH - 2), row, ", ")
+		status[row[1]] = row[2] " " row[3]
+		line_of[row[1]] = FNR
+	}
+	next
+}
+FILENAME == ARGV[2] {
+	if (match($0, /X\([0-9]+, [A-Z_0-9]+, "[a-z_0-9]+"/)) {
+		split(substr($0, RSTART, RLENGTH), row, "\"")
+		refusal[row[2]] = 1
+	}
+	next
+}
+{
+	if (FNR == 1)
+		before = ""
+	rest = before $0
+	while (match(rest, /[45][0-9][0-9],[ \t]*"[a-z][a-z_0-9]*"/)) {
+		split(substr(rest, RSTART, RLENGTH), use, /[ \t,"]+/)
+		rest = substr(rest, RSTART + RLENGTH)
+		if (use[2] in refusal && !(use[2] in status))
+			continue
+		if (!(use[2] in status))
+			print FILENAME ":" FNR ": the code " use[2] " is not in " ARGV[1]
+		else if (index(" " status[use[2]] " ", " " use[1] " ") == 0)
+			print FILENAME ":" FNR ": the code " use[2] " has another status in " ARGV[1]
+	}
+	before = ""
+	if (match($0, /[45][0-9][0-9],[ \t]*$/))
+		before = substr($0, RSTART)
+	if (match($0, /ref_(unknown|inactive) = "[a-z_0-9]+"/)) {
+		split(substr($0, RSTART, RLENGTH), use, "\"")
+		if (!(use[2] in status))
+			print FILENAME ":" FNR ": the code " use[2] " is not in " ARGV[1]
+	}
+	rest = $0
+	while (match(rest, /"[a-z][a-z_0-9]*"/)) {
+		used[substr(rest, RSTART + 1, RLENGTH - 2)] = 1
+		rest = substr(rest, RSTART + RLENGTH)
+	}
+}
+END {
+	for (code in status)
+		if (!(code in used))
+			print ARGV[1] ":" line_of[code] ": no refusal has the code " code
+}' engine/base/problem_codes.h engine/ledger/refusal.h "${product[@]}" >>"$found"
+
 # Sizes, and the licence in the first line.
 awk '
 FNR == 1 && $0 != "// SPDX-License-Identifier: Apache-2.0" { print FILENAME ":1: the first line is not the licence" }

@@ -14,6 +14,7 @@
 
 #include "engine/base/buf.h"
 #include "engine/base/json.h"
+#include "engine/base/problem_codes.h"
 #include "net/http/http.h"
 
 struct probe {
@@ -606,6 +607,31 @@ static void test_headers_and_problem(void **state)
 	buf_free(&out);
 }
 
+static void problem_is(int status, const char *code, const char *expected)
+{
+	struct buf out = { 0 };
+	http_problem_json(&out, status, code, NULL, NULL, -1);
+	assert_string_equal(text(&out), expected);
+	buf_free(&out);
+}
+
+/* Type and title come from the tables of codes. */
+static void test_problem_types(void **state)
+{
+	(void)state;
+	problem_is(409, "event_id_reused", "{\"type\":\"/v1/problems/event_id_reused\",\"title\":\"The event id was used for another "
+					   "event\",\"status\":409,\"code\":\"event_id_reused\"}");
+	problem_is(409, "exceeds_floor", "{\"type\":\"/v1/problems/exceeds_floor\",\"title\":\"Exceeds floor\",\"status\":409,"
+					 "\"code\":\"exceeds_floor\"}");
+	problem_is(418, "teapot", "{\"type\":\"about:blank\",\"title\":\"Client Error\",\"status\":418,\"code\":\"teapot\"}");
+	for (const struct problem_code *row = problem_codes; row->code; row++) {
+		assert_ptr_equal(problem_code_find(str_of(row->code)), row);       /* twice: the first would be found */
+		assert_true(row->status >= 400 && row->status < 600 && (!row->also || (row->also >= 400 && row->also < 600)));
+		assert_true(strlen(row->title) > 4 && row->title[strlen(row->title) - 1] != '.');
+		assert_true(strlen(row->action) > 4 && row->action[strlen(row->action) - 1] == '.');
+	}
+}
+
 static void test_query(void **state)
 {
 	(void)state;
@@ -687,6 +713,7 @@ int main(void)
 		cmocka_unit_test(test_continue),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_headers_and_problem),
+		cmocka_unit_test(test_problem_types),
 		cmocka_unit_test(test_query),
 		cmocka_unit_test(test_multipart),
 	};

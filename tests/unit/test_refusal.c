@@ -50,12 +50,14 @@ static void order_is_precedence(void **state)
 	for (const struct refusal_info *info = refusals; info->number; info++) {
 		assert_true(info == refusals || info[-1].number < info->number);
 		assert_ptr_equal(refusal_find(info->number), info);
+		assert_ptr_equal(refusal_by_name(str_of(info->name)), info);
 		assert_int_equal(refusal_burns(info->number), info->burns);
 		for (const struct refusal_info *other = refusals; other != info; other++)
 			assert_string_not_equal(other->name, info->name);
 	}
 	assert_null(refusal_find(0));
 	assert_null(refusal_find(99));
+	assert_null(refusal_by_name(STR("exceeds")));
 }
 
 int main(void)
