@@ -5,13 +5,12 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 #include "engine/shard/capture.h"
 #include "snapshot/store.h"
+#include "wal/io.h"
 
 enum { SLOTS = 4 };
 
@@ -41,14 +40,12 @@ struct run {
 	pthread_mutex_t mutex;         /* of why, done and said */
 	struct buf why;
 	uint64_t done;                 /* bytes of pieces that became actors, compressed */
-	struct timespec began, said;
+	uint64_t began_ns, said_ns;
 };
 
-static double seconds_since(const struct timespec *then)
+static double seconds_since(uint64_t then_ns)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)(now.tv_sec - then->tv_sec) + (double)(now.tv_nsec - then->tv_nsec) / 1e9;
+	return (double)(wal_io.monotonic_ns() - then_ns) / 1e9;
 }
 
 __attribute__((format(printf, 3, 4)))
@@ -77,13 +74,13 @@ static void progress(struct run *run, uint64_t bytes)
 	pthread_mutex_lock(&run->mutex);
 	run->done += bytes;
 	uint64_t done = run->done, total = run->manifest.data_size;
-	bool due = seconds_since(&run->said) >= 1;
+	bool due = seconds_since(run->said_ns) >= 1;
 	if (due)
-		clock_gettime(CLOCK_MONOTONIC, &run->said);
+		run->said_ns = wal_io.monotonic_ns();
 	pthread_mutex_unlock(&run->mutex);
 	if (due && done)
 		say(run->load, "notice", "loading the snapshot: %llu of %llu MB, about %.0f s more", (unsigned long long)done / 1000000,
-		    (unsigned long long)total / 1000000, seconds_since(&run->began) * (double)(total - done) / (double)done);
+		    (unsigned long long)total / 1000000, seconds_since(run->began_ns) * (double)(total - done) / (double)done);
 }
 
 static bool concerns(const struct run *run, const struct snapshot_section *section, unsigned shard)
@@ -199,6 +196,27 @@ static void lanes_run(struct run *run)
 	mem_free(lanes);
 }
 
+/* The same in this thread, without any other. */
+static void lanes_walk(struct run *run)
+{
+	struct buf packed = { 0 }, raw = { 0 }, error = { 0 };
+	const char *why;
+	for (unsigned s = 0; s < run->load->count; s++)
+		for (uint32_t i = 0; i < run->manifest.count && !atomic_load(&run->broken); i++) {
+			const struct snapshot_section *section = &run->manifest.sections[i];
+			if (!section->size || !concerns(run, section, s))
+				continue;
+			if (!snapshot_section_read(run->fd, section, &packed, &raw, &error))
+				break_off(run, error.ptr, error.len);
+			else if (!capture_load(run->load->states[s], s == 0 ? run->load->catalog : NULL, raw.ptr, raw.len, STATE_ALL,
+					       &why))
+				break_off(run, why, strlen(why));
+		}
+	buf_free(&packed);
+	buf_free(&raw);
+	buf_free(&error);
+}
+
 /* ---- one snapshot after the other ------------------------------------------------------------------------------------- */
 
 static void seen_fill(struct seen *seen, const struct snapshot_manifest *manifest)
@@ -228,17 +246,19 @@ static bool try(struct snapshot_load *load, uint64_t end, struct buf *why)
 {
 	struct run run = { .load = load, .fd = -1 };
 	pthread_mutex_init(&run.mutex, NULL);
-	clock_gettime(CLOCK_MONOTONIC, &run.began);
-	run.said = run.began;
+	run.said_ns = run.began_ns = wal_io.monotonic_ns();
 	bool good = snapshot_manifest_read(load->dir, end, &run.manifest, why);
 	if (good)
 		run.fd = snapshot_data_open(load->dir, end, why);
 	good = good && run.fd >= 0;
 	if (good) {
-		lanes_run(&run);
+		if (load->stepped)
+			lanes_walk(&run);
+		else
+			lanes_run(&run);
 		good = !atomic_load(&run.broken);
 		buf_bytes(why, run.why.ptr, run.why.len);
-		close(run.fd);
+		wal_io.close(run.fd);
 		if (!good)
 			states_reset(load);
 	}
@@ -247,7 +267,7 @@ static bool try(struct snapshot_load *load, uint64_t end, struct buf *why)
 		load->from = run.manifest.from;
 		load->end = run.manifest.end;
 		load->raw_size = run.manifest.raw_size;
-		load->took_ns = (uint64_t)(seconds_since(&run.began) * 1e9);
+		load->took_ns = (uint64_t)(seconds_since(run.began_ns) * 1e9);
 		seen_fill(&load->seen, &run.manifest);
 		for (unsigned s = 0; s < load->count; s++)
 			state_seen(load->states[s], &load->seen);

@@ -22,6 +22,7 @@ struct snapshot_load {
 	struct catalog *catalog;       /* borrowed; empty */
 	void (*log)(void *context, const char *level, const char *message);    /* one readable line; may be NULL */
 	void *context;
+	bool stepped;                  /* no threads: for who has one */
 	/* out */
 	bool loaded;                   /* false: there is none that is whole; states and catalog are empty */
 	unsigned broken;               /* so many were passed over */

@@ -2,14 +2,11 @@
 #include "snapshot/store.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <zstd.h>
 
 #define XXH_INLINE_ALL
@@ -18,8 +15,9 @@
 #include "engine/base/assert.h"
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
+#include "wal/io.h"
 
-enum { PATH_BYTES = 4096, MANIFEST_MAX = 1 << 30 };
+enum { MANIFEST_MAX = 1 << 30 };
 
 static const char manifest_magic[8] = "TALLYSNM", data_magic[8] = "TALLYSND";
 
@@ -154,10 +152,9 @@ bool snapshot_manifest_decode(const void *bytes, size_t len, struct snapshot_man
 
 static int open_in(const char *dir, uint64_t end, const char *suffix, struct buf *error)
 {
-	char path[PATH_BYTES], name[SNAPSHOT_NAME];
+	char name[SNAPSHOT_NAME];
 	snapshot_name(name, end, suffix);
-	snprintf(path, sizeof path, "%s/%s", dir, name);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = snapshot_file_open(dir, name, O_RDONLY);
 	if (fd < 0)
 		buf_printf(error, "%s cannot be opened: %s", name, strerror(errno));
 	return fd;
@@ -167,7 +164,7 @@ static int open_in(const char *dir, uint64_t end, const char *suffix, struct buf
 static bool read_at(int fd, void *out, size_t size, uint64_t offset)
 {
 	for (size_t done = 0; done < size;) {
-		ssize_t n = pread(fd, (char *)out + done, size - done, (off_t)(offset + done));
+		ssize_t n = wal_io.read(fd, (char *)out + done, size - done, (off_t)(offset + done));
 		if (n == 0)
 			errno = EIO;
 		if (n == 0 || (n < 0 && errno != EINTR))
@@ -177,46 +174,55 @@ static bool read_at(int fd, void *out, size_t size, uint64_t offset)
 	return true;
 }
 
-static bool size_is(const char *dir, uint64_t end, uint64_t size, struct buf *error)
+/* Bytes of a file, or -1 with an errno. */
+static int64_t size_of(const char *dir, const char *name)
 {
-	struct stat status;
-	int fd = open_in(dir, end, "data", error);
-	if (fd < 0)
-		return false;
-	bool good = !fstat(fd, &status);
-	if (!good)
-		buf_printf(error, "its data file cannot be read: %s", strerror(errno));
-	else if ((uint64_t)status.st_size != size) {
-		buf_printf(error, "its data file has %lld bytes and should have %llu", (long long)status.st_size,
-			   (unsigned long long)size);
-		good = false;
-	}
-	close(fd);
-	return good;
+	int folder = wal_io.open_dir(dir);
+	if (folder < 0)
+		return -1;
+	int64_t size = wal_io.size(folder, name);
+	int failed = errno;
+	wal_io.close(folder);
+	errno = failed;
+	return size;
+}
+
+static bool data_size_is(const char *dir, uint64_t end, uint64_t wanted, struct buf *error)
+{
+	char name[SNAPSHOT_NAME];
+	snapshot_name(name, end, "data");
+	int64_t size = size_of(dir, name);
+	if (size < 0)
+		buf_printf(error, "%s cannot be opened: %s", name, strerror(errno));
+	else if ((uint64_t)size != wanted)
+		buf_printf(error, "its data file has %lld bytes and should have %llu", (long long)size, (unsigned long long)wanted);
+	return size >= 0 && (uint64_t)size == wanted;
 }
 
 bool snapshot_manifest_read(const char *dir, uint64_t end, struct snapshot_manifest *manifest, struct buf *error)
 {
-	struct stat status;
+	char name[SNAPSHOT_NAME];
 	*manifest = (struct snapshot_manifest){ 0 };
 	int fd = open_in(dir, end, "manifest", error);
 	if (fd < 0)
 		return false;
-	bool good = !fstat(fd, &status) && status.st_size <= MANIFEST_MAX;
-	size_t size = good ? (size_t)status.st_size : 0;
+	snapshot_name(name, end, "manifest");
+	int64_t found = size_of(dir, name);
+	bool good = found >= 0 && found <= MANIFEST_MAX;
+	size_t size = good ? (size_t)found : 0;
 	unsigned char *bytes = mem_alloc(size);
 	if (!good || !read_at(fd, bytes, size, 0)) {
 		buf_printf(error, "the manifest cannot be read: %s", strerror(errno));
 		good = false;
 	}
-	close(fd);
+	wal_io.close(fd);
 	good = good && snapshot_manifest_decode(bytes, size, manifest, error);
 	mem_free(bytes);
 	if (good && manifest->end != end) {
 		buf_lit(error, "the manifest is another snapshot's");
 		good = false;
 	}
-	return good && size_is(dir, end, manifest->data_size, error);
+	return good && data_size_is(dir, end, manifest->data_size, error);
 }
 
 int snapshot_data_open(const char *dir, uint64_t end, struct buf *error)
@@ -227,11 +233,11 @@ int snapshot_data_open(const char *dir, uint64_t end, struct buf *error)
 		return -1;
 	snapshot_data_head(wanted);
 	if (read_at(fd, head, sizeof head, 0) && memcmp(head, wanted, sizeof head) == 0) {
-		posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+		wal_io.advise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 		return fd;
 	}
 	buf_lit(error, "its data file does not begin as one");
-	close(fd);
+	wal_io.close(fd);
 	return -1;
 }
 
@@ -274,7 +280,7 @@ bool snapshot_verify(const char *dir, uint64_t end, struct snapshot_manifest *ma
 	for (uint32_t i = 0; i < manifest->count && good; i++)
 		good = snapshot_section_read(fd, &manifest->sections[i], &packed, &raw, error);
 	if (fd >= 0)
-		close(fd);
+		wal_io.close(fd);
 	buf_free(&packed);
 	buf_free(&raw);
 	return good;
@@ -305,52 +311,76 @@ static int newest_first(const void *a, const void *b)
 	return (one < other) - (one > other);
 }
 
+/* The names in a folder that end in a suffix, by what stands before it. */
+struct names {
+	const char *suffix;
+	struct buf found;              /* u64 */
+};
+
+static bool names_take(void *context, const char *name)
+{
+	struct names *names = context;
+	uint64_t end;
+	if (name_parse(name, names->suffix, &end))
+		buf_bytes(&names->found, &end, sizeof end);
+	return true;
+}
+
+/* 0 or an errno; a folder that is not there is ENOENT. */
+static int names_list(const char *dir, struct names *names)
+{
+	int folder = wal_io.open_dir(dir), failed = folder < 0 ? errno : 0;
+	if (!failed && wal_io.list(folder, names_take, names) != 0)
+		failed = errno;
+	if (folder >= 0)
+		wal_io.close(folder);
+	return failed;
+}
+
 bool snapshot_list(const char *dir, uint64_t **ends, size_t *count, struct buf *error)
 {
-	struct buf found = { 0 };
-	uint64_t end;
+	struct names names = { .suffix = "manifest" };
 	*ends = NULL;
 	*count = 0;
-	DIR *folder = opendir(dir);
-	if (!folder && errno == ENOENT)
-		return true;
-	if (!folder) {
-		buf_printf(error, "cannot open %s: %s", dir, strerror(errno));
-		return false;
-	}
-	errno = 0;
-	for (struct dirent *entry; (entry = readdir(folder));)
-		if (name_parse(entry->d_name, "manifest", &end))
-			buf_bytes(&found, &end, sizeof end);
-	int failed = errno;
-	closedir(folder);
-	if (failed) {
+	int failed = names_list(dir, &names);
+	if (failed && failed != ENOENT)
 		buf_printf(error, "cannot list %s: %s", dir, strerror(failed));
-		buf_free(&found);
-		return false;
+	if (!failed) {
+		*count = names.found.len / sizeof **ends;
+		*ends = mem_dup(names.found.ptr, names.found.len);
+		qsort(*ends, *count, sizeof **ends, newest_first);
 	}
-	*count = found.len / sizeof end;
-	*ends = mem_dup(found.ptr, found.len);
-	buf_free(&found);
-	qsort(*ends, *count, sizeof end, newest_first);
-	return true;
+	buf_free(&names.found);
+	return !failed || failed == ENOENT;
+}
+
+int snapshot_file_open(const char *dir, const char *name, int flags)
+{
+	int folder = wal_io.open_dir(dir), fd = folder < 0 ? -1 : wal_io.open(folder, name, flags), failed = errno;
+	if (folder >= 0)
+		wal_io.close(folder);
+	errno = failed;
+	return fd;
 }
 
 int snapshot_dir_sync(const char *dir)
 {
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), failed = fd < 0 ? errno : 0;
-	while (!failed && fsync(fd))
+	int folder = wal_io.open_dir(dir), failed = folder < 0 ? errno : 0;
+	while (!failed && wal_io.sync_all(folder))
 		failed = errno == EINTR ? 0 : errno;
-	if (fd >= 0)
-		close(fd);
+	if (folder >= 0)
+		wal_io.close(folder);
 	return failed;
 }
 
 static int remove_in(const char *dir, const char *name)
 {
-	char path[PATH_BYTES];
-	snprintf(path, sizeof path, "%s/%s", dir, name);
-	return unlink(path) && errno != ENOENT ? errno : 0;
+	int folder = wal_io.open_dir(dir), failed = folder < 0 ? errno : 0;
+	if (!failed && wal_io.unlink(folder, name) != 0)
+		failed = errno;
+	if (folder >= 0)
+		wal_io.close(folder);
+	return failed == ENOENT ? 0 : failed;
 }
 
 int snapshot_remove(const char *dir, uint64_t end)
@@ -364,38 +394,37 @@ int snapshot_remove(const char *dir, uint64_t end)
 	return failed ? failed : remove_in(dir, name);
 }
 
+static bool among(const uint64_t *ends, size_t count, uint64_t end)
+{
+	for (size_t i = 0; i < count; i++)
+		if (ends[i] == end)
+			return true;
+	return false;
+}
+
 int snapshot_prune(const char *dir, size_t keep)
 {
-	struct buf error = { 0 }, orphans = { 0 };
+	struct buf error = { 0 };
+	struct names data = { .suffix = "data" };
 	uint64_t *ends, end;
 	size_t count;
 	int failed = snapshot_list(dir, &ends, &count, &error) ? 0 : EIO;
 	buf_free(&error);
 	for (size_t i = keep; i < count && !failed; i++)
 		failed = snapshot_remove(dir, ends[i]);
-	DIR *folder = failed ? NULL : opendir(dir);
-	for (struct dirent *entry; folder && (entry = readdir(folder));) {
-		bool known = false;
-		if (!name_parse(entry->d_name, "data", &end))
-			continue;
-		for (size_t i = 0; i < count; i++)
-			known |= ends[i] == end;
-		if (!known)
-			buf_bytes(&orphans, &end, sizeof end);
-	}
-	if (folder)
-		closedir(folder);
-	for (size_t at = 0; at < orphans.len && !failed; at += sizeof end) {
+	int listed = failed ? failed : names_list(dir, &data);
+	for (size_t at = 0; at < data.found.len && !listed && !failed; at += sizeof end) {
 		char name[SNAPSHOT_NAME];
-		memcpy(&end, orphans.ptr + at, sizeof end);
+		memcpy(&end, data.found.ptr + at, sizeof end);
 		snapshot_name(name, end, "data");
-		failed = remove_in(dir, name);
+		if (!among(ends, count, end))
+			failed = remove_in(dir, name);
 	}
-	if (!failed && folder)
+	if (!failed && !listed)
 		failed = remove_in(dir, "new.data");
-	if (!failed && folder)
+	if (!failed && !listed)
 		failed = remove_in(dir, "new.manifest");
-	buf_free(&orphans);
+	buf_free(&data.found);
 	mem_free(ends);
 	return failed;
 }

@@ -66,5 +66,6 @@ bool snapshot_verify(const char *dir, uint64_t end, struct snapshot_manifest *ma
 int snapshot_prune(const char *dir, size_t keep);
 int snapshot_remove(const char *dir, uint64_t end);
 int snapshot_dir_sync(const char *dir);                                        /* 0 or an errno */
+int snapshot_file_open(const char *dir, const char *name, int flags);          /* flags as of openat; -1: errno */
 
 #endif

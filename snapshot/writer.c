@@ -6,19 +6,29 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 #include <zstd.h>
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 #include "engine/shard/shard.h"
 #include "snapshot/store.h"
+#include "wal/io.h"
 
 enum { LEVEL = 1, PATH_BYTES = 4096, NAP_MS = 20, FLUSH_BYTES = 1024 * 1024 };
 
-struct writer {
+enum phase {
+	PHASE_BEGIN,                   /* files are made */
+	PHASE_PIECE,                   /* one is asked for */
+	PHASE_PACE,                    /* too early for the next one */
+	PHASE_DURABLE,                 /* the log is not yet durable behind all pieces */
+	PHASE_END
+};
+
+struct snapshot_writer {
+	enum phase phase;
+	bool good;
+	struct snapshot_outcome outcome;
 	const struct snapshot_source *source;
 	const struct snapshot_order *order;
 	struct snapshot_manifest manifest;
@@ -27,7 +37,7 @@ struct writer {
 	ZSTD_CCtx *zstd;
 	int fd;
 	uint64_t flushed;              /* bytes that the kernel was told to write out */
-	struct timespec began;
+	uint64_t began_ns, asked_ns;
 	struct capture capture;
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;
@@ -36,20 +46,13 @@ struct writer {
 	struct buf *error;
 };
 
-static uint64_t ns_since(const struct timespec *then)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)(now.tv_sec - then->tv_sec) * UINT64_C(1000000000) + (uint64_t)now.tv_nsec - (uint64_t)then->tv_nsec;
-}
-
-static bool fail(struct writer *writer, const char *what, int failed)
+static bool fail(struct snapshot_writer *writer, const char *what, int failed)
 {
 	buf_printf(writer->error, "%s: %s", what, strerror(failed));
 	return false;
 }
 
-static bool stopping(const struct writer *writer)
+static bool stopping(const struct snapshot_writer *writer)
 {
 	if (!writer->source->stop || !atomic_load(writer->source->stop))
 		return false;
@@ -57,46 +60,44 @@ static bool stopping(const struct writer *writer)
 	return true;
 }
 
-static void nap(uint64_t ns)
-{
-	const uint64_t most = NAP_MS * UINT64_C(1000000);
-	nanosleep(&(struct timespec){ .tv_nsec = (long)(ns < most ? ns : most) }, NULL);
-}
-
 /* ---- pieces ----------------------------------------------------------------------------------------------------------- */
 
 void snapshot_captured(struct capture *capture)
 {
-	struct writer *writer = capture->context;
+	struct snapshot_writer *writer = capture->context;
 	pthread_mutex_lock(&writer->mutex);
 	writer->captured = true;
 	pthread_cond_signal(&writer->changed);
 	pthread_mutex_unlock(&writer->mutex);
 }
 
-/* Asks the shard for the piece that writer->capture describes, and waits for it. */
-static void piece_take(struct writer *writer, unsigned shard)
+static bool piece_there(struct snapshot_writer *writer)
+{
+	pthread_mutex_lock(&writer->mutex);
+	bool there = writer->captured;
+	pthread_mutex_unlock(&writer->mutex);
+	return there;
+}
+
+/* Asks the shard for the piece that writer->capture describes. */
+static void piece_ask(struct snapshot_writer *writer)
 {
 	struct capture *capture = &writer->capture;
-	struct timespec asked;
-	clock_gettime(CLOCK_MONOTONIC, &asked);
+	unsigned shard = capture->shared ? CATALOG_SHARD : shard_of(capture->partition, writer->source->shards);
 	capture->message = (struct message){ .kind = MESSAGE_CAPTURE, .shard = shard, .owner = capture };
 	capture->after = snapshot_captured;
 	capture->context = writer;
 	writer->captured = false;
+	writer->asked_ns = wal_io.monotonic_ns();
+	writer->phase = PHASE_PIECE;
 	writer->source->post(writer->source->context, shard, &capture->message);
-	pthread_mutex_lock(&writer->mutex);
-	while (!writer->captured)
-		pthread_cond_wait(&writer->changed, &writer->mutex);
-	pthread_mutex_unlock(&writer->mutex);
-	uint64_t took = ns_since(&asked);
-	writer->longest_ns = took > writer->longest_ns ? took : writer->longest_ns;
 }
 
-static int write_fully(int fd, const void *bytes, size_t size)
+static int write_fully(int fd, const void *bytes, size_t size, uint64_t offset)
 {
 	for (size_t done = 0; done < size;) {
-		ssize_t n = write(fd, (const char *)bytes + done, size - done);
+		struct iovec iov = { (char *)(uintptr_t)bytes + done, size - done };
+		ssize_t n = wal_io.write(fd, &iov, 1, (off_t)(offset + done));
 		if (n < 0 && errno != EINTR)
 			return errno;
 		done += n > 0 ? (size_t)n : 0;
@@ -105,17 +106,16 @@ static int write_fully(int fd, const void *bytes, size_t size)
 }
 
 /* Steady writing in the background instead of one long fsync at the end, which the log would wait behind. */
-static void flush_steadily(struct writer *writer)
+static void flush_steadily(struct snapshot_writer *writer)
 {
 	uint64_t size = writer->manifest.data_size;
 	if (size - writer->flushed < FLUSH_BYTES)
 		return;
-	sync_file_range(writer->fd, (off_t)writer->flushed, (off_t)(size - writer->flushed),
-			SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+	wal_io.flush(writer->fd, (off_t)writer->flushed, (off_t)(size - writer->flushed));
 	writer->flushed = size;
 }
 
-static bool piece_write(struct writer *writer)
+static bool piece_write(struct snapshot_writer *writer)
 {
 	struct capture *capture = &writer->capture;
 	struct snapshot_manifest *manifest = &writer->manifest;
@@ -140,7 +140,7 @@ static bool piece_write(struct writer *writer)
 		}
 		section.size = (uint32_t)size;
 		snapshot_hash(section.hash, writer->packed.ptr, size);
-		int failed = write_fully(writer->fd, writer->packed.ptr, size);
+		int failed = write_fully(writer->fd, writer->packed.ptr, size, manifest->data_size);
 		if (failed)
 			return fail(writer, "cannot write new.data", failed);
 	}
@@ -156,123 +156,74 @@ static bool piece_write(struct writer *writer)
 	return true;
 }
 
-/* Holds the rate. */
-static bool pace(struct writer *writer)
+/* How long the next piece must wait to hold the rate. */
+static uint64_t early_ns(const struct snapshot_writer *writer)
 {
-	uint64_t rate = writer->order->rate;
-	while (!stopping(writer)) {
-		uint64_t due = rate ? (uint64_t)((double)writer->manifest.raw_size / (double)rate * 1e9) : 0;
-		uint64_t spent = ns_since(&writer->began);
-		if (spent >= due)
-			return true;
-		nap(due - spent);
-	}
-	return false;
-}
-
-static bool pieces_write(struct writer *writer)
-{
-	struct capture *capture = &writer->capture;
-	unsigned shards = writer->source->shards;
-	capture->shared = true;
-	piece_take(writer, CATALOG_SHARD);
-	if (!piece_write(writer))
-		return false;
-	capture->shared = false;
-	capture->limit = writer->order->piece ? writer->order->piece : SNAPSHOT_PIECE;
-	for (unsigned p = 0; p < PARTITION_COUNT; p = capture->behind) {
-		capture->partition = p;
-		piece_take(writer, shard_of(p, shards));
-		if (!piece_write(writer) || !pace(writer))
-			return false;
-	}
-	return true;
+	uint64_t rate = writer->order->rate, spent = wal_io.monotonic_ns() - writer->began_ns;
+	uint64_t due = rate ? (uint64_t)((double)writer->manifest.raw_size / (double)rate * 1e9) : 0;
+	return due > spent ? due - spent : 0;
 }
 
 /* ---- files ------------------------------------------------------------------------------------------------------------ */
 
-static void path_in(char path[PATH_BYTES], const char *dir, const char *name)
-{
-	snprintf(path, PATH_BYTES, "%s/%s", dir, name);
-}
-
-static bool dir_make(struct writer *writer)
+static bool dir_make(struct snapshot_writer *writer)
 {
 	const char *dir = writer->order->dir;
 	char above[PATH_BYTES];
-	if (mkdir(dir, 0700) && errno != EEXIST)
+	if (wal_io.make_dir(dir) && errno != EEXIST)
 		return fail(writer, "cannot make the folder of snapshots", errno);
-	path_in(above, dir, "..");
+	snprintf(above, sizeof above, "%s/..", dir);
 	int failed = snapshot_dir_sync(above);
 	if (!failed)
 		failed = snapshot_prune(dir, SIZE_MAX);
 	return failed ? fail(writer, "the folder of snapshots", failed) : true;
 }
 
-static bool data_begin(struct writer *writer)
+static bool data_begin(struct snapshot_writer *writer)
 {
-	char path[PATH_BYTES];
 	unsigned char head[SNAPSHOT_DATA_HEAD];
-	path_in(path, writer->order->dir, "new.data");
-	writer->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	writer->fd = snapshot_file_open(writer->order->dir, "new.data", O_WRONLY | O_CREAT | O_TRUNC);
 	if (writer->fd < 0)
 		return fail(writer, "cannot make new.data", errno);
 	snapshot_data_head(head);
-	int failed = write_fully(writer->fd, head, sizeof head);
+	int failed = write_fully(writer->fd, head, sizeof head, 0);
 	writer->manifest.data_size = sizeof head;
 	return failed ? fail(writer, "cannot write new.data", failed) : true;
 }
 
 /* Durable, then under its own name, then the name durable. */
-static int settle(struct writer *writer, int fd, const char *name, const char *suffix)
+static int settle(struct snapshot_writer *writer, int fd, const char *name, const char *suffix)
 {
-	char from[PATH_BYTES], to[PATH_BYTES], own[SNAPSHOT_NAME];
+	char own[SNAPSHOT_NAME];
 	int failed = 0;
-	while (!failed && fsync(fd))
+	while (!failed && wal_io.sync_all(fd))
 		failed = errno == EINTR ? 0 : errno;
 	snapshot_name(own, writer->manifest.end, suffix);
-	path_in(from, writer->order->dir, name);
-	path_in(to, writer->order->dir, own);
-	if (!failed && rename(from, to))
+	int folder = failed ? -1 : wal_io.open_dir(writer->order->dir);
+	if (!failed && (folder < 0 || wal_io.rename(folder, name, own)))
 		failed = errno;
+	if (folder >= 0)
+		wal_io.close(folder);
 	return failed ? failed : snapshot_dir_sync(writer->order->dir);
 }
 
-static bool manifest_write(struct writer *writer)
+static bool manifest_write(struct snapshot_writer *writer)
 {
 	struct buf bytes = { 0 };
-	char path[PATH_BYTES];
-	path_in(path, writer->order->dir, "new.manifest");
 	snapshot_manifest_encode(&writer->manifest, &bytes);
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), failed = fd < 0 ? errno : 0;
+	int fd = snapshot_file_open(writer->order->dir, "new.manifest", O_WRONLY | O_CREAT | O_TRUNC), failed = fd < 0 ? errno : 0;
 	if (!failed)
-		failed = write_fully(fd, bytes.ptr, bytes.len);
+		failed = write_fully(fd, bytes.ptr, bytes.len, 0);
 	if (!failed)
 		failed = settle(writer, fd, "new.manifest", "manifest");
 	if (fd >= 0)
-		close(fd);
+		wal_io.close(fd);
 	buf_free(&bytes);
 	return failed ? fail(writer, "cannot write the manifest", failed) : true;
 }
 
-static bool finish(struct writer *writer)
-{
-	const struct snapshot_source *source = writer->source;
-	uint64_t end = source->head(source->context);
-	writer->manifest.end = end;
-	while (source->durable(source->context) < end) {
-		if (stopping(writer))
-			return false;
-		nap(1000000);
-	}
-	int failed = settle(writer, writer->fd, "new.data", "data");
-	if (failed)
-		return fail(writer, "cannot make the data durable", failed);
-	return manifest_write(writer);
-}
-
 /* Nothing was appended since the newest one. */
-static bool unchanged(struct writer *writer, struct snapshot_outcome *outcome)
+static bool unchanged(struct snapshot_writer *writer)
 {
 	struct buf error = { 0 };
 	struct snapshot_manifest newest = { 0 };
@@ -282,18 +233,108 @@ static bool unchanged(struct writer *writer, struct snapshot_outcome *outcome)
 		    ends[0] == writer->source->head(writer->source->context) &&
 		    snapshot_manifest_read(writer->order->dir, ends[0], &newest, &error);
 	if (same)
-		*outcome = (struct snapshot_outcome){ .from = newest.from, .end = newest.end, .size = newest.data_size,
-						      .raw_size = newest.raw_size, .pieces = newest.count, .unchanged = true };
+		writer->outcome = (struct snapshot_outcome){ .from = newest.from, .end = newest.end, .size = newest.data_size,
+							     .raw_size = newest.raw_size, .pieces = newest.count,
+							     .unchanged = true };
 	snapshot_manifest_free(&newest);
 	mem_free(ends);
 	buf_free(&error);
 	return same;
 }
 
-bool snapshot_write(const struct snapshot_source *source, const struct snapshot_order *order, struct snapshot_outcome *outcome,
-		    struct buf *error)
+/* ---- steps ------------------------------------------------------------------------------------------------------------ */
+
+static bool begin_step(struct snapshot_writer *writer)
 {
-	struct writer *writer = mem_zalloc(sizeof *writer);
+	if (unchanged(writer)) {
+		writer->phase = PHASE_END;
+		return true;
+	}
+	if (!dir_make(writer) || !data_begin(writer))
+		return false;
+	writer->capture.shared = true;
+	piece_ask(writer);
+	return true;
+}
+
+/* The piece is written; what comes next? */
+static bool piece_step(struct snapshot_writer *writer)
+{
+	struct capture *capture = &writer->capture;
+	uint64_t took = wal_io.monotonic_ns() - writer->asked_ns;
+	writer->longest_ns = took > writer->longest_ns ? took : writer->longest_ns;
+	if (!piece_write(writer))
+		return false;
+	capture->partition = capture->shared ? 0 : capture->behind;
+	capture->limit = writer->order->piece ? writer->order->piece : SNAPSHOT_PIECE;
+	capture->shared = false;
+	if (capture->partition == PARTITION_COUNT)
+		writer->manifest.end = writer->source->head(writer->source->context);
+	writer->phase = capture->partition == PARTITION_COUNT ? PHASE_DURABLE : PHASE_PACE;
+	return !stopping(writer);
+}
+
+static bool finish_step(struct snapshot_writer *writer)
+{
+	int failed = settle(writer, writer->fd, "new.data", "data");
+	if (failed)
+		return fail(writer, "cannot make the data durable", failed);
+	if (!manifest_write(writer))
+		return false;
+	const struct snapshot_manifest *manifest = &writer->manifest;
+	writer->outcome = (struct snapshot_outcome){ .from = manifest->from, .end = manifest->end, .size = manifest->data_size,
+						     .raw_size = manifest->raw_size, .pieces = manifest->count,
+						     .longest_ns = writer->longest_ns };
+	writer->phase = PHASE_END;
+	/* One more than is wanted does no harm; the next one tries again. */
+	snapshot_prune(writer->order->dir, writer->order->keep);
+	return true;
+}
+
+static enum snapshot_next nap(uint64_t ns, uint64_t *nap_ns)
+{
+	const uint64_t most = NAP_MS * UINT64_C(1000000);
+	*nap_ns = ns < most ? ns : most;
+	return SNAPSHOT_NAPS;
+}
+
+enum snapshot_next snapshot_step(struct snapshot_writer *writer, uint64_t *nap_ns)
+{
+	const struct snapshot_source *source = writer->source;
+	bool good = writer->zstd != NULL;
+	uint64_t early;
+	if (!good)
+		buf_lit(writer->error, "zstd: no memory");
+	while (good && writer->phase != PHASE_END)
+		switch (writer->phase) {
+		case PHASE_BEGIN: good = begin_step(writer); break;
+		case PHASE_PIECE:
+			if (!piece_there(writer))
+				return SNAPSHOT_WAITS;
+			good = piece_step(writer);
+			break;
+		case PHASE_PACE:
+			if (!(good = !stopping(writer)))
+				break;
+			if ((early = early_ns(writer)) > 0)
+				return nap(early, nap_ns);
+			piece_ask(writer);
+			break;
+		case PHASE_DURABLE:
+			if (source->durable(source->context) < writer->manifest.end && (good = !stopping(writer)))
+				return nap(1000000, nap_ns);
+			good = good && finish_step(writer);
+			break;
+		case PHASE_END: break;
+		}
+	writer->good = good;
+	writer->phase = PHASE_END;
+	return SNAPSHOT_ENDS;
+}
+
+struct snapshot_writer *snapshot_begin(const struct snapshot_source *source, const struct snapshot_order *order, struct buf *error)
+{
+	struct snapshot_writer *writer = mem_zalloc(sizeof *writer);
 	writer->source = source;
 	writer->order = order;
 	writer->error = error;
@@ -301,26 +342,22 @@ bool snapshot_write(const struct snapshot_source *source, const struct snapshot_
 	writer->manifest.from = UINT64_MAX;
 	writer->manifest.time_ms = order->now_ms;
 	writer->manifest.epoch = order->epoch;
-	clock_gettime(CLOCK_MONOTONIC, &writer->began);
+	writer->began_ns = wal_io.monotonic_ns();
 	pthread_mutex_init(&writer->mutex, NULL);
 	pthread_cond_init(&writer->changed, NULL);
 	writer->zstd = ZSTD_createCCtx();
-	*outcome = (struct snapshot_outcome){ 0 };
-	bool good = writer->zstd != NULL;
+	return writer;
+}
+
+bool snapshot_end(struct snapshot_writer *writer, struct snapshot_outcome *outcome)
+{
+	bool good = writer->good;
+	if (writer->fd >= 0)
+		wal_io.close(writer->fd);
 	if (!good)
-		buf_lit(error, "zstd: no memory");
-	if (good && !unchanged(writer, outcome)) {
-		good = dir_make(writer) && data_begin(writer) && pieces_write(writer) && finish(writer);
-		*outcome = (struct snapshot_outcome){ .from = writer->manifest.from, .end = writer->manifest.end,
-						      .size = writer->manifest.data_size,
-						      .raw_size = writer->manifest.raw_size,
-						      .pieces = writer->manifest.count, .longest_ns = writer->longest_ns };
-		if (writer->fd >= 0)
-			close(writer->fd);
-		/* One more than is wanted does no harm; the next one tries again. */
-		snapshot_prune(order->dir, good ? order->keep : SIZE_MAX);
-	}
-	outcome->took_ns = ns_since(&writer->began);
+		snapshot_prune(writer->order->dir, SIZE_MAX);  /* what it has begun */
+	*outcome = writer->outcome;
+	outcome->took_ns = wal_io.monotonic_ns() - writer->began_ns;
 	ZSTD_freeCCtx(writer->zstd);
 	snapshot_manifest_free(&writer->manifest);
 	buf_free(&writer->capture.bytes);
@@ -329,4 +366,26 @@ bool snapshot_write(const struct snapshot_source *source, const struct snapshot_
 	pthread_cond_destroy(&writer->changed);
 	mem_free(writer);
 	return good;
+}
+
+static void piece_await(struct snapshot_writer *writer)
+{
+	pthread_mutex_lock(&writer->mutex);
+	while (!writer->captured)
+		pthread_cond_wait(&writer->changed, &writer->mutex);
+	pthread_mutex_unlock(&writer->mutex);
+}
+
+bool snapshot_write(const struct snapshot_source *source, const struct snapshot_order *order, struct snapshot_outcome *outcome,
+		    struct buf *error)
+{
+	struct snapshot_writer *writer = snapshot_begin(source, order, error);
+	enum snapshot_next next;
+	uint64_t nap_ns;
+	while ((next = snapshot_step(writer, &nap_ns)) != SNAPSHOT_ENDS)
+		if (next == SNAPSHOT_WAITS)
+			piece_await(writer);
+		else
+			nanosleep(&(struct timespec){ .tv_nsec = (long)nap_ns }, NULL);
+	return snapshot_end(writer, outcome);
 }

@@ -7,7 +7,8 @@
  * A shard copies one piece between two messages (about SNAPSHOT_PIECE bytes, or one partition, a 1,024th of all), and does its
  * work until the next one is asked for.  A writer that is interrupted leaves files called new.*, which the next one removes.
  *
- * Runs on: a thread of its own, which it may keep for long.
+ * The work is steps, each of which ends where something else has to happen first; snapshot_write goes through them on a thread of
+ * its own, which it may keep for long, and the simulator (tests/sim) among everything else.
  */
 #ifndef SNAPSHOT_WRITER_H
 #define SNAPSHOT_WRITER_H
@@ -51,6 +52,18 @@ struct snapshot_outcome {
 
 /* A capture that has come back through env->done is handed here (capture->after), from any thread. */
 void snapshot_captured(struct capture *capture);
+
+struct snapshot_writer;                /* opaque */
+enum snapshot_next {
+	SNAPSHOT_WAITS,                /* for its piece: until snapshot_captured was called */
+	SNAPSHOT_NAPS,                 /* for so long, or less */
+	SNAPSHOT_ENDS                  /* there is nothing more to do; written or not */
+};
+/* All three are borrowed until the end. */
+struct snapshot_writer *snapshot_begin(const struct snapshot_source *source, const struct snapshot_order *order, struct buf *error);
+enum snapshot_next snapshot_step(struct snapshot_writer *writer, uint64_t *nap_ns);
+/* No piece may be under way.  As snapshot_write; one that has not come to its end is given up. */
+bool snapshot_end(struct snapshot_writer *writer, struct snapshot_outcome *outcome);
 
 /* False with a line in `error`: nothing was added, older ones stay. */
 bool snapshot_write(const struct snapshot_source *source, const struct snapshot_order *order, struct snapshot_outcome *outcome,

@@ -26,6 +26,11 @@ static ssize_t os_read(int fd, void *out, size_t size, off_t offset)
 	return pread(fd, out, size, offset);
 }
 
+static int os_make_dir(const char *path)
+{
+	return mkdir(path, 0700);
+}
+
 static int os_open_dir(const char *path)
 {
 	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -89,6 +94,12 @@ static void os_advise(int fd, off_t offset, off_t size, int advice)
 	posix_fadvise(fd, offset, size, advice);
 }
 
+static void os_flush(int fd, off_t offset, off_t size)
+{
+	sync_file_range(fd, offset, size,
+			SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+}
+
 static uint64_t os_monotonic_ns(void)
 {
 	struct timespec now;
@@ -105,7 +116,7 @@ static int64_t os_wall_ms(void)
 
 struct wal_io wal_io = {
 	.write = os_write, .sync = fdatasync, .allocate = os_allocate, .sync_all = fsync, .read = os_read,
-	.open_dir = os_open_dir, .open = os_open, .direct = os_direct, .close = close, .rename = os_rename,
+	.make_dir = os_make_dir, .open_dir = os_open_dir, .open = os_open, .direct = os_direct, .close = close, .rename = os_rename,
 	.unlink = os_unlink, .list = os_list, .size = os_size, .lock = os_lock, .advise = os_advise,
-	.monotonic_ns = os_monotonic_ns, .wall_ms = os_wall_ms,
+	.flush = os_flush, .monotonic_ns = os_monotonic_ns, .wall_ms = os_wall_ms,
 };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* io.h - everything that the log asks of the world: files, a folder, two clocks.
+/* io.h - everything that the log and its snapshots ask of the world: files, folders, two clocks.
  *
  * One table of functions.  The default is the operating system; tests put their own there while no log is open, and the
- * simulator (tests/sim) puts a whole disk there.  No other file of wal/ calls the system for files or time.
+ * simulator (tests/sim) puts a whole disk there.  No other file of wal/ and snapshot/ calls the system for files or time.
  *
  * As with the calls they stand for, -1 means that errno says why.  EINTR is the caller's to repeat.
  */
@@ -24,6 +24,7 @@ struct wal_io {
 	int (*allocate)(int fd, off_t size);           /* room from 0 on */
 	int (*sync_all)(int fd);                       /* fsync: of a file that was made, of a folder */
 	ssize_t (*read)(int fd, void *out, size_t size, off_t offset);
+	int (*make_dir)(const char *path);             /* 0700; EEXIST where it is there */
 	int (*open_dir)(const char *path);
 	int (*open)(int dir, const char *name, int flags);     /* flags as of openat; a file that is made is 0600 */
 	int (*direct)(int fd, bool direct);            /* switches O_DIRECT */
@@ -34,6 +35,7 @@ struct wal_io {
 	int64_t (*size)(int dir, const char *name);    /* bytes */
 	int (*lock)(int dir);                          /* until it is closed; EWOULDBLOCK: another has it */
 	void (*advise)(int fd, off_t offset, off_t size, int advice);
+	void (*flush)(int fd, off_t offset, off_t size);       /* begins to write these bytes out; promises nothing */
 	uint64_t (*monotonic_ns)(void);
 	int64_t (*wall_ms)(void);                      /* since 1970 */
 };
