@@ -35,7 +35,8 @@ CFLAGS   += -std=c17 $(WARN) -fno-common $(CFLAGS_$(MODE))
 LDFLAGS  += -L$(DEPS)/lib -Wl,-rpath,$(DEPS)/lib $(LDFLAGS_$(MODE))
 # Debian 12 calls it msgpack, Debian 13 msgpack-c.
 MSGPACK   = $(shell pkg-config --libs msgpack-c 2>/dev/null || pkg-config --libs msgpack 2>/dev/null || echo -lmsgpackc)
-LDLIBS    = -lyyjson -lllhttp $(MSGPACK) -luv -lxxhash -lzstd -lcurl -lpthread -lm
+ICU       = $(shell pkg-config --libs icu-i18n icu-uc 2>/dev/null || echo -licui18n -licuuc -licudata)
+LDLIBS    = -lyyjson -lllhttp $(MSGPACK) -luv -lxxhash -lzstd -lcurl $(ICU) -lpthread -lm
 
 # The program is every .c of the product; main stands apart so that tests link the rest.
 MAIN    := net/main/main.c

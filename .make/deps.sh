@@ -10,7 +10,7 @@ set -eu
 prefix=${1:?usage: deps.sh PREFIX [test|fuzz|bench|peers]...}
 shift
 
-packages="gcc make pkg-config libc6-dev libuv1-dev libxxhash-dev libzstd-dev libcurl4-openssl-dev ca-certificates curl"
+packages="gcc make pkg-config libc6-dev libuv1-dev libxxhash-dev libzstd-dev libcurl4-openssl-dev libicu-dev ca-certificates curl"
 for extra in "$@"; do
 	case $extra in
 	test) packages="$packages libcmocka-dev clang python3 python3-msgpack perl libdata-messagepack-perl" ;;

@@ -12,6 +12,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
+#include "engine/cron/cron.h"
 #include "net/cli/commands.h"
 #include "net/cli/version.h"
 #include "net/loop/logline.h"
@@ -278,6 +279,7 @@ int cmd_serve(const struct options *options)
 	metrics_set_version(VERSION);
 	app_routes_check();
 	rpc_methods_init();
+	cron_start();
 	options_json(options, &error);
 	log_line(LOG_LEVEL_INFO, "options", "%.*s", (int)error.len, error.ptr);
 	buf_free(&error);
