@@ -23,6 +23,9 @@ enum problem_scope {
 #define PROBLEM_CODES(X) \
 	X(account_not_found, 404, 0, OPERATION, "No such account", \
 	  "Check the id, or create the account first.") \
+	X(backup_failed, 500, 0, OPERATION, "The files cannot be held for a backup", "See `detail` and the server's own log.") \
+	X(backup_unknown, 404, 0, OPERATION, "There is no such backup", "It ended, or was not read for too long: begin another.") \
+	X(backups_too_many, 409, 0, OPERATION, "Too many backups are being read", "Wait until one of them ends.") \
 	X(batch_too_large, 413, 0, OPERATION, "Too many rows in one batch", \
 	  "Send the rows in several batches; the option rows-max is the bound.") \
 	X(book_unknown, 404, 0, RPC, "No account counts this unit", "Check tenant and unit.") \
@@ -49,6 +52,9 @@ enum problem_scope {
 	X(event_type_inactive, 400, 0, OPERATION, "The event type is not active", "Activate it, or use another one.") \
 	X(event_type_internal, 400, 0, OPERATION, "The event type is internal", "Only jobs emit events of INTERNAL types.") \
 	X(event_type_unknown, 400, 0, OPERATION, "No such event type", "Check the key, or create the event type first.") \
+	X(file_unknown, 404, 0, OPERATION, "The backup has no such file", "Ask for one that it lists.") \
+	X(file_unreadable, 500, 0, OPERATION, "The disk does not give what is in a file", \
+	  "The operator finds file, byte and cause in the server's own log.") \
 	X(filter_invalid, 422, 0, OPERATION, "A filter does not fit its field", "Give a value of the type that is named.") \
 	X(filter_unknown, 400, 422, OPERATION, "No such query parameter", "Use the parameters that the operation lists.") \
 	X(history_pruned, 410, 0, OPERATION, "The log no longer reaches so far back", \
@@ -73,6 +79,7 @@ enum problem_scope {
 	  "Correct the parameter that is named.") \
 	X(query_too_broad, 422, 0, OPERATION, "More records would have to be read than are allowed", \
 	  "Narrow it: by profileId, or by before and after.") \
+	X(range_invalid, 416, 0, OPERATION, "The range is not in the file", "Ask for bytes that it has, and for fewer at a time.") \
 	X(refused, 422, 500, OPERATION, "Refused", "See `detail`.") \
 	X(sliced_account_has_no_history, 422, 0, OPERATION, "A tenant account has no list of its own", \
 	  "Ask for the history of its whole accounts, or for its balance now.") \

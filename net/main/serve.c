@@ -20,6 +20,7 @@
 #include "net/loop/server.h"
 #include "net/main/memory.h"
 #include "net/main/node.h"
+#include "net/main/pins.h"
 #include "net/rpc/rpc.h"
 #include "net/surface/app.h"
 
@@ -106,6 +107,7 @@ static void on_tick(uv_timer_t *timer)
 	if (!serve->app.draining) {
 		node_tick(serve->app.node);
 		keeper_tick(serve->app.keeper);
+		pins_tick(serve->app.pins);
 	}
 }
 
@@ -311,6 +313,7 @@ int cmd_serve(const struct options *options)
 					 .log_bytes = (uint64_t)options->snapshot_log_bytes,
 					 .rate = (uint64_t)options->snapshot_rate, .keep = (unsigned)options->snapshot_keep };
 	serve->app.keeper = keeper_new(&serve->loop, serve->app.node, &keeper);
+	serve->app.pins = pins_new(&serve->loop, options->data);
 	struct server_options server = {
 		.http = { .body_max = (uint64_t)options->body_max, .on_request = app_request, .context = &serve->app },
 		.rpc = { .frame_max = (uint64_t)options->body_max, .on_request = on_rpc_request, .on_ended = on_rpc_ended,
@@ -332,12 +335,14 @@ int cmd_serve(const struct options *options)
 		serve->app.draining = true;
 		server_drain(serve->app.server, on_drained, serve);
 	}
-	while (!serve->closed || serve->app.tasks || node_busy(serve->app.node) || keeper_busy(serve->app.keeper))
+	while (!serve->closed || serve->app.tasks || node_busy(serve->app.node) || keeper_busy(serve->app.keeper) ||
+	       pins_busy(serve->app.pins))
 		uv_run(&serve->loop, UV_RUN_ONCE);
 	uv_walk(&serve->loop, on_walk, NULL);
 	uv_run(&serve->loop, UV_RUN_DEFAULT);
 	server_free(serve->app.server);
 	keeper_free(serve->app.keeper);
+	pins_free(serve->app.pins);
 	node_close(serve->app.node);
 	uv_loop_close(&serve->loop);
 	if (good)

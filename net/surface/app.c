@@ -14,7 +14,8 @@
 #include "net/loop/metrics.h"
 #include "net/loop/server.h"
 
-const struct route *const app_surfaces[] = { brand_routes, ledger_routes, pos_routes, system_routes, snapshot_routes, NULL };
+const struct route *const app_surfaces[] = { brand_routes, ledger_routes, pos_routes, system_routes, snapshot_routes, backup_routes,
+				       NULL };
 
 void app_begin(struct app *app, uint64_t bytes)
 {

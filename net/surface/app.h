@@ -29,6 +29,7 @@ struct app {
 	struct node *node;
 	struct server *server;
 	struct keeper *keeper;         /* of snapshots */
+	struct pins *pins;             /* of backups */
 	const struct options *options;
 	size_t tasks;                  /* requests in work; beyond TASKS_MAX sockets are not read */
 	uint64_t task_bytes;           /* their bodies */
@@ -94,7 +95,8 @@ struct gather {
 };
 
 /* Every table of routes ends with a NULL method. */
-extern const struct route system_routes[], brand_routes[], ledger_routes[], pos_routes[], snapshot_routes[];
+extern const struct route system_routes[], brand_routes[], ledger_routes[], pos_routes[], snapshot_routes[],
+	backup_routes[];
 /* All tables, ended by NULL. */
 extern const struct route *const app_surfaces[];
 
