@@ -35,12 +35,14 @@ static const struct field tag_args[] = {
 };
 
 static const struct field reward_args[] = {
-	{ .name = "reward_id", .type = FIELD_TEXT, .flags = REQUIRED, .min = 1, .max = 128, .doc = "Which reward." },
+	{ .name = "reward_id", .type = FIELD_REF, .flags = REQUIRED, .min = 1, .max = 128, .ref_kind = "reward",
+	  .ref_key = "id", .ref_unknown = "reward_unknown", .doc = "Id of the reward." },
 	{ 0 }
 };
 
 static const struct field bonus_args[] = {
-	{ .name = "bonusKey", .type = FIELD_TEXT, .flags = REQUIRED, .min = 1, .max = 128, .doc = "Which bonus." },
+	{ .name = "bonusKey", .type = FIELD_REF, .flags = REQUIRED, .min = 1, .max = 128, .ref_kind = "bonus_definition",
+	  .ref_key = "bonus_key", .ref_unknown = "bonus_unknown", .doc = "Key of the bonus definition." },
 	{ 0 }
 };
 
@@ -175,6 +177,12 @@ static bool check_action(yyjson_val *action, struct buf *place, struct faults *f
 		good = false;
 	}
 	return good;
+}
+
+const struct field *action_args(yyjson_val *source)
+{
+	enum action_type type = type_find(json_text(json_get(source, STR("type"))));
+	return type == ACTION_TYPES ? no_args : action_kinds[type].args;
 }
 
 bool actions_check(yyjson_val *list, const char *pointer, struct faults *faults)

@@ -57,6 +57,9 @@ struct action {
 /* Checks a list of actions; adds faults with pointers below `pointer` and returns false if it found any. */
 bool actions_check(yyjson_val *list, const char *pointer, struct faults *faults);
 
+/* The fields that an action of its type has; none where the type is unknown. */
+const struct field *action_args(yyjson_val *source);
+
 /* Compiles one checked action.  Texts are borrowed from `source`.  False if it is not valid after all. */
 bool action_compile(yyjson_val *source, struct action *out);
 

@@ -192,7 +192,7 @@ const struct document *catalog_get(const struct catalog *catalog, struct str ten
 	return owner->list[place];
 }
 
-static yyjson_val *value_of(const struct document *document, const char *field)
+yyjson_val *document_value(const struct document *document, const char *field)
 {
 	return json_get(yyjson_doc_get_root(document->doc), str_of(field));
 }
@@ -201,8 +201,11 @@ const struct document *catalog_find(const struct catalog *catalog, struct str te
 				    const char *field, struct str value)
 {
 	const struct catalog_tenant *owner = tenant_find(catalog, tenant);
+	uint64_t id;
+	if (strcmp(field, "id") == 0)
+		return catalog_id_parse(value, &id) ? catalog_get(catalog, tenant, kind, id) : NULL;
 	for (size_t i = 0; owner && i < owner->count; i++) {
-		yyjson_val *has = owner->list[i]->kind == kind ? value_of(owner->list[i], field) : NULL;
+		yyjson_val *has = owner->list[i]->kind == kind ? document_value(owner->list[i], field) : NULL;
 		if (yyjson_is_str(has) && str_eq(json_text(has), value))
 			return owner->list[i];
 	}
@@ -307,7 +310,7 @@ enum catalog_status catalog_list(const struct catalog *catalog, struct str tenan
 			continue;
 		struct entry *entry = &found[page->total++];
 		*entry = (struct entry){ 0, document };
-		yyjson_val *order = kind->order_by ? value_of(document, kind->order_by) : NULL;
+		yyjson_val *order = kind->order_by ? document_value(document, kind->order_by) : NULL;
 		if (order && json_is_number(order) && !json_int(order, &entry->order))
 			entry->order = 0;
 	}

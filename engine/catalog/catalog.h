@@ -74,9 +74,9 @@ struct catalog_change {
 enum catalog_status {
 	CATALOG_OK,
 	CATALOG_INVALID,               /* 422 with faults */
-	CATALOG_REFUSED,               /* 400: brand_mismatch, event_type_unknown, event_type_inactive */
+	CATALOG_REFUSED,               /* 400: brand_mismatch, what a reference refuses with */
 	CATALOG_NOT_FOUND,             /* 404 */
-	CATALOG_CONFLICT               /* 409: duplicate, in_use */
+	CATALOG_CONFLICT               /* 409: duplicate, in_use, what the kind itself keeps */
 };
 
 void catalog_free(struct catalog *catalog);                /* and back to empty */
@@ -117,10 +117,14 @@ struct catalog_change catalog_document_change(const struct document *document);
 /* NULL if there is none, or if it is of another tenant or kind.  Valid until the next catalog_apply. */
 const struct document *catalog_get(const struct catalog *catalog, struct str tenant, const struct kind *kind,
 				   uint64_t id);
-/* The first document whose text field has this value; NULL if there is none. */
+/* The first document whose text field (or `id`) has this value; NULL if there is none. */
 const struct document *catalog_find(const struct catalog *catalog, struct str tenant, const struct kind *kind,
 				    const char *field, struct str value);
+/* The value of one field; NULL where it has none. */
+yyjson_val *document_value(const struct document *document, const char *field);
 bool catalog_id_parse(struct str text, uint64_t *id);      /* decimal digits without leading zeros, not 0 */
+
+enum { CATALOG_FILTERS_MAX = 16 };         /* no kind has more fields that can be filtered by */
 
 struct catalog_filter {
 	struct str field, value;       /* a query parameter: active=true */

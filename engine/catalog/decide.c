@@ -8,6 +8,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/json.h"
 #include "engine/base/mem.h"
+#include "engine/catalog/action.h"
 #include "engine/catalog/catalog.h"
 
 enum { USERS_NAMED_MAX = 10 };
@@ -102,29 +103,118 @@ static yyjson_val *fields_of(const struct document *document)
 	return document ? yyjson_doc_get_root(document->doc) : NULL;
 }
 
-/* A reference that a patch leaves as it is stays good: a rule of a deactivated event type can still be switched off. */
-static void refs_check(const struct catalog *catalog, struct str tenant, const struct kind *kind, yyjson_val *document,
-		       const struct document *before, struct problem *problem)
+/* ---- references ------------------------------------------------------------------------------------------------------ */
+
+typedef void ref_fn(void *context, const struct field *field, struct str key);
+
+static void refs_in(const struct field *fields, yyjson_val *object, ref_fn *each, void *context)
 {
-	for (const struct field *field = kind->fields; field->name && !problem->status; field++) {
-		yyjson_val *value = json_get(document, str_of(field->name));
-		if (field->type != FIELD_REF || !yyjson_is_str(value))
-			continue;
-		if (before && value_same(value, json_get(fields_of(before), str_of(field->name))))
-			continue;
-		const struct kind *target = kind_by_name(str_of(field->ref_kind));
-		struct str key = json_text(value);
-		ASSERT(target);
-		const struct document *found = catalog_find(catalog, tenant, target, field->ref_key, key);
-		if (!found)
-			problem_set(problem, 400, field->ref_unknown, "there is no %s with %s \"%.*s\"", target->title,
-				    field->ref_key, text_cut(key, 100), key.ptr);
-		else if (field->ref_inactive && yyjson_is_false(json_get(fields_of(found), STR("active"))))
-			problem_set(problem, 400, field->ref_inactive, "the %s with %s \"%.*s\" is not active",
-				    target->title,
-				    field->ref_key, text_cut(key, 100), key.ptr);
+	for (const struct field *field = fields; field->name; field++) {
+		yyjson_val *value = json_get(object, str_of(field->name));
+		if (field->type == FIELD_REF && yyjson_is_str(value))
+			each(context, field, json_text(value));
 	}
 }
+
+/* Every reference of a document: its own fields and those of its actions, in their order. */
+static void refs_each(const struct kind *kind, yyjson_val *document, ref_fn *each, void *context)
+{
+	size_t i, max;
+	yyjson_val *action;
+	refs_in(kind->fields, document, each, context);
+	for (const struct field *field = kind->fields; field->name; field++) {
+		yyjson_val *actions = field->type == FIELD_ACTIONS ? json_get(document, str_of(field->name)) : NULL;
+		yyjson_arr_foreach(actions, i, max, action)
+			refs_in(action_args(action), action, each, context);
+	}
+}
+
+/* Whether a document refers to this one. */
+struct ref_search {
+	const struct kind *target;
+	const char *ref_key;           /* NULL: by any; with `key` */
+	struct str key;
+	const struct document *document;       /* where ref_key is NULL */
+	bool found;
+};
+
+static void ref_search(void *context, const struct field *field, struct str key)
+{
+	struct ref_search *search = context;
+	uint64_t id;
+	if (!str_eq(str_of(field->ref_kind), str_of(search->target->name)))
+		return;
+	if (search->ref_key)
+		search->found |= strcmp(field->ref_key, search->ref_key) == 0 && str_eq(key, search->key);
+	else if (strcmp(field->ref_key, "id") == 0)
+		search->found |= catalog_id_parse(key, &id) && id == search->document->id;
+	else
+		search->found |= str_eq(key, json_text(document_value(search->document, field->ref_key)));
+}
+
+struct ref_check {
+	const struct catalog *catalog;
+	struct str tenant;
+	const struct document *before;
+	struct problem *problem;
+};
+
+/* A reference that a patch leaves as it is stays good: a rule of a deactivated event type can still be switched off. */
+static void ref_check(void *context, const struct field *field, struct str key)
+{
+	struct ref_check *check = context;
+	const struct kind *target = kind_by_name(str_of(field->ref_kind));
+	ASSERT(target);
+	if (check->problem->status)
+		return;
+	if (check->before) {
+		struct ref_search search = { .target = target, .ref_key = field->ref_key, .key = key };
+		refs_each(check->before->kind, fields_of(check->before), ref_search, &search);
+		if (search.found)
+			return;
+	}
+	const struct document *found = catalog_find(check->catalog, check->tenant, target, field->ref_key, key);
+	if (!found)
+		problem_set(check->problem, 400, field->ref_unknown, "there is no %s with %s \"%.*s\"", target->title,
+			    field->ref_key, text_cut(key, 100), key.ptr);
+	else if (field->ref_inactive && yyjson_is_false(document_value(found, "active")))
+		problem_set(check->problem, 400, field->ref_inactive, "the %s with %s \"%.*s\" is not active",
+			    target->title, field->ref_key, text_cut(key, 100), key.ptr);
+}
+
+/* Appends who refers to the document: "rules 3, 4". */
+static void users_write(struct buf *out, const struct catalog *catalog, struct str tenant,
+			const struct document *document)
+{
+	const struct kind *user;
+	for (size_t k = 0; (user = kind_at(k)); k++) {
+		struct catalog_page page;
+		struct problem problem = { 0 };
+		size_t named = 0, more = 0;
+		catalog_list(catalog, tenant, user, NULL, 0, 0, SIZE_MAX, &page, &problem);
+		for (size_t i = 0; i < page.count; i++) {
+			struct ref_search search = { .target = document->kind, .document = document };
+			refs_each(user, fields_of(page.list[i]), ref_search, &search);
+			if (!search.found)
+				continue;
+			if (named == USERS_NAMED_MAX) {
+				more++;
+				continue;
+			}
+			if (named++)
+				buf_lit(out, ", ");
+			else
+				buf_printf(out, "%s%s ", out->len ? "; " : "", user->plural);
+			buf_u64(out, page.list[i]->id);
+		}
+		if (more)
+			buf_printf(out, " and %zu more", more);
+		catalog_page_free(&page);
+		problem_free(&problem);
+	}
+}
+
+/* ---- creating and changing ------------------------------------------------------------------------------------------- */
 
 static void unique_check(const struct catalog *catalog, struct str tenant, const struct kind *kind,
 			 yyjson_val *document,
@@ -135,20 +225,16 @@ static void unique_check(const struct catalog *catalog, struct str tenant, const
 	if (!kind->unique || problem->status)
 		return;
 	catalog_list(catalog, tenant, kind, NULL, 0, 0, SIZE_MAX, &page, problem);
-	for (size_t i = 0; i < page.count && !problem->status; i++) {
-		bool same = page.list[i] != before;
-		for (const char *const *name = kind->unique; *name && same; name++)
-			same = value_same(json_get(document, str_of(*name)),
-					  json_get(fields_of(page.list[i]), str_of(*name)));
-		if (!same)
-			continue;
-		for (const char *const *name = kind->unique; *name; name++) {
-			buf_printf(&what, "%s%s ", what.len ? ", " : "", *name);
-			json_write(&what, json_get(document, str_of(*name)));
+	for (const char *const *name = kind->unique; *name; name++)
+		for (size_t i = 0; i < page.count && !problem->status; i++) {
+			yyjson_val *value = json_get(document, str_of(*name));
+			if (page.list[i] == before || !value || yyjson_is_null(value) ||
+			    !value_same(value, document_value(page.list[i], *name)))
+				continue;
+			json_write(&what, value);
+			problem_set(problem, 409, "duplicate", "%s %llu has the same %s %.*s", kind->title,
+				    (unsigned long long)page.list[i]->id, *name, text_cut(buf_view(&what), 150), what.ptr);
 		}
-		problem_set(problem, 409, "duplicate", "%s %llu has the same %.*s", kind->title,
-			    (unsigned long long)page.list[i]->id, text_cut(buf_view(&what), 150), what.ptr);
-	}
 	catalog_page_free(&page);
 	buf_free(&what);
 }
@@ -168,7 +254,8 @@ static enum catalog_status decide_put(const struct catalog *catalog, struct str 
 	yyjson_doc *doc = json_read(buf_view(&text), &error);
 	if (doc) {
 		yyjson_val *document = yyjson_doc_get_root(doc);
-		refs_check(catalog, tenant, kind, document, before, problem);
+		struct ref_check refs = { catalog, tenant, before, problem };
+		refs_each(kind, document, ref_check, &refs);
 		unique_check(catalog, tenant, kind, document, before, problem);
 		if (kind->check && !problem->status)
 			kind->check(catalog, tenant, document, before, problem);
@@ -319,33 +406,6 @@ enum catalog_status catalog_decide_patch(const struct catalog *catalog, struct s
 	return status;
 }
 
-/* Appends who refers to the document: "rules 3, 4". */
-static void users_write(struct buf *out, const struct catalog *catalog, struct str tenant, const struct kind *kind,
-			const struct document *document)
-{
-	for (const struct kind *user = kinds; user->name; user++)
-		for (const struct field *field = user->fields; field->name; field++) {
-			struct catalog_page page;
-			struct problem problem = { 0 };
-			if (field->type != FIELD_REF || !str_eq(str_of(field->ref_kind), str_of(kind->name)))
-				continue;
-			yyjson_val *key = json_get(fields_of(document), str_of(field->ref_key));
-			struct catalog_filter filter = { str_of(field->name), json_text(key) };
-			catalog_list(catalog, tenant, user, &filter, 1, 0, USERS_NAMED_MAX, &page, &problem);
-			for (size_t i = 0; i < page.count; i++) {
-				if (i)
-					buf_lit(out, ", ");
-				else
-					buf_printf(out, "%s%s ", out->len ? "; " : "", user->plural);
-				buf_u64(out, page.list[i]->id);
-			}
-			if (page.total > page.count)
-				buf_printf(out, " and %zu more", page.total - page.count);
-			catalog_page_free(&page);
-			problem_free(&problem);
-		}
-}
-
 enum catalog_status catalog_decide_delete(const struct catalog *catalog, struct str tenant, const struct kind *kind,
 					  uint64_t id, int64_t now_ms, struct catalog_change *change,
 					  struct problem *problem)
@@ -355,11 +415,13 @@ enum catalog_status catalog_decide_delete(const struct catalog *catalog, struct 
 	const struct document *document = find(catalog, tenant, kind, id, problem);
 	if (!document)
 		return CATALOG_NOT_FOUND;
-	users_write(&users, catalog, tenant, kind, document);
+	users_write(&users, catalog, tenant, document);
 	if (users.len)
 		problem_set(problem, 409, "in_use", "%s %llu is in use by %.*s", kind->title, (unsigned long long)id,
 			    text_cut(buf_view(&users), 200), users.ptr);
 	buf_free(&users);
+	if (kind->check_delete && !problem->status)
+		kind->check_delete(catalog, document, problem);
 	if (!problem->status)
 		*change = (struct catalog_change){
 			.op = CATALOG_DELETE, .kind = kind->number, .id = id, .version = document->version + 1,

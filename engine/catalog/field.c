@@ -243,7 +243,8 @@ bool field_check(const struct field *field, yyjson_val *value, const char *point
 {
 	ASSERT(value && (unsigned)field->type < FIELD_TYPES);
 	if (!yyjson_is_null(value))
-		return types[field->type].check(field, value, pointer, faults);
+		return types[field->type].check(field, value, pointer, faults) &&
+		       (!field->check || field->check(value, pointer, faults));
 	if (field->flags & NULLABLE)
 		return true;
 	faults_add(faults, pointer, "null is not allowed here");

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* kind.h - what kinds of configuration documents there are, said once.
+/* kind.h - what a kind of configuration documents is, said once.
  *
- * A kind is one row of `kinds` with a table of fields.  Validation, defaults, storage, filters, references, routes,
- * schemas and forms are derived from it: a new kind needs its descriptor and nothing else.  All tables are constant.
- * Invariant: a kind's `number` is in the log and is never given to another kind.
+ * A kind is one descriptor with a table of fields; the kinds of the product are in engine/kinds, one file each.
+ * Validation, defaults, storage, filters, references, routes, schemas and forms are derived from it: a new kind needs its
+ * descriptor and nothing else.  All tables are constant.
+ * Invariants: a kind's `number` is in the log and is never given to another kind; the list of kinds does not change once
+ * there is a catalog.
  */
 #ifndef ENGINE_CATALOG_KIND_H
 #define ENGINE_CATALOG_KIND_H
@@ -59,6 +61,9 @@ struct field {
 	const char *ref_inactive;      /* FIELD_REF: the same where its `active` is false; NULL: may be inactive */
 	const char *widget;            /* hint for forms; NULL: from the type */
 	const char *doc;               /* one sentence */
+	/* What the type does not say about a value that is not null; adds faults below `pointer` and returns false if it
+	 * found any.  NULL: nothing. */
+	bool (*check)(yyjson_val *value, const char *pointer, struct faults *faults);
 };
 
 struct kind {
@@ -69,7 +74,7 @@ struct kind {
 	const char *path;              /* "/admin/event-types" */
 	const char *permission;        /* what an operator needs to change it */
 	const struct field *fields;    /* in the order of the canonical text; ends with name NULL */
-	const char *const *unique;     /* fields that together are unique in the tenant; ends with NULL; NULL: none */
+	const char *const *unique;     /* fields of which each is unique in the tenant; ends with NULL; NULL: none */
 	const char *order_by;          /* FIELD_INT to list by, ascending, then id; NULL: by id alone */
 	/* What spans fields or documents.  `document` is complete and each field is valid; `before` is NULL at
 	 * creation.  Sets the problem (or adds faults to it) to refuse.  NULL: nothing to check. */
@@ -81,15 +86,22 @@ struct kind {
 	 * with what is WRITEONLY. */
 	const struct field *state_fields;
 	void (*derive)(yyjson_val *document, yyjson_val *body, const struct document *before, int64_t now_ms, struct buf *out);
+	/* What stands against taking the document away, beside those who refer to it.  NULL: nothing to check. */
+	void (*check_delete)(const struct catalog *catalog, const struct document *document, struct problem *problem);
+	const char *successor;         /* path of what to use instead of this deprecated kind; NULL: it is not deprecated */
 	const char *doc;
 };
 
-enum { KIND_NUMBER_MAX = 255 };
-enum { KIND_EVENT_TYPE = 1, KIND_RULE = 2 };           /* numbers */
+enum { KIND_NUMBER_MAX = 255, KINDS_ADDED_MAX = 16 };
+enum { KIND_EVENT_TYPE = 1, KIND_RULE, KIND_REWARD, KIND_LOYALTY_TIER, KIND_BONUS_DEFINITION, KIND_CAMPAIGN,
+       KIND_INTERNAL_JOB };                            /* numbers */
 
-extern const struct kind kinds[];                      /* ends with name NULL */
-extern const size_t kind_count;
+extern const struct kind *const kinds_builtin[];       /* of engine/kinds; ends with NULL */
 extern const struct field kind_envelope[];             /* id, brand, version, …: in every document */
+
+/* One more kind.  Before the first catalog and the first thread; the kind stays borrowed. */
+void kind_add(const struct kind *kind);
+const struct kind *kind_at(size_t index);              /* in their order, those of the product first; NULL behind the last */
 
 const struct kind *kind_by_number(unsigned number);    /* NULL if there is none */
 const struct kind *kind_by_name(struct str name);      /* "rule"; NULL if there is none */

@@ -148,7 +148,7 @@ struct catalog_request {
 	struct str tenant;
 	uint64_t id;
 	yyjson_val *body;
-	struct catalog_filter filters[8];
+	struct catalog_filter filters[CATALOG_FILTERS_MAX];
 	size_t filter_count, limit, offset;
 	bool dry_run;
 	void *context;

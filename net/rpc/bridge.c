@@ -351,12 +351,12 @@ const struct rpc_method *bridge_methods(void)
 	size_t count = 0, at = 0;
 	if (methods)
 		return methods;
-	for (size_t s = 0; app_surfaces[s]; s++)
-		for (const struct route *route = app_surfaces[s]; route->method; route++)
+	for (const struct route *const *surface = app_surfaces(); *surface; surface++)
+		for (const struct route *route = *surface; route->method; route++)
 			count += route->command != NULL;
 	methods = mem_zalloc((count + 1) * sizeof *methods);
-	for (size_t s = 0; app_surfaces[s]; s++)
-		for (const struct route *route = app_surfaces[s]; route->method; route++)
+	for (const struct route *const *surface = app_surfaces(); *surface; surface++)
+		for (const struct route *route = *surface; route->method; route++)
 			if (route->command)
 				methods[at++] = (struct rpc_method){ route->command, bridge_call, route->permission,
 								     route->doc, route };

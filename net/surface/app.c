@@ -13,9 +13,24 @@
 #include "net/loop/logline.h"
 #include "net/loop/metrics.h"
 #include "net/loop/server.h"
+#include "net/surface/resource.h"
 
-const struct route *const app_surfaces[] = { brand_routes, ledger_routes, pos_routes, system_routes, snapshot_routes, backup_routes,
-				       NULL };
+const struct route *const *app_surfaces(void)
+{
+	static const struct route *tables[] = {
+		brand_routes,
+		NULL,
+		ledger_routes,
+		pos_routes,
+		system_routes,
+		snapshot_routes,
+		backup_routes,
+		NULL
+	};
+	if (!tables[1])
+		tables[1] = resource_routes();
+	return tables;
+}
 
 void app_begin(struct app *app, uint64_t bytes)
 {
@@ -430,10 +445,11 @@ static void allow_add(struct buf *allow, const char *method)
 
 void app_routes_check(void)
 {
-	for (size_t s = 0; app_surfaces[s]; s++)
-		for (const struct route *a = app_surfaces[s]; a->method; a++)
+	const struct route *const *surfaces = app_surfaces();
+	for (size_t s = 0; surfaces[s]; s++)
+		for (const struct route *a = surfaces[s]; a->method; a++)
 			for (size_t t = 0; t <= s; t++)
-				for (const struct route *b = app_surfaces[t]; b->method && b != a; b++)
+				for (const struct route *b = surfaces[t]; b->method && b != a; b++)
 					if (!strcmp(a->method, b->method) && !strcmp(a->path, b->path)) {
 						fprintf(stderr, "tally: double route %s %s\n", a->method, a->path);
 						abort();
@@ -458,8 +474,8 @@ void app_request(void *context, struct http_request *request)
 	bool malformed = false;
 	if (path.len > 1 && path.ptr[path.len - 1] == '/')
 		path.len--;            /* with and without a slash at the end; never a redirect */
-	for (size_t s = 0; app_surfaces[s]; s++)
-		for (const struct route *route = app_surfaces[s]; route->method; route++) {
+	for (const struct route *const *surface = app_surfaces(); *surface; surface++)
+		for (const struct route *route = *surface; route->method; route++) {
 			if (!path_matches(route->path, path, NULL, &malformed))
 				continue;
 			if (!method_fits(route, request->method_text)) {

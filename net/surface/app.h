@@ -97,8 +97,8 @@ struct gather {
 /* Every table of routes ends with a NULL method. */
 extern const struct route system_routes[], brand_routes[], ledger_routes[], pos_routes[], snapshot_routes[],
 	backup_routes[];
-/* All tables, ended by NULL. */
-extern const struct route *const app_surfaces[];
+/* All tables, ended by NULL; made at the first call, on the loop's thread, when all kinds are there. */
+const struct route *const *app_surfaces(void);
 
 void app_request(void *app, struct http_request *request);         /* http_options.on_request */
 struct task *app_task(struct app *app, struct http_request *request);      /* one that its route's handler will answer */

@@ -6,8 +6,10 @@
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
 #include "engine/base/time.h"
+#include "engine/kinds/kinds.h"
 #include "net/surface/app.h"
 #include "net/surface/ingest.h"
+#include "net/surface/resource.h"
 
 static void root_get(struct task *task)
 {
@@ -109,121 +111,11 @@ static void wallet_get(struct task *task)
 	member_ask(task, wallet_answer);
 }
 
-/* ---- configuration: the same four handlers for every kind ---------------------------------------------------------------- */
-
-static void catalog_answer(struct task *task)
-{
-	struct catalog_request *request = &task->catalog;
-	if (request->status != CATALOG_OK) {
-		task_faults(task, &request->problem);
-		return;
-	}
-	switch (request->verb) {
-	case CATALOG_LIST: buf_printf(&task->headers, "X-Total-Count: %zu\r\n", request->total); break;
-	case CATALOG_REMOVE: buf_lit(&task->out, "{\"deleted\":true}"); break;
-	case CATALOG_CREATE:
-	case CATALOG_PATCH:
-	case CATALOG_GET: break;
-	}
-	buf_str(&task->out, buf_view(&request->json));
-	task_json(task, request->verb == CATALOG_CREATE && !request->dry_run ? 201 : 200);
-}
-
-static bool catalog_task(struct task *task, enum catalog_verb verb)
-{
-	if (!task_brand(task))
-		return false;
-	bool with_body = verb == CATALOG_CREATE || verb == CATALOG_PATCH, dry_run = false;
-	if (with_body && !task_body_json(task))
-		return false;
-	if (!task_bool_parameter(task, "dry_run", &dry_run))
-		return false;
-	uint64_t id = 0;
-	bool with_id = verb != CATALOG_CREATE && verb != CATALOG_LIST;
-	if (with_id && !catalog_id_parse(buf_view(&task->parts[0]), &id)) {
-		task_problem(task, 404, "not_found", "no %s with id %.*s in this brand", task->route->kind->title,
-			     (int)task->parts[0].len, task->parts[0].ptr);
-		return false;
-	}
-	task->shape = TASK_CATALOG;
-	task->catalog.verb = verb;
-	task->catalog.kind = task->route->kind;
-	task->catalog.tenant = task->tenant;
-	task->catalog.id = id;
-	task->catalog.dry_run = dry_run;
-	task->catalog.body = with_body ? yyjson_doc_get_root(task->doc) : NULL;
-	return true;
-}
-
-static void resource_create(struct task *task)
-{
-	if (catalog_task(task, CATALOG_CREATE))
-		task_catalog(task, catalog_answer);
-}
-
-static void resource_get(struct task *task)
-{
-	if (catalog_task(task, CATALOG_GET))
-		task_catalog(task, catalog_answer);
-}
-
-static void resource_patch(struct task *task)
-{
-	if (catalog_task(task, CATALOG_PATCH))
-		task_catalog(task, catalog_answer);
-}
-
-static void resource_delete(struct task *task)
-{
-	if (catalog_task(task, CATALOG_REMOVE))
-		task_catalog(task, catalog_answer);
-}
-
-/* Every field that can be compared may be a filter: ?active=true&origin=EXTERNAL.  Texts live in task->text. */
-static bool list_filters(struct task *task)
-{
-	struct catalog_request *request = &task->catalog;
-	size_t starts[8], lens[8];
-	struct buf words = { 0 };
-	buf_lit(&words, "limit offset");
-	for (const struct field *field = request->kind->fields; field->name; field++)
-		buf_printf(&words, " %s", field->name);
-	buf_char(&words, '\0');
-	bool known = task_parameters_known(task, words.ptr);
-	buf_free(&words);
-	if (!known)
-		return false;
-	for (const struct field *field = request->kind->fields; field->name; field++) {
-		bool found;
-		size_t start = task->text.len;
-		if (request->filter_count == 8)
-			break;
-		if (!task_parameter(task, field->name, &task->text, &found))
-			return false;
-		if (!found)
-			continue;
-		starts[request->filter_count] = start;
-		lens[request->filter_count] = task->text.len - start;
-		request->filters[request->filter_count++].field = str_of(field->name);
-	}
-	for (size_t i = 0; i < request->filter_count; i++)
-		request->filters[i].value = (struct str){ task->text.ptr + starts[i], lens[i] };
-	return true;
-}
-
-static void resource_list(struct task *task)
-{
-	if (!catalog_task(task, CATALOG_LIST) || !list_filters(task) ||
-	    !task_page(task, &task->catalog.limit, &task->catalog.offset, LIST_DEFAULT, LIST_MAX))
-		return;
-	task_catalog(task, catalog_answer);
-}
-
 /* ---- options for forms --------------------------------------------------------------------------------------------------- */
 
 static void options_event_types(struct task *task)
 {
-	if (!catalog_task(task, CATALOG_LIST) || !list_filters(task))
+	if (!resource_task(task, CATALOG_LIST) || !resource_filters(task))
 		return;
 	struct catalog_request *request = &task->catalog;
 	bool has_active = false;
@@ -232,7 +124,7 @@ static void options_event_types(struct task *task)
 	if (!has_active)
 		request->filters[request->filter_count++] = (struct catalog_filter){ STR("active"), STR("true") };
 	request->limit = LIST_MAX;
-	task_catalog(task, catalog_answer);
+	task_catalog(task, resource_answer);
 }
 
 static int str_order(const void *a, const void *b)
@@ -276,19 +168,6 @@ static void options_tags(struct task *task)
 		task_gather(task, QUERY_TENANT, tags_answer);
 }
 
-/* `name` begins both the permissions and the commands. */
-#define RESOURCE(path, number, name, what)                                                                                \
-	{ "GET", path, resource_list, name ".read", "List " what "s of the brand", &kinds[number - 1],                    \
-	  .command = name ".list" },                                                                                      \
-	{ "POST", path, resource_create, name ".write", "Create a " what, &kinds[number - 1],                             \
-	  .command = name ".create", .query = "dry_run" },                                                                \
-	{ "GET", path "/{id}", resource_get, name ".read", "Read a " what, &kinds[number - 1],                            \
-	  .command = name ".get" },                                                                                       \
-	{ "PATCH", path "/{id}", resource_patch, name ".write", "Change a " what, &kinds[number - 1],                     \
-	  .command = name ".update", .query = "dry_run" },                                                                \
-	{ "DELETE", path "/{id}", resource_delete, name ".write", "Delete a " what, &kinds[number - 1],                   \
-	  .command = name ".delete" }
-
 const struct route brand_routes[] = {
 	{ "GET", "/", root_get, "public", "Health of the engine (A1)", NULL, .command = "server.health" },
 	{ "POST", "/transactions", transactions_post, "events.write", "Ingest an event, an array of events, or NDJSON", NULL,
@@ -313,10 +192,8 @@ const struct route brand_routes[] = {
 	  .command = "customers.import", .query = "dry_run" },
 	{ "POST", "/imports/events", import_events, "events.write", "Import events from CSV, strictly", NULL,
 	  .command = "events.import", .query = "dry_run" },
-	RESOURCE("/admin/event-types", KIND_EVENT_TYPE, "event_types", "event type"),
-	RESOURCE("/rules", KIND_RULE, "rules", "rule"),
 	{ "GET", "/admin/ui-options/event-types", options_event_types, "event_types.read", "Event types to choose from",
-	  &kinds[KIND_EVENT_TYPE - 1], .command = "event_types.options" },
+	  &kind_event_type, .command = "event_types.options" },
 	{ "GET", "/admin/ui-options/customer-tags", options_tags, "customers.read", "Tags in use, ascending", NULL,
 	  .command = "customers.tags" },
 	{ .method = NULL },

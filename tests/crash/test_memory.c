@@ -449,8 +449,8 @@ static void stops_or_answers(void **state)
 	if (share_out(__func__))
 		return;
 	other_make();
-	for (size_t s = 0; app_surfaces[s]; s++)
-		for (const struct route *route = app_surfaces[s]; route->method; route++) {
+	for (const struct route *const *surface = app_surfaces(); *surface; surface++)
+		for (const struct route *route = *surface; route->method; route++) {
 			struct request request = { .route = route };
 			if (!share_mine(count++))
 				continue;

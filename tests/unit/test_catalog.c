@@ -106,9 +106,11 @@ static void check_json(const struct catalog *catalog, struct str tenant, unsigne
 
 static void test_kinds(void **state)
 {
+	const struct kind *kind;
+	size_t count = 0;
 	(void)state;
-	assert_int_equal(kind_count, 2);
-	for (const struct kind *kind = kinds; kind->name; kind++) {
+	for (; (kind = kind_at(count)); count++) {
+		size_t fields = 0;
 		assert_ptr_equal(kind_by_number(kind->number), kind);
 		assert_ptr_equal(kind_by_name(str_of(kind->name)), kind);
 		assert_ptr_equal(kind_by_path(str_of(kind->path)), kind);
@@ -118,6 +120,7 @@ static void test_kinds(void **state)
 		if (kind->order_by)
 			assert_int_equal(field_find(kind->fields, str_of(kind->order_by))->type, FIELD_INT);
 		for (const struct field *field = kind->fields; field->name; field++) {
+			fields++;
 			assert_non_null(field->doc);
 			assert_null(field_find(kind_envelope, str_of(field->name)));
 			assert_true(field->type != FIELD_ENUM || field->choices);
@@ -131,7 +134,74 @@ static void test_kinds(void **state)
 				yyjson_doc_free(doc);
 			}
 		}
+		assert_true(fields <= CATALOG_FILTERS_MAX);
 	}
+	assert_int_equal(count, KIND_INTERNAL_JOB);
+	assert_null(kind_at(count));
+	assert_null(kind_at(count + 1));
+}
+
+/* What the tiers of a brand keep among each other. */
+static void test_tiers(void **state)
+{
+	static const struct { const char *body; int status; const char *code, *pointers; } rows[] = {
+		{ "{\"key\":\"c\",\"name\":\"c\",\"rank\":1,\"min_status_points\":0}", 422, "invalid",
+		  "/min_status_points" },
+		{ "{\"key\":\"c\",\"name\":\"c\",\"rank\":0,\"min_status_points\":1}", 422, "invalid",
+		  "/min_status_points" },
+		{ "{\"key\":\"b\",\"name\":\"b\",\"rank\":2,\"min_status_points\":100}", 0, NULL, NULL },
+		{ "{\"key\":\"a\",\"name\":\"a\",\"rank\":0,\"min_status_points\":0}", 0, NULL, NULL },
+		{ "{\"key\":\"b\",\"name\":\"b\",\"rank\":3,\"min_status_points\":300}", 409, "duplicate", "" },
+		{ "{\"key\":\"c\",\"name\":\"c\",\"rank\":2,\"min_status_points\":300}", 409, "duplicate", "" },
+		{ "{\"key\":\"c\",\"name\":\"c\",\"rank\":3,\"min_status_points\":100}", 409, "duplicate", "" },
+		{ "{\"key\":\"c\",\"name\":\"c\",\"rank\":3,\"min_status_points\":99}", 422, "invalid",
+		  "/min_status_points" },
+		{ "{\"key\":\"c\",\"name\":\"c\",\"rank\":1,\"min_status_points\":101}", 422, "invalid",
+		  "/min_status_points" },
+		{ "{\"key\":\"c\",\"name\":\"c\",\"rank\":-1,\"min_status_points\":-1}", 422, "invalid",
+		  "/rank /min_status_points" },
+		{ "{\"key\":\"c\",\"name\":\"c\",\"rank\":1,\"min_status_points\":99}", 0, NULL, NULL },
+	};
+	struct catalog catalog = { 0 };
+	(void)state;
+	next_lsn = 64;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (rows[i].status)
+			refuse(&catalog, BRAND, KIND_LOYALTY_TIER, 0, rows[i].body, rows[i].status, rows[i].code, rows[i].pointers);
+		else
+			accept(&catalog, BRAND, KIND_LOYALTY_TIER, 0, rows[i].body);
+	refuse(&catalog, BRAND, KIND_LOYALTY_TIER, 1, "{\"rank\":0}", 409, "duplicate", "");
+	refuse(&catalog, BRAND, KIND_LOYALTY_TIER, 1, "{\"min_status_points\":5}", 422, "invalid", "/min_status_points");
+	refuse(&catalog, BRAND, KIND_LOYALTY_TIER, 2, "{\"active\":false}", 409, "base_tier_needed", "");
+	refuse(&catalog, BRAND, KIND_LOYALTY_TIER, 2, "{\"rank\":9,\"min_status_points\":900}", 409, "base_tier_needed", "");
+	refuse(&catalog, BRAND, KIND_LOYALTY_TIER, 2, NULL, 409, "base_tier_needed", "");
+	accept(&catalog, BRAND, KIND_LOYALTY_TIER, 1, "{\"rank\":9,\"min_status_points\":900}");
+	accept(&catalog, BRAND, KIND_LOYALTY_TIER, 1, NULL);
+	accept(&catalog, BRAND, KIND_LOYALTY_TIER, 3, NULL);
+	accept(&catalog, BRAND, KIND_LOYALTY_TIER, 2, "{\"active\":false}");
+	accept(&catalog, BRAND, KIND_LOYALTY_TIER, 2, NULL);
+	catalog_free(&catalog);
+}
+
+static void test_jobs(void **state)
+{
+	struct catalog catalog = { 0 };
+	(void)state;
+	next_lsn = 64;
+	accept(&catalog, BRAND, KIND_EVENT_TYPE, 0, PURCHASE);
+	accept(&catalog, BRAND, KIND_EVENT_TYPE, 0, "{\"key\":\"PING\",\"origin\":\"INTERNAL\",\"name\":\"Ping\"}");
+	refuse(&catalog, BRAND, KIND_INTERNAL_JOB, 0, "{\"job_key\":\"j\",\"event_type\":\"NONE\"}", 400,
+	       "event_type_unknown", "");
+	refuse(&catalog, BRAND, KIND_INTERNAL_JOB, 0, "{\"job_key\":\"j\",\"event_type\":\"PURCHASE\"}", 400,
+	       "event_type_not_internal", "");
+	accept(&catalog, BRAND, KIND_INTERNAL_JOB, 0, "{\"job_key\":\"j\",\"event_type\":\"PING\"}");
+	refuse(&catalog, BRAND, KIND_INTERNAL_JOB, 3, "{\"event_type\":\"PURCHASE\"}", 400, "event_type_not_internal", "");
+	refuse(&catalog, BRAND, KIND_EVENT_TYPE, 2, NULL, 409, "in_use", "");
+	accept(&catalog, BRAND, KIND_EVENT_TYPE, 2, "{\"active\":false}");
+	accept(&catalog, BRAND, KIND_INTERNAL_JOB, 3, "{\"active\":false}");
+	accept(&catalog, BRAND, KIND_INTERNAL_JOB, 3, NULL);
+	accept(&catalog, BRAND, KIND_EVENT_TYPE, 2, NULL);
+	catalog_free(&catalog);
 }
 
 static void test_bodies(void **state)
@@ -562,6 +632,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_tiers),
+		cmocka_unit_test(test_jobs),
 		cmocka_unit_test(test_bodies),
 		cmocka_unit_test(test_life),
 		cmocka_unit_test(test_list),
