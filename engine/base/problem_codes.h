@@ -26,8 +26,11 @@ enum problem_scope {
 	X(backup_failed, 500, 0, OPERATION, "The files cannot be held for a backup", "See `detail` and the server's own log.") \
 	X(backup_unknown, 404, 0, OPERATION, "There is no such backup", "It ended, or was not read for too long: begin another.") \
 	X(backups_too_many, 409, 0, OPERATION, "Too many backups are being read", "Wait until one of them ends.") \
+	X(base_tier_needed, 409, 0, OPERATION, "The base tier stays while there are others", \
+	  "Delete the other tiers first, or change the base tier's name only.") \
 	X(batch_too_large, 413, 0, OPERATION, "Too many rows in one batch", \
 	  "Send the rows in several batches; the option rows-max is the bound.") \
+	X(bonus_unknown, 400, 0, OPERATION, "No such bonus definition", "Check the key, or create the bonus definition first.") \
 	X(book_unknown, 404, 0, RPC, "No account counts this unit", "Check tenant and unit.") \
 	X(brand_invalid, 400, 0, OPERATION, "X-Brand is not a name", "Give 1 to 200 bytes of UTF-8.") \
 	X(brand_mismatch, 400, 0, OPERATION, "Two brands in one request", \
@@ -51,6 +54,8 @@ enum problem_scope {
 	  "Make the payload smaller, or run the server with a larger log-ring.") \
 	X(event_type_inactive, 400, 0, OPERATION, "The event type is not active", "Activate it, or use another one.") \
 	X(event_type_internal, 400, 0, OPERATION, "The event type is internal", "Only jobs emit events of INTERNAL types.") \
+	X(event_type_not_internal, 400, 0, OPERATION, "The event type is not internal", \
+	  "Jobs emit events of INTERNAL types: choose or create one.") \
 	X(event_type_unknown, 400, 0, OPERATION, "No such event type", "Check the key, or create the event type first.") \
 	X(file_unknown, 404, 0, OPERATION, "The backup has no such file", "Ask for one that it lists.") \
 	X(file_unreadable, 500, 0, OPERATION, "The disk does not give what is in a file", \
@@ -81,6 +86,7 @@ enum problem_scope {
 	  "Narrow it: by profileId, or by before and after.") \
 	X(range_invalid, 416, 0, OPERATION, "The range is not in the file", "Ask for bytes that it has, and for fewer at a time.") \
 	X(refused, 422, 500, OPERATION, "Refused", "See `detail`.") \
+	X(reward_unknown, 400, 0, OPERATION, "No such reward", "Check the id, or create the reward first.") \
 	X(sliced_account_has_no_history, 422, 0, OPERATION, "A tenant account has no list of its own", \
 	  "Ask for the history of its whole accounts, or for its balance now.") \
 	X(snapshot_failed, 500, 0, OPERATION, "The snapshot was not written", "See `detail` and the server's own log.") \

@@ -2,6 +2,7 @@
 /* internal_job.c - events that are emitted for many members at once, on demand or by a schedule. */
 #include "engine/base/json.h"
 #include "engine/catalog/catalog.h"
+#include "engine/cron/schedule.h"
 #include "engine/kinds/kinds.h"
 
 static const char *const unique[] = { "job_key", NULL };
@@ -23,7 +24,7 @@ static const struct field fields[] = {
 	  .doc = "What the payload of every event begins with." },
 	{ .name = "active", .type = FIELD_BOOL, .fallback = "true",
 	  .doc = "While false, it does not run." },
-	{ .name = "schedule", .type = FIELD_JSON, .flags = NULLABLE, .max = KIND_JSON_MAX, .widget = "schedule",
+	{ .name = "schedule", .type = FIELD_JSON, .flags = NULLABLE, .max = KIND_JSON_MAX, .widget = "schedule", .check = schedule_check,
 	  .doc = "When it runs by itself; null is only on demand." },
 	{ 0 }
 };

@@ -195,6 +195,9 @@ static void test_jobs(void **state)
 	refuse(&catalog, BRAND, KIND_INTERNAL_JOB, 0, "{\"job_key\":\"j\",\"event_type\":\"PURCHASE\"}", 400,
 	       "event_type_not_internal", "");
 	accept(&catalog, BRAND, KIND_INTERNAL_JOB, 0, "{\"job_key\":\"j\",\"event_type\":\"PING\"}");
+	refuse(&catalog, BRAND, KIND_INTERNAL_JOB, 3, "{\"schedule\":{\"type\":\"cron\",\"cron\":\"61 * * * *\"}}", 422,
+	       "invalid", "/schedule/cron");
+	accept(&catalog, BRAND, KIND_INTERNAL_JOB, 3, "{\"schedule\":{\"type\":\"cron\",\"cron\":\"1 * * * *\"}}");
 	refuse(&catalog, BRAND, KIND_INTERNAL_JOB, 3, "{\"event_type\":\"PURCHASE\"}", 400, "event_type_not_internal", "");
 	refuse(&catalog, BRAND, KIND_EVENT_TYPE, 2, NULL, 409, "in_use", "");
 	accept(&catalog, BRAND, KIND_EVENT_TYPE, 2, "{\"active\":false}");
