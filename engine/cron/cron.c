@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* cron.c - when an expression occurs: span by span of the zone's clock, day by day of the local calendar, months that do
- * not match in one step.
+/* cron.c - when an expression occurs: span by span of the zone's clock, day by day of the local calendar, months that
+ * do not match in one step.
  *
- * Within a span local time is UTC and a constant, so it is searched as plain local minutes.  What a change of the clock
- * adds or takes is at the begin of the span behind it: after a step forward the first minute stands for the skipped ones,
- * after a step back the minutes up to where the clock had been before do not count again.
+ * Within a span local time is UTC and a constant, so it is searched as plain local minutes.  What a change of the
+ * clock adds or takes is at the begin of the span behind it: after a step forward the first minute stands for the
+ * skipped ones, after a step back the minutes up to where the clock had been before do not count again.
  */
 #include "engine/cron/cron.h"
 
@@ -50,12 +50,14 @@ static struct span span_of(const struct cron *cron, const struct cron_zone *zone
 		.start_ms = at->start_ms, .end_ms = index + 1 < zone->count ? at[1].start_ms : CRON_LAST_MS,
 		.offset_ms = at->offset_ms,
 	};
-	span.minutes = (struct minutes){ minutes_up(span.start_ms + span.offset_ms), minutes_up(span.end_ms + span.offset_ms) };
+	span.minutes.first = minutes_up(span.start_ms + span.offset_ms);
+	span.minutes.end = minutes_up(span.end_ms + span.offset_ms);
 	span.made_up = span.minutes.first;
 	int64_t step = index ? at->offset_ms - at[-1].offset_ms : 0;
 	if (cron->hour_any || step > adjust_max_ms || step < -adjust_max_ms)
 		return span;
-	int64_t before = minutes_up(span.start_ms + span.offset_ms - step);    /* first minute that the old clock did not show */
+	/* The first minute that the old clock did not show. */
+	int64_t before = minutes_up(span.start_ms + span.offset_ms - step);
 	if (step > 0)
 		span.skipped = (struct minutes){ before, span.minutes.first };
 	else
@@ -116,8 +118,8 @@ static bool search_up(const struct cron *cron, struct minutes in, int64_t *out)
 			day = month_after(&date);
 			continue;
 		}
-		int64_t begin = day * DAY_MINUTES;
-		int minute = day_matches(cron, &date) ? first_of_day(cron, in.first > begin ? (int)(in.first - begin) : 0) : -1;
+		int64_t begin = day * DAY_MINUTES, first = in.first > begin ? in.first - begin : 0;
+		int minute = day_matches(cron, &date) ? first_of_day(cron, (int)first) : -1;
 		if (minute >= 0) {
 			*out = begin + minute;
 			return *out < in.end;
@@ -136,8 +138,8 @@ static bool search_down(const struct cron *cron, struct minutes in, int64_t *out
 			day -= date.day;
 			continue;
 		}
-		int64_t begin = day * DAY_MINUTES, last = in.end - 1 - begin;
-		int minute = day_matches(cron, &date) ? last_of_day(cron, last < DAY_MINUTES ? (int)last : DAY_MINUTES - 1) : -1;
+		int64_t begin = day * DAY_MINUTES, end = in.end - begin < DAY_MINUTES ? in.end - begin : DAY_MINUTES;
+		int minute = day_matches(cron, &date) ? last_of_day(cron, (int)end - 1) : -1;
 		if (minute >= 0) {
 			*out = begin + minute;
 			return *out >= in.first;
@@ -162,15 +164,16 @@ static int64_t instant(const struct span *span, int64_t minute)
 
 int64_t cron_next(const struct cron *cron, const struct cron_zone *zone, int64_t after_ms)
 {
-	int64_t minute, from = after_ms < CRON_FIRST_MS ? CRON_FIRST_MS : after_ms + 1;
 	if (after_ms >= CRON_LAST_MS - 1)
 		return CRON_NEVER;
+	int64_t minute, from = after_ms < CRON_FIRST_MS ? CRON_FIRST_MS : after_ms + 1;
 	for (size_t i = zone_span_at(zone, from); i < zone->count; i++) {
 		struct span span = span_of(cron, zone, i);
 		if (span.start_ms - from > SEARCH_MS)
 			break;
 		int64_t first = minutes_up((from > span.start_ms ? from : span.start_ms) + span.offset_ms);
-		if (first <= span.made_up && span.made_up * MINUTE_MS - span.offset_ms < span.end_ms && makes_up(cron, &span))
+		if (first <= span.made_up && span.made_up * MINUTE_MS - span.offset_ms < span.end_ms &&
+		    makes_up(cron, &span))
 			return instant(&span, span.made_up);
 		if (first > span.minutes.first)
 			span.minutes.first = first;

@@ -102,6 +102,15 @@ static bool step(struct reader *reader, unsigned *out)
 	return refuse(reader, why);
 }
 
+static bool refuse_order(struct reader *reader, unsigned from, unsigned to)
+{
+	const struct cron_field *field = reader->field;
+	char why[80];
+	snprintf(why, sizeof why, "a range begins with its smaller value; expected %u-%u,%u-%u", from,
+		 field->max == 7 ? 6 : field->max, field->min, to);
+	return refuse(reader, why);
+}
+
 static bool item(struct reader *reader)
 {
 	const struct cron_field *field = reader->field;
@@ -124,10 +133,10 @@ static bool item(struct reader *reader)
 			bool named = reader->at < reader->end && upper(*reader->at) == 'S';
 			if (!value(reader, &to))
 				return false;
-			if (named && field->max == 7 && to == 0)
+			if (named && field->max == 7 && to == 0 && from > 0)
 				to = 7;        /* FRI-SUN */
 			if (to < from)
-				return refuse(reader, "a range begins with the smaller value; write two, as in 22-23,0-2");
+				return refuse_order(reader, from, to);
 		}
 	}
 	if (reader->at < reader->end && *reader->at == '/') {

@@ -20,8 +20,8 @@ struct schedule {
 /* Adds a fault at or below `pointer` for all that is wrong; false if there is any.  Null is wrong here. */
 bool schedule_check(yyjson_val *value, const char *pointer, struct faults *faults);
 
-/* The same, and gives the schedule to the caller, who closes it; with faults *out is empty.  See cron_zone_open for what it
- * costs. */
+/* The same, and gives the schedule to the caller, who closes it; with faults *out is empty.  cron_zone_open says what
+ * it costs. */
 bool schedule_open(yyjson_val *value, const char *pointer, struct schedule *out, struct faults *faults);
 void schedule_close(struct schedule *schedule);                /* and back to empty; an empty one is allowed */
 

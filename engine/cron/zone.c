@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/* zone.c - the only file that asks ICU: it copies a zone's changes of the clock into a table, once, when the zone is opened.
+/* zone.c - the only file that asks ICU: it copies a zone's changes of the clock into a table, once, when the zone is
+ * opened.
  *
- * Calendars of ICU belong to one thread and are slow; the table is constant, so that what is computed from it needs no lock
- * and is the same in the server, in the simulator and on the command line.
+ * Calendars of ICU belong to one thread and are slow; the table is constant, so that what is computed from it needs
+ * no lock and is the same in the server, in the simulator and on the command line.
  */
 #include "engine/cron/zone.h"
 

@@ -18,6 +18,7 @@ struct cron_zone {
 	struct zone_span spans[];      /* ascending; the first one begins at CRON_FIRST_MS */
 };
 
-size_t zone_span_at(const struct cron_zone *zone, int64_t time_ms);    /* index; times outside count as the nearest inside */
+/* Its index; a time outside counts as the nearest one inside. */
+size_t zone_span_at(const struct cron_zone *zone, int64_t time_ms);
 
 #endif

@@ -14,6 +14,7 @@
 #include <zstd.h>
 
 #include "engine/base/buf.h"
+#include "engine/cron/cron.h"
 #include "net/cli/version.h"
 
 struct command {
@@ -43,6 +44,15 @@ static const struct command commands[] = {
 	{ "eval", "[RULE DATA]", "Evaluate a JSONLogic condition as the engine does",
 	  "Without arguments reads lines {\"rule\":…,\"data\":…} from stdin and answers each with one line:\n"
 	  "the result as JSON or {\"error\":…}.\n", cmd_eval },
+	{ "cron", "EXPR [--zone ZONE] [--after TIME] [--count N] [--previous]",
+	  "Print when a schedule occurs, as the scheduler runs it",
+	  "EXPR is \"MINUTE HOUR DAY-OF-MONTH MONTH DAY-OF-WEEK\", in quotes. A line for each time: in UTC, and on the\n"
+	  "clock of the zone with its offset.\n\n"
+	  "  --zone ZONE          an IANA name, Europe/Berlin (default UTC)\n"
+	  "  --after TIME         the times behind this one, 2026-03-29T00:00:00Z (default: now)\n"
+	  "  --count N            (default 5)\n"
+	  "  --previous           the times up to TIME instead, the latest first\n\n"
+	  "Exit status: 0 done, 1 there is no such time, 64 an argument is wrong.\n", cmd_cron },
 	{ "sample", "--to URL [--file FILE.csv] [--seed N] [--count N]", "Load sample purchases into a running server",
 	  "Makes the event type PURCHASE and one earning rule for the brand CDNOW and imports purchases: those of\n"
 	  "FILE.csv, else synthetic ones made from a seed. A second time changes nothing.\n", cmd_sample },
@@ -211,11 +221,13 @@ int cmd_version(int argc, char **argv)
 	if (argc)
 		return command_misuse("version", "takes no arguments");
 	unsigned xxhash = XXH_versionNumber();
+	char icu[CRON_VERSIONS_MAX];
+	cron_versions(icu);
 	printf("tally %s\n", VERSION);
-	printf("libuv %s, llhttp %d.%d.%d, yyjson %s, xxHash %u.%u.%u, zstd %s, curl %s\n", uv_version_string(),
+	printf("libuv %s, llhttp %d.%d.%d, yyjson %s, xxHash %u.%u.%u, zstd %s, curl %s, %s\n", uv_version_string(),
 	       LLHTTP_VERSION_MAJOR,
 	       LLHTTP_VERSION_MINOR, LLHTTP_VERSION_PATCH, YYJSON_VERSION_STRING, xxhash / 10000, xxhash / 100 % 100,
-	       xxhash % 100, ZSTD_versionString(), curl_version_info(CURLVERSION_NOW)->version);
+	       xxhash % 100, ZSTD_versionString(), curl_version_info(CURLVERSION_NOW)->version, icu);
 	printf("built with %s %s%s\n",
 #ifdef __clang__
 	       "clang", __clang_version__,

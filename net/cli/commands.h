@@ -22,6 +22,7 @@ int cmd_log(int argc, char **argv);                /* net/main */
 int cmd_dump(int argc, char **argv);               /* net/main */
 int cmd_snapshot(int argc, char **argv);           /* net/cli */
 int cmd_eval(int argc, char **argv);               /* net/cli */
+int cmd_cron(int argc, char **argv);
 int cmd_import(int argc, char **argv);
 int cmd_sample(int argc, char **argv);
 int cmd_bench(int argc, char **argv);

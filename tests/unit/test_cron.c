@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* test_cron.c - when cron expressions occur: both changes of the clock in many zones, dates, refusals; and against a scan
- * that looks at each minute. */
+/* test_cron.c - when cron expressions occur: both changes of the clock in many zones, dates, refusals; and against a
+ * scan that looks at each minute. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +13,7 @@
 #include "engine/base/time.h"
 #include "engine/cron/cron.h"
 #include "engine/cron/schedule.h"
+#include "tests/model/cron_scan.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -219,6 +220,335 @@ static void test_dates(void **state)
 	check_rows(rows, COUNT(rows));
 }
 
+/* What the text of an expression means, field by field. */
+static void test_fields(void **state)
+{
+	static const struct { const char *text; struct cron cron; } rows[] = {
+		{ "* * * * *", { (1ull << 60) - 1, (1u << 24) - 1, 0xFFFFFFFE, 0x1FFE, 0x7F, true, true, true } },
+		{ "0 0 1 1 0", { 1, 1, 2, 2, 1, false, false, false } },
+		{ "59 23 31 12 7", { 1ull << 59, 1u << 23, 1u << 31, 1u << 12, 1, false, false, false } },
+		{ "59 23 31 dec sat", { 1ull << 59, 1u << 23, 1u << 31, 1u << 12, 1u << 6, false, false, false } },
+		{ "*/20 */12 */15 */6 */3", { 1 | 1 << 20 | 1ull << 40, 1 | 1 << 12, 1 << 1 | 1 << 16 | 1u << 31,
+					      1 << 1 | 1 << 7, 1 | 1 << 3 | 1 << 6, true, true, true } },
+		{ "1,3-5,10-20/5 0-23 1-31 1-12 0-7", { 1 << 1 | 7 << 3 | 1 << 10 | 1 << 15 | 1 << 20, (1u << 24) - 1,
+							0xFFFFFFFE, 0x1FFE, 0x7F, false, false, false } },
+		{ "0 5,* 1,*/31 JAN-MAR FRI-SUN", { 1, (1u << 24) - 1, 1 << 1, 7 << 1, 1 << 5 | 1 << 6 | 1, true, true,
+						    false } },
+		{ "0-59/60 0-23/24 1-31/31 1-12/12 SUN-SUN", { 1, 1, 2, 2, 1, false, false, false } },
+	};
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct cron got = expression(rows[i].text);
+		const struct cron *want = &rows[i].cron;
+		if (got.minute != want->minute || got.hour != want->hour || got.day != want->day ||
+		    got.month != want->month || got.weekday != want->weekday || got.hour_any != want->hour_any ||
+		    got.day_any != want->day_any || got.weekday_any != want->weekday_any)
+			fail_msg("\"%s\" is read as something else", rows[i].text);
+	}
+}
+
+static void test_refused(void **state)
+{
+	static const char fields[] = "expected 5 fields between blanks (minute hour day-of-month month day-of-week), found ";
+	static const struct { const char *text, *error; } rows[] = {
+		{ "", fields }, { " ", fields }, { "@daily", fields }, { "* * * *", fields }, { "* * * * * *", fields },
+		{ "61 * * * *", "minute \"61\": expected 0-59" },
+		{ "60 * * * *", "minute \"60\": expected 0-59" },
+		{ "-1 * * * *", "minute \"-1\": expected 0-59" },
+		{ "1- * * * *", "minute \"1-\": expected 0-59" },
+		{ "1-60 * * * *", "minute \"1-60\": expected 0-59" },
+		{ "1,,2 * * * *", "minute \"1,,2\": expected 0-59" },
+		{ "1, * * * *", "minute \"1,\": expected 0-59" },
+		{ ", * * * *", "minute \",\": expected 0-59" },
+		{ "5x * * * *", "minute \"5x\": expected 0-59" },
+		{ "*5 * * * *", "minute \"*5\": expected 0-59" },
+		{ "*-5 * * * *", "minute \"*-5\": expected 0-59" },
+		{ "1.5 * * * *", "minute \"1.5\": expected 0-59" },
+		{ "4294967296 * * * *", "minute \"4294967296\": expected 0-59" },
+		{ "1,2,99 * * * *", "minute \"99\": expected 0-59" },
+		{ "5/15 * * * *", "minute \"5/15\": a step stands behind * or a range, as in 5-59/15" },
+		{ "*/0 * * * *", "minute \"*/0\": expected a step of 1-60 behind /" },
+		{ "*/61 * * * *", "minute \"*/61\": expected a step of 1-60 behind /" },
+		{ "*/ * * * *", "minute \"*/\": expected a step of 1-60 behind /" },
+		{ "*/-2 * * * *", "minute \"*/-2\": expected a step of 1-60 behind /" },
+		{ "*/2/3 * * * *", "minute \"*/2/3\": expected 0-59" },
+		{ "MON * * * *", "minute \"MON\": expected 0-59" },
+		{ "0 24 * * *", "hour \"24\": expected 0-23" },
+		{ "0 22-2 * * *", "hour \"22-2\": a range begins with its smaller value; expected 22-23,0-2" },
+		{ "0 */25 * * *", "hour \"*/25\": expected a step of 1-24 behind /" },
+		{ "0 0 0 * *", "day of month \"0\": expected 1-31" },
+		{ "0 0 32 * *", "day of month \"32\": expected 1-31" },
+		{ "0 0 L * *", "day of month \"L\": expected 1-31" },
+		{ "0 0 ? * *", "day of month \"?\": expected 1-31" },
+		{ "0 0 * 0 *", "month \"0\": expected 1-12 or JAN-DEC" },
+		{ "0 0 * 13 *", "month \"13\": expected 1-12 or JAN-DEC" },
+		{ "0 0 * FOO *", "month \"FOO\": expected 1-12 or JAN-DEC" },
+		{ "0 0 * JANUARY *", "month \"JANUARY\": expected 1-12 or JAN-DEC" },
+		{ "0 0 * MON *", "month \"MON\": expected 1-12 or JAN-DEC" },
+		{ "0 0 * NOV-FEB *", "month \"NOV-FEB\": a range begins with its smaller value; expected 11-12,1-2" },
+		{ "0 0 * * 8", "day of week \"8\": expected 0-7 or SUN-SAT" },
+		{ "0 0 * * JAN", "day of week \"JAN\": expected 0-7 or SUN-SAT" },
+		{ "0 0 * * FRI-MON", "day of week \"FRI-MON\": a range begins with its smaller value; expected 5-6,0-1" },
+		{ "0 0 * * */8", "day of week \"*/8\": expected a step of 1-7 behind /" },
+		{ "0 0 * * 5#2", "day of week \"5#2\": expected 0-7 or SUN-SAT" },
+		{ "0 0 31 2 *", "day of month \"31\": none of the months \"2\" has such a day" },
+		{ "0 0 30-31 FEB *", "day of month \"30-31\": none of the months \"FEB\" has such a day" },
+		{ "0 0 31 4,6,9,11 */2", "day of month \"31\": none of the months \"4,6,9,11\" has such a day" },
+		{ "12345678901234567890123456789 * * * *", "minute \"123456789012345678901234\": expected 0-59" },
+	};
+	char error[CRON_ERROR_MAX], text[CRON_TEXT_MAX + 1];
+	struct cron cron;
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		if (cron_parse(str_of(rows[i].text), &cron, error))
+			fail_msg("\"%s\" was read", rows[i].text);
+		if (rows[i].error == fields)
+			assert_memory_equal(error, fields, sizeof fields - 1);
+		else
+			assert_string_equal(error, rows[i].error);
+	}
+	memset(text, ' ', sizeof text);
+	assert_false(cron_parse((struct str){ text, sizeof text }, &cron, error));
+	assert_string_equal(error, "longer than 256 bytes");
+	memcpy(text, "* * * * *", 9);
+	assert_true(cron_parse((struct str){ text, CRON_TEXT_MAX }, &cron, error));
+}
+
+static void test_zones(void **state)
+{
+	static const char *const unknown[] = {
+		"Mars/Olympus", "europe/berlin", "GMT+3", "UTC+1", "+01:00", "BST", "PST", "IST", "Etc/Unknown", "SystemV/PST8",
+		" UTC", "UTC ", "Europe/", "Europe", "Z\xC3\xBCrich", "../../etc/passwd",
+		"America/Argentina/ComodRivadaviaAmerica/Argentina/ComodRivadaviaAmerica",
+	};
+	static const struct { const char *name, *time; int minutes; } rows[] = {
+		{ "", "2026-07-01T00:00:00Z", 0 }, { "UTC", "2026-07-01T00:00:00Z", 0 },
+		{ "Etc/GMT+3", "2026-07-01T00:00:00Z", -180 },
+		{ "EST", "2026-07-01T00:00:00Z", -300 }, { "Europe/Berlin", "2026-01-01T00:00:00Z", 60 },
+		{ "Europe/Berlin", "2026-07-01T00:00:00Z", 120 }, { "Europe/Berlin", "2026-03-29T00:59:59.999Z", 60 },
+		{ "Europe/Berlin", "2026-03-29T01:00:00Z", 120 }, { "Europe/Berlin", "1975-07-01T00:00:00Z", 60 },
+		{ "Europe/Berlin", "1950-07-01T00:00:00Z", 60 }, { "Europe/Berlin", "2199-07-01T00:00:00Z", 120 },
+		{ "Asia/Calcutta", "2026-07-01T00:00:00Z", 330 }, { "Asia/Kathmandu", "2026-07-01T00:00:00Z", 345 },
+		{ "Pacific/Apia", "2011-12-30T09:59:59Z", -600 }, { "Pacific/Apia", "2011-12-30T10:00:00Z", 840 },
+		{ "Pacific/Kiritimati", "2026-07-01T00:00:00Z", 840 }, { "Pacific/Chatham", "2026-01-01T00:00:00Z", 825 },
+	};
+	(void)state;
+	for (size_t i = 0; i < COUNT(unknown); i++) {
+		struct cron_zone *zone = cron_zone_open(str_of(unknown[i]));
+		if (zone)
+			fail_msg("\"%s\" is a zone", unknown[i]);
+	}
+	assert_null(cron_zone_open((struct str){ "UTC\0", 4 }));
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct cron_zone *zone = zone_of(rows[i].name);
+		if (cron_zone_offset(zone, instant(rows[i].time)) != rows[i].minutes * minute_ms)
+			fail_msg("%s at %s", rows[i].name, rows[i].time);
+		cron_zone_close(zone);
+	}
+	cron_zone_close(NULL);
+}
+
+/* At the edges of what is known, and where nothing is found. */
+static void test_edges(void **state)
+{
+	struct cron any = expression("* * * * *"), daily = expression("30 2 * * *");
+	struct cron_zone *utc = zone_of(""), *berlin = zone_of("Europe/Berlin");
+	(void)state;
+	assert_true(cron_next(&any, utc, INT64_MIN) == CRON_FIRST_MS);
+	assert_true(cron_next(&any, utc, -1) == CRON_FIRST_MS);
+	assert_true(cron_next(&any, utc, 0) == minute_ms);
+	assert_true(cron_next(&any, utc, CRON_LAST_MS - minute_ms - 1) == CRON_LAST_MS - minute_ms);
+	assert_true(cron_next(&any, utc, CRON_LAST_MS - minute_ms) == CRON_NEVER);
+	assert_true(cron_next(&any, utc, INT64_MAX) == CRON_NEVER);
+	assert_true(cron_next(&daily, berlin, CRON_LAST_MS - minute_ms) == CRON_NEVER);
+	assert_true(cron_previous(&any, utc, INT64_MIN) == CRON_NEVER);
+	assert_true(cron_previous(&any, utc, -1) == CRON_NEVER);
+	assert_true(cron_previous(&any, utc, 0) == 0);
+	assert_true(cron_previous(&any, utc, minute_ms - 1) == 0);
+	assert_true(cron_previous(&any, utc, INT64_MAX) == CRON_LAST_MS - minute_ms);
+	assert_true(cron_previous(&daily, berlin, 60 * minute_ms) == CRON_NEVER);
+	assert_true(cron_previous(&daily, berlin, 90 * minute_ms) == 90 * minute_ms);
+	cron_zone_close(utc);
+	cron_zone_close(berlin);
+}
+
+static void test_schedule(void **state)
+{
+	static const struct { const char *json, *faults; } rows[] = {
+		{ "{\"type\":\"cron\",\"cron\":\"*/2 * * * *\",\"timezone\":\"UTC\"}", "[]" },
+		{ "{\"type\":\"cron\",\"cron\":\"*/2 * * * *\"}", "[]" },
+		{ "{\"type\":\"cron\",\"cron\":\"0 4 * * MON\",\"timezone\":null}", "[]" },
+		{ "{\"type\":\"cron\",\"cron\":\"0 4 * * MON\",\"timezone\":\"\"}", "[]" },
+		{ "{\"type\":\"interval\",\"cron\":\"*/2 * * * *\"}",
+		  "[{\"pointer\":\"/s/type\",\"detail\":\"\\\"interval\\\" is no type of schedule; expected \\\"cron\\\"\"}]" },
+		{ "{\"type\":\"cron\",\"cron\":\"61 * * * *\"}",
+		  "[{\"pointer\":\"/s/cron\",\"detail\":\"minute \\\"61\\\": expected 0-59\"}]" },
+		{ "{\"type\":\"cron\",\"cron\":\"* * * * *\",\"timezone\":\"Mars/Olympus\"}",
+		  "[{\"pointer\":\"/s/timezone\",\"detail\":\"unknown time zone \\\"Mars/Olympus\\\"; expected an IANA name as in "
+		  "\\\"Europe/Berlin\\\"\"}]" },
+		{ "{\"zone\":\"UTC\",\"cron\":5,\"timezone\":1}",
+		  "[{\"pointer\":\"/s/zone\",\"detail\":\"unknown field \\\"zone\\\"; a schedule has type, cron and timezone\"},"
+		  "{\"pointer\":\"/s/type\",\"detail\":\"is missing; expected \\\"cron\\\"\"},"
+		  "{\"pointer\":\"/s/cron\",\"detail\":\"expected a text with five fields, found number\"},"
+		  "{\"pointer\":\"/s/timezone\",\"detail\":\"expected a text, found number\"}]" },
+		{ "{\"type\":true}", "[{\"pointer\":\"/s/type\",\"detail\":\"expected \\\"cron\\\", found boolean\"},"
+		  "{\"pointer\":\"/s/cron\",\"detail\":\"is missing; expected five fields as in \\\"30 2 * * *\\\"\"}]" },
+		{ "\"* * * * *\"",
+		  "[{\"pointer\":\"/s\",\"detail\":\"expected an object with type, cron and timezone, found string\"}]" },
+	};
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct json_error wrong;
+		struct faults faults = { 0 };
+		struct schedule schedule;
+		struct buf text = { 0 };
+		yyjson_doc *doc = json_read(str_of(rows[i].json), &wrong);
+		assert_non_null(doc);
+		bool good = schedule_open(yyjson_doc_get_root(doc), "/s", &schedule, &faults);
+		assert_int_equal(good, faults.count == 0);
+		assert_int_equal(good, schedule.zone != NULL);
+		faults_json(&faults, &text);
+		buf_char(&text, '\0');
+		assert_string_equal(text.ptr, rows[i].faults);
+		assert_int_equal(schedule_check(yyjson_doc_get_root(doc), "/s", &faults), good);
+		schedule_close(&schedule);
+		faults_free(&faults);
+		buf_free(&text);
+		yyjson_doc_free(doc);
+	}
+}
+
+/* ---- against a scan of every minute ---------------------------------------------------------------------------- */
+
+static uint64_t random_state = 0x9E3779B97F4A7C15;
+
+static unsigned chance(unsigned below)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return (unsigned)((random_state >> 32) % below);
+}
+
+static void random_field(struct buf *out, unsigned min, unsigned max, unsigned any_in)
+{
+	unsigned items = 1 + (chance(3) ? 0 : chance(3));
+	if (!chance(any_in)) {
+		buf_char(out, '*');
+		if (!chance(3))
+			buf_printf(out, "/%u", 1 + chance(max - min));
+		return;
+	}
+	for (unsigned i = 0; i < items; i++) {
+		unsigned from = min + chance(max - min + 1), to = from + chance(max - from + 1);
+		buf_printf(out, chance(3) ? "%s%u" : "%s%u-%u/%u", i ? "," : "", from, to, 1 + chance(3));
+	}
+}
+
+static void random_expression(struct buf *out)
+{
+	static const unsigned bounds[][2] = { { 0, 59 }, { 0, 23 }, { 1, 31 }, { 1, 12 }, { 0, 7 } };
+	out->len = 0;
+	for (size_t i = 0; i < COUNT(bounds); i++) {
+		if (i)
+			buf_char(out, ' ');
+		/* Hours about a change of the clock, and days that are not too rare. */
+		if (i == 1 && !chance(2))
+			random_field(out, 0, 3, 4);
+		else
+			random_field(out, bounds[i][0], bounds[i][1], i < 2 ? 4 : i == 2 ? 2 : i == 3 ? 1 : 2);
+	}
+	buf_char(out, '\0');
+}
+
+/* A time near a change of the clock, if the zone has one within the year behind `time`. */
+static int64_t near_change(const struct cron_zone *zone, int64_t time)
+{
+	const int64_t day_ms = 1440 * minute_ms;
+	for (int i = 0; i < 366; i++, time += day_ms)
+		if (cron_zone_offset(zone, time) != cron_zone_offset(zone, time + day_ms))
+			break;
+	return time + chance(1440) * minute_ms;
+}
+
+static void expect(const char *what, const char *which, int64_t from, int64_t got, int64_t wanted)
+{
+	struct buf texts[3] = { 0 };
+	if (got != wanted)
+		fail_msg("%s: %s of %s is %s, not %s", what, which, shown(&texts[0], from), shown(&texts[1], got),
+			 shown(&texts[2], wanted));
+}
+
+/* `what`: expression and zone, for a failure. */
+static void check_window(const char *what, const struct cron *cron, const struct cron_zone *zone, int64_t from,
+			 int64_t to)
+{
+	enum { ROOM = 6000 };
+	static int64_t times[ROOM];
+	size_t count = cron_scan(cron, zone, from, to, times, ROOM);
+	assert_true(count < ROOM);
+	int64_t time = from - 1;
+	for (size_t i = 0; i < count; i++) {
+		int64_t before = time;
+		time = cron_next(cron, zone, before);
+		expect(what, "next", before, time, times[i]);
+	}
+	if (cron_next(cron, zone, time) < to)
+		expect(what, "next", time, cron_next(cron, zone, time), CRON_NEVER);
+	time = to;
+	for (size_t i = count; i-- > 0;) {
+		int64_t behind = time - 1;
+		time = cron_previous(cron, zone, behind);
+		expect(what, "previous", behind, time, times[i]);
+	}
+	int64_t before = cron_previous(cron, zone, time - 1);
+	if (before != CRON_NEVER && before >= from)
+		expect(what, "previous", time - 1, before, CRON_NEVER);
+	for (int i = 0; i < 20; i++) {
+		size_t at = 0;
+		int64_t probe = from + (int64_t)chance((unsigned)(to - from));
+		while (at < count && times[at] <= probe)
+			at++;
+		if (at < count)
+			expect(what, "next", probe, cron_next(cron, zone, probe), times[at]);
+		if (at)
+			expect(what, "previous", probe, cron_previous(cron, zone, probe), times[at - 1]);
+	}
+}
+
+static void test_scan(void **state)
+{
+	enum { RUNS = 40 };
+	static const char *const names[] = {
+		"", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Sao_Paulo", "Asia/Kolkata", "Pacific/Apia",
+		"Africa/Casablanca", "America/St_Johns", "Asia/Tehran", "Africa/Monrovia", "Antarctica/Troll",
+		"Antarctica/Casey", "America/Caracas", "Pacific/Kwajalein", "Asia/Pyongyang", "Europe/Dublin",
+	};
+	struct buf text = { 0 };
+	(void)state;
+	for (size_t z = 0; z < COUNT(names); z++) {
+		struct cron_zone *zone = zone_of(names[z]);
+		for (int run = 0; run < RUNS;) {
+			struct cron cron;
+			char error[CRON_ERROR_MAX];
+			int64_t from = (int64_t)chance(86400 * 365) * 1000 * (chance(3) ? 57 : 140);
+			if (chance(4))
+				from = near_change(zone, from);
+			from += chance(60000);
+			random_expression(&text);
+			if (!cron_parse(str_of(text.ptr), &cron, error))
+				continue;
+			text.len--;
+			buf_printf(&text, " in %s", names[z]);
+			buf_char(&text, '\0');
+			check_window(text.ptr, &cron, zone, from, from + 2880 * minute_ms);
+			run++;
+		}
+		cron_zone_close(zone);
+	}
+	buf_free(&text);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -226,6 +556,12 @@ int main(void)
 		cmocka_unit_test(test_back_fixed),
 		cmocka_unit_test(test_both_any),
 		cmocka_unit_test(test_dates),
+		cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_zones),
+		cmocka_unit_test(test_edges),
+		cmocka_unit_test(test_schedule),
+		cmocka_unit_test(test_scan),
 	};
 	cron_start();
 	return cmocka_run_group_tests(tests, NULL, NULL);
