@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+/* runs.h - the runs of ids of a data directory: which there are, adding, merging, forgetting, looking up.
+ *
+ *     DIR/manifest                  the runs, oldest first, without gaps between them, and what else must be remembered
+ *     DIR/0000000000000007.run      run.h
+ *     DIR/new.run, DIR/new.manifest one that is being written, or was when the process ended
+ *
+ * Invariants
+ *   - a manifest gets its name after all runs in it are durable under theirs; what it does not name is nothing
+ *   - every id whose outcome lies in [first run's from, below) is in a run, or older than `forgotten`
+ *   - at most RUNS_MAX runs; an id is in one of them only
+ *
+ * Threads: one writes (runs_add, runs_merge, runs_forget); any number hold a set and read from it.
+ */
+#ifndef SNAPSHOT_RUNS_H
+#define SNAPSHOT_RUNS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/base/buf.h"
+#include "engine/ledger/filed.h"
+#include "snapshot/run.h"
+
+enum { RUNS_VERSION = 1, RUN_MARKS_MAX = 1024 };
+
+struct run_mark { uint64_t lsn; int64_t time_ms; };    /* all below lsn was decided at or before time_ms */
+
+/* What the manifest says. */
+struct runs_manifest {
+	uint64_t below;                /* all ids with an LSN below it are in the runs, or forgotten; where a frame begins */
+	uint64_t forgotten;            /* ids below it are forgotten, wherever they still stand */
+	uint64_t next_serial;
+	uint64_t done, failed;         /* ids ever moved here: of outcomes, of refusals */
+	uint32_t count, mark_count;
+	struct run_info runs[RUNS_MAX];
+	struct run_mark marks[RUN_MARKS_MAX];  /* in order */
+};
+
+void runs_manifest_encode(const struct runs_manifest *manifest, struct buf *out);
+/* False with a line in `error`: damaged, or of a newer version. */
+bool runs_manifest_decode(const void *bytes, size_t len, struct runs_manifest *manifest, struct buf *error);
+
+/* The runs at one moment; does not change. */
+struct runs {
+	struct id_runs shown;          /* for the shards */
+	uint64_t forgotten;
+	unsigned count;
+	struct run *runs[RUNS_MAX];
+	atomic_uint users;
+};
+
+struct runs_store;
+
+/* Opens the folder, which need not be there.  With `write` what an interrupted writer left is removed.  NULL with a line in
+ * `error`: damaged, unreadable. */
+struct runs_store *runs_open(const char *dir, bool write, struct buf *error);
+void runs_close(struct runs_store *store);
+const struct runs_manifest *runs_manifest(const struct runs_store *store);     /* the writer's thread; until the next change */
+
+/* The newest set; to be released. */
+struct runs *runs_hold(struct runs_store *store);
+void runs_release(struct runs *runs);
+
+/* Moves ids here: `entries`, in any order (they are sorted in place), are all of [manifest's below, below); all were decided at
+ * or before time_ms.  False with a line in `error`: nothing has changed.  There is room for a run (runs_due says so). */
+bool runs_add(struct runs_store *store, struct run_entry *entries, uint64_t count, uint64_t below, int64_t time_ms,
+	      struct buf *error);
+/* Whether some runs should become one, or one be written again without what is forgotten. */
+bool runs_due(const struct runs_store *store);
+/* Does that.  `stop` may be NULL; set, it ends the work half done, with a line in `error`. */
+bool runs_merge(struct runs_store *store, const atomic_bool *stop, struct buf *error);
+/* Ids below `lsn` are forgotten from now on. */
+bool runs_forget(struct runs_store *store, uint64_t lsn, struct buf *error);
+/* The greatest LSN such that all below it was decided at or before time_ms; 0: not known. */
+uint64_t runs_lsn_before(const struct runs_store *store, int64_t time_ms);
+
+/* Answers a query (filed.h).  False with a line in `error`, and query->failed. */
+bool runs_find(const struct runs *runs, struct id_query *query, struct buf *error);
+/* The content that was kept for an id whose entry is (hash, value).  False with an empty `error`: it is not here. */
+bool runs_content(const struct runs *runs, uint64_t hash, uint64_t value, uint64_t *content, struct buf *error);
+/* Every byte of all runs.  False with a line in `error`. */
+bool runs_verify(const struct runs *runs, struct buf *error);
+
+#endif
