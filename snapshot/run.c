@@ -103,7 +103,7 @@ struct run *run_open(int dir, const struct run_info *info, struct buf *error)
 	run->blocks = head.blocks;
 	run->filter.line_count = head.line_count;
 	atomic_init(&run->users, 1);
-	size_t filter = (size_t)head.line_count * FILTER_LINE, index = (size_t)head.blocks * sizeof *run->first;
+	size_t filter = run_index_at(&head) - run_filter_at(&head), index = (size_t)head.blocks * sizeof *run->first;
 	run->filter.lines = mem_lines(filter + FILTER_LINE);
 	run->first = mem_alloc(index);
 	if (part_read(fd, info, run->filter.lines, filter, run_filter_at(&head), head.filter_hash, "the filter's checksum does not match",
@@ -259,7 +259,7 @@ static bool wanted_found(void *context, const struct run_entry *entry)
 bool run_content(const struct run *run, uint64_t hash, uint64_t value, uint64_t *content, struct buf *error)
 {
 	struct wanted wanted = { .value = value };
-	uint64_t first, behind;
+	uint64_t first = 0, behind = 0;
 	struct run_block *block = NULL;
 	bool good = filter_has(&run->filter, hash) && blocks_of(run, hash, &first, &behind);
 	for (uint64_t b = first; good && b < behind && !wanted.found; b++) {

@@ -66,7 +66,8 @@ struct run_writer *run_writer_new(int dir, uint64_t serial, uint64_t most, struc
 	writer->fd = fd;
 	writer->serial = serial;
 	writer->filter.line_count = filter_lines(most);
-	writer->filter.lines = mem_lines(((size_t)writer->filter.line_count + 1) * FILTER_LINE);
+	/* With the zeros that stand behind it in the file. */
+	writer->filter.lines = mem_lines((size_t)writer->filter.line_count * FILTER_LINE + RUN_BLOCK_BYTES);
 	writer->window = mem_zalloc((size_t)WINDOW_BLOCKS * sizeof *writer->window);
 	writer->first_cap = most / RUN_BLOCK_ENTRIES + 1;
 	writer->first = mem_alloc(writer->first_cap * sizeof *writer->first);
@@ -137,7 +138,7 @@ static bool settle(struct run_writer *writer, struct buf *error)
 struct run *run_writer_end(struct run_writer *writer, uint64_t from, uint64_t below, struct buf *error)
 {
 	struct run_head *head = mem_zalloc(sizeof *head);
-	size_t filter = (size_t)writer->filter.line_count * FILTER_LINE, index = writer->blocks * sizeof *writer->first;
+	size_t index = writer->blocks * sizeof *writer->first;
 	memcpy(head->magic, run_magic, sizeof head->magic);
 	head->version = RUN_VERSION;
 	head->line_count = writer->filter.line_count;
@@ -146,13 +147,11 @@ struct run *run_writer_end(struct run_writer *writer, uint64_t from, uint64_t be
 	head->below = below;
 	head->count = writer->count;
 	head->blocks = writer->blocks;
+	uint64_t filter = run_index_at(head) - run_filter_at(head);
 	run_hash(head->filter_hash, writer->filter.lines, filter);
 	run_hash(head->index_hash, writer->first, index);
 	run_hash(head->hash, head, offsetof(struct run_head, hash));
-	uint64_t padded = run_index_at(head) - run_filter_at(head);
-	static const char zeros[RUN_BLOCK_BYTES];
 	bool good = window_write(writer, error) && write_at(writer, writer->filter.lines, filter, run_filter_at(head), error) &&
-		    write_at(writer, zeros, (size_t)(padded - filter), run_filter_at(head) + filter, error) &&
 		    write_at(writer, writer->first, index, run_index_at(head), error) &&
 		    write_at(writer, head, sizeof *head, 0, error) && settle(writer, error);
 	struct run *run = NULL;

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
@@ -265,7 +264,7 @@ static bool dir_open(struct runs_store *store, const char *dir, bool write, stru
 	if (store->dir < 0 && errno == ENOENT && write) {
 		char above[PATH_BYTES];
 		snprintf(above, sizeof above, "%s/..", dir);
-		if (mkdir(dir, 0700) && errno != EEXIST)
+		if (wal_io.make_dir(dir) && errno != EEXIST)
 			return fail(error, "", errno);
 		int failed = snapshot_dir_sync(above);
 		if (failed)
@@ -362,8 +361,11 @@ static void mark_add(struct runs_manifest *manifest, struct run_mark mark)
 /* Makes a changed manifest the valid one, with these runs. */
 static bool change(struct runs_store *store, const struct runs_manifest *manifest, struct run *const *list, struct buf *error)
 {
-	if (!manifest_write(store, manifest, error))
+	if (!manifest_write(store, manifest, error)) {
+		/* It may stand there all the same: what it names is not written again. */
+		store->manifest.next_serial = manifest->next_serial + 1;
 		return false;
+	}
 	store->manifest = *manifest;
 	set_make(store, list);
 	return true;
