@@ -7,12 +7,16 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "engine/base/buf.h"
 #include "engine/base/json.h"
 #include "engine/base/time.h"
 #include "engine/cron/cron.h"
 #include "engine/cron/schedule.h"
+#include "net/cli/commands.h"
 #include "tests/model/cron_scan.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -418,6 +422,60 @@ static void test_schedule(void **state)
 	}
 }
 
+/* ---- the command ----------------------------------------------------------------------------------------------- */
+
+/* What `tally cron WORDS` writes to a descriptor, into `out`; returns its exit status. */
+static int command(char **words, int descriptor, char out[512])
+{
+	int argc = 0, saved = dup(descriptor), file = memfd_create("cron", MFD_CLOEXEC);
+	assert_true(saved >= 0 && file >= 0);
+	fflush(NULL);
+	dup2(file, descriptor);
+	while (words[argc])
+		argc++;
+	int status = cmd_cron(argc, words);
+	fflush(NULL);
+	dup2(saved, descriptor);
+	ssize_t len = pread(file, out, 511, 0);
+	assert_true(len >= 0);
+	out[len] = '\0';
+	close(saved);
+	close(file);
+	return status;
+}
+
+static void test_command(void **state)
+{
+	static const struct { const char *words[8]; int status; const char *output; } rows[] = {
+		{ { "30 2 * * *", "--zone", "Europe/Paris", "--after", "2026-03-28T12:00:00Z", "--count", "2" }, 0,
+		  "2026-03-29T01:00:00Z  2026-03-29T03:00:00+02:00\n2026-03-30T00:30:00Z  2026-03-30T02:30:00+02:00\n" },
+		{ { "--count", "2", "--previous", "--after", "2026-10-25T01:00:00Z", "*/30 * * * *", }, 0,
+		  "2026-10-25T01:00:00Z  2026-10-25T01:00:00+00:00\n2026-10-25T00:30:00Z  2026-10-25T00:30:00+00:00\n" },
+		{ { "0 0 1 1 *", "--zone", "Africa/Monrovia", "--after", "1971-01-01T00:00:00Z", "--count", "1" }, 0,
+		  "1971-01-01T00:44:30Z  1971-01-01T00:00:00-00:44:30\n" },
+		{ { "* * * * *", "--after", "2300-01-01T00:00:00Z" }, 1, "tally cron: no such time between 1970 and 2199\n" },
+		{ { "0 25 * * *" }, 64, "tally cron: hour \"25\": expected 0-23 (tally help cron)\n" },
+		{ { NULL }, 64, "tally cron: EXPR is missing; an example is \"30 2 * * MON\" (tally help cron)\n" },
+		{ { "30", "2" }, 64, "tally cron: more than one expression; put its five fields in quotes (tally help cron)\n" },
+		{ { "* * * * *", "--zone" }, 64, "tally cron: --zone needs a value (tally help cron)\n" },
+		{ { "* * * * *", "--zone", "BST" }, 64,
+		  "tally cron: --zone is \"BST\"; expected an IANA name such as Europe/Berlin (tally help cron)\n" },
+		{ { "* * * * *", "--after", "noon" }, 64,
+		  "tally cron: --after is \"noon\"; expected a time such as 2026-03-29T00:00:00Z (tally help cron)\n" },
+		{ { "* * * * *", "--count", "0" }, 64,
+		  "tally cron: --count is \"0\"; expected 1 to 1000000 (tally help cron)\n" },
+		{ { "* * * * *", "--zones", "UTC" }, 64, "tally cron: unknown option --zones (tally help cron)\n" },
+	};
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		char *words[COUNT(rows[i].words) + 1] = { 0 }, output[512];
+		for (size_t n = 0; n < COUNT(rows[i].words); n++)
+			words[n] = (char *)(uintptr_t)rows[i].words[n];
+		assert_int_equal(command(words, rows[i].status ? STDERR_FILENO : STDOUT_FILENO, output), rows[i].status);
+		assert_string_equal(output, rows[i].output);
+	}
+}
+
 /* ---- against a scan of every minute ---------------------------------------------------------------------------- */
 
 static uint64_t random_state = 0x9E3779B97F4A7C15;
@@ -561,6 +619,7 @@ int main(void)
 		cmocka_unit_test(test_zones),
 		cmocka_unit_test(test_edges),
 		cmocka_unit_test(test_schedule),
+		cmocka_unit_test(test_command),
 		cmocka_unit_test(test_scan),
 	};
 	cron_start();
