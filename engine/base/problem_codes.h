@@ -76,6 +76,7 @@ enum problem_scope {
 	X(memory_full, 507, 0, OPERATION, "The memory for accounts and ids is used up", \
 	  "Nothing was written: run the server with more --memory.") \
 	X(not_found, 404, 0, OPERATION, "There is no such thing", "Check the id; an object of another brand is not shown.") \
+	X(operator_invalid, 400, 0, OPERATION, "X-Operator is not a name", "Give 1 to 200 bytes of UTF-8, or leave it out.") \
 	X(outcome_pruned, 410, 0, OPERATION, "Known, but its outcome is no longer in the log", \
 	  "Nothing was done now. Do not send it under a new id: it was done before.") \
 	X(payload_schema_broken, 400, 0, OPERATION, "The event type's schema cannot be used", \
@@ -96,6 +97,8 @@ enum problem_scope {
 	X(transfer_not_found, 404, 0, OPERATION, "No such transfer", "Check the id.") \
 	X(validation_failed, 422, 0, OPERATION, "The document does not have the expected shape", \
 	  "Correct what `errors` points to and send it again.") \
+	X(version_mismatch, 412, 0, OPERATION, "The document has another version", \
+	  "Read it again, and send the change with the ETag of that answer.") \
 	\
 	X(ambiguous_length, 400, 0, REQUEST, "Two lengths for one body", "Send one Content-Length, or chunks.") \
 	X(bad_host, 400, 0, REQUEST, "Not one valid Host", "Send exactly one Host header.") \

@@ -113,6 +113,23 @@ static struct catalog_tenant *tenant_make(struct catalog *catalog, struct str na
 	return tenant;
 }
 
+static void audit_note(struct catalog_tenant *tenant, uint64_t lsn)
+{
+	if (tenant->audit_lsn < lsn)
+		tenant->audit_lsn = lsn;
+}
+
+uint64_t catalog_audit(const struct catalog *catalog, struct str tenant)
+{
+	const struct catalog_tenant *owner = tenant_find(catalog, tenant);
+	return owner ? owner->audit_lsn : 0;
+}
+
+void catalog_audit_set(struct catalog *catalog, struct str tenant, uint64_t lsn)
+{
+	audit_note(tenant_make(catalog, tenant), lsn);
+}
+
 static void put(struct catalog *catalog, const struct catalog_change *change, uint64_t lsn)
 {
 	struct catalog_tenant *tenant = tenant_make(catalog, change->tenant);
@@ -144,6 +161,7 @@ static void put(struct catalog *catalog, const struct catalog_change *change, ui
 	};
 	ASSERT(document->kind);
 	state_set(document, change);
+	audit_note(tenant, lsn);
 }
 
 static void set_state(struct catalog *catalog, const struct catalog_change *change)
@@ -156,9 +174,11 @@ static void set_state(struct catalog *catalog, const struct catalog_change *chan
 	state_set(tenant->list[place], change);
 }
 
-static void delete(struct catalog *catalog, const struct catalog_change *change)
+static void delete(struct catalog *catalog, const struct catalog_change *change, uint64_t lsn)
 {
 	struct catalog_tenant *tenant = tenant_find(catalog, change->tenant);
+	if (tenant)
+		audit_note(tenant, lsn);
 	size_t place = tenant ? document_place(tenant, change->id) : 0;
 	if (!tenant || place == tenant->count || tenant->list[place]->id != change->id)
 		return;
@@ -172,7 +192,7 @@ void catalog_apply(struct catalog *catalog, const struct catalog_change *change,
 {
 	switch (change->op) {
 	case CATALOG_PUT: put(catalog, change, lsn); break;
-	case CATALOG_DELETE: delete(catalog, change); break;
+	case CATALOG_DELETE: delete(catalog, change, lsn); break;
 	case CATALOG_MARK: break;
 	case CATALOG_STATE: set_state(catalog, change); break;
 	}
@@ -295,6 +315,14 @@ enum catalog_status catalog_list(const struct catalog *catalog, struct str tenan
 				 const struct catalog_filter *filters, size_t filter_count, size_t offset, size_t limit,
 				 struct catalog_page *page, struct problem *problem)
 {
+	return catalog_list_after(catalog, tenant, kind, filters, filter_count, (struct catalog_place){ 0 }, offset, limit, page,
+				  problem);
+}
+
+enum catalog_status catalog_list_after(const struct catalog *catalog, struct str tenant, const struct kind *kind,
+				       const struct catalog_filter *filters, size_t filter_count, struct catalog_place after,
+				       size_t offset, size_t limit, struct catalog_page *page, struct problem *problem)
+{
 	const struct catalog_tenant *owner = tenant_find(catalog, tenant);
 	*page = (struct catalog_page){ 0 };
 	for (size_t i = 0; i < filter_count; i++)
@@ -316,11 +344,20 @@ enum catalog_status catalog_list(const struct catalog *catalog, struct str tenan
 	}
 	if (kind->order_by)
 		qsort(found, page->total, sizeof *found, entry_order);
-	if (offset < page->total)
-		page->count = page->total - offset < limit ? page->total - offset : limit;
+	size_t first = 0;
+	if (after.id)
+		while (first < page->total && (found[first].order < after.order || (found[first].order == after.order &&
+										   found[first].document->id <= after.id)))
+			first++;
+	first = offset < page->total - first ? first + offset : page->total;
+	page->count = page->total - first < limit ? page->total - first : limit;
 	page->list = mem_alloc(page->count * sizeof *page->list);
 	for (size_t i = 0; i < page->count; i++)
-		page->list[i] = found[offset + i].document;
+		page->list[i] = found[first + i].document;
+	if (page->count) {
+		page->more = first + page->count < page->total;
+		page->last = (struct catalog_place){ found[first + page->count - 1].order, page->list[page->count - 1]->id };
+	}
 	mem_free(found);
 	return CATALOG_OK;
 }
@@ -376,7 +413,9 @@ struct catalog_change catalog_document_change(const struct document *document)
 
 void catalog_dump(const struct catalog *catalog, struct buf *out)
 {
-	for (size_t i = 0; i < catalog->tenant_count; i++)
+	for (size_t i = 0; i < catalog->tenant_count; i++) {
+		buf_json_text(out, catalog->tenants[i]->name);
+		buf_printf(out, " audit_lsn=%llu\n", (unsigned long long)catalog->tenants[i]->audit_lsn);
 		for (size_t j = 0; j < catalog->tenants[i]->count; j++) {
 			const struct document *document = catalog->tenants[i]->list[j];
 			buf_json_text(out, document->tenant);
@@ -392,6 +431,7 @@ void catalog_dump(const struct catalog *catalog, struct buf *out)
 			}
 			buf_char(out, '\n');
 		}
+	}
 	buf_printf(out, "catalog last_id=%llu last_lsn=%llu\n", (unsigned long long)catalog->last_id,
 		   (unsigned long long)catalog->last_lsn);
 }

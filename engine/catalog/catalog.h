@@ -41,6 +41,7 @@ struct catalog_tenant {
 	struct str name;               /* owned */
 	struct document **list;        /* by id, ascending; owned */
 	size_t count, cap;
+	uint64_t audit_lsn;            /* of its last record that put or deleted a document; 0: none */
 };
 
 struct catalog {                       /* zero-initialise; catalog_free gives the memory back */
@@ -69,6 +70,11 @@ struct catalog_change {
 	struct str json;               /* borrowed: from `owned`, or from the bytes decoded; empty with CATALOG_STATE */
 	struct str state;              /* borrowed likewise, from `owned_state`; empty: the document has none */
 	char *owned, *owned_state;     /* catalog_change_free gives them back; may be NULL */
+	/* For the audit, of PUT and DELETE; the records of a tenant, and those of a document, are chained backwards by it. */
+	bool audited;                  /* false: written before there was an audit, or by a snapshot */
+	struct str actor;              /* who did it; borrowed */
+	uint64_t previous;             /* LSN of the document's record before; 0: none */
+	uint64_t tenant_previous;      /* LSN of the tenant's record before, of any document; 0: none */
 };
 
 enum catalog_status {
@@ -76,7 +82,8 @@ enum catalog_status {
 	CATALOG_INVALID,               /* 422 with faults */
 	CATALOG_REFUSED,               /* 400: brand_mismatch, what a reference refuses with */
 	CATALOG_NOT_FOUND,             /* 404 */
-	CATALOG_CONFLICT               /* 409: duplicate, in_use, what the kind itself keeps */
+	CATALOG_CONFLICT,              /* 409: duplicate, in_use, what the kind itself keeps */
+	CATALOG_STALE                  /* 412: another version than the client thinks */
 };
 
 void catalog_free(struct catalog *catalog);                /* and back to empty */
@@ -100,6 +107,19 @@ enum catalog_status catalog_decide_state(const struct catalog *catalog, struct s
 					 uint64_t id, yyjson_val *patch, struct catalog_change *change,
 					 struct problem *problem);
 void catalog_change_free(struct catalog_change *change);
+
+/* Which versions of a document a request is for (If-Match), or is not for (If-None-Match). */
+enum { VERSION_MATCH_MAX = 16 };
+struct version_match {
+	bool given, any;               /* any: "*" */
+	unsigned count;
+	uint64_t versions[VERSION_MATCH_MAX];
+};
+bool version_matches(const struct version_match *match, uint64_t version);
+/* CATALOG_STALE with the problem version_mismatch where a document is there that these conditions are not for. */
+enum catalog_status catalog_condition(const struct catalog *catalog, struct str tenant, const struct kind *kind, uint64_t id,
+				      const struct version_match *match, const struct version_match *none_match,
+				      struct problem *problem);
 
 /* The record's body: a version byte, then tagged fields, integers little-endian.  Decoding accepts any bytes, copies
  * nothing and returns false unless they are a whole change of a known kind with a well-formed document; unknown tags
@@ -130,10 +150,17 @@ struct catalog_filter {
 	struct str field, value;       /* a query parameter: active=true */
 };
 
+struct catalog_place {                 /* of a document in the order of its kind, to go on behind it */
+	int64_t order;                 /* its `order_by`; 0 where the kind has none */
+	uint64_t id;                   /* 0: in front of all */
+};
+
 struct catalog_page {
 	const struct document **list;  /* owned, the documents are not; valid until the next catalog_apply */
 	size_t count;
-	size_t total;                  /* that match, without limit and offset */
+	size_t total;                  /* that match, without limit, offset and place */
+	bool more;                     /* there are some behind the last one, */
+	struct catalog_place last;     /* whose place is this */
 };
 
 /* In the order of the kind.  CATALOG_INVALID with a problem for an unknown field or a value that it cannot have.  The
@@ -141,6 +168,10 @@ struct catalog_page {
 enum catalog_status catalog_list(const struct catalog *catalog, struct str tenant, const struct kind *kind,
 				 const struct catalog_filter *filters, size_t filter_count, size_t offset, size_t limit,
 				 struct catalog_page *page, struct problem *problem);
+/* The same, of those behind a place. */
+enum catalog_status catalog_list_after(const struct catalog *catalog, struct str tenant, const struct kind *kind,
+				       const struct catalog_filter *filters, size_t filter_count, struct catalog_place after,
+				       size_t offset, size_t limit, struct catalog_page *page, struct problem *problem);
 void catalog_page_free(struct catalog_page *page);
 
 /* {"id":"12","brand":"BRAND_A", …fields…, …state…, "version":1,"created_at":"…","updated_at":"…"} */
@@ -148,6 +179,10 @@ void catalog_document_json(struct buf *out, const struct document *document);
 /* The same for what a change will make, so that the answer to a request needs no read; not for deletions. */
 void catalog_change_json(struct buf *out, const struct catalog_change *change);
 void catalog_time_json(struct buf *out, int64_t ms);       /* "2026-01-31T12:00:00.000Z" with its quotes */
+
+/* LSN of the tenant's last record for the audit, 0: none; and setting it, out of a snapshot. */
+uint64_t catalog_audit(const struct catalog *catalog, struct str tenant);
+void catalog_audit_set(struct catalog *catalog, struct str tenant, uint64_t lsn);
 
 /* Everything that counts as state, one line a document, sorted by tenant and id.  LSNs of documents are included. */
 void catalog_dump(const struct catalog *catalog, struct buf *out);

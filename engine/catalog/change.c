@@ -11,7 +11,8 @@
 #include "engine/catalog/catalog.h"
 
 enum { CHANGE_VERSION = 1, HEAD_SIZE = 5 };
-enum { TAG_OP = 1, TAG_KIND, TAG_ID, TAG_VERSION, TAG_TENANT, TAG_TIME, TAG_CREATED, TAG_JSON, TAG_STATE, TAGS };
+enum { TAG_OP = 1, TAG_KIND, TAG_ID, TAG_VERSION, TAG_TENANT, TAG_TIME, TAG_CREATED, TAG_JSON, TAG_STATE,
+       TAG_ACTOR, TAG_PREVIOUS, TAG_TENANT_PREVIOUS, TAGS };
 
 /* Years 0 to 9999: what RFC 3339 can write. */
 #define TIME_MIN INT64_C(-62167219200000)
@@ -62,6 +63,11 @@ void catalog_change_encode(const struct catalog_change *change, struct buf *out)
 		put_text(out, TAG_STATE, change->state);
 	if (change->op == CATALOG_PUT)
 		put_text(out, TAG_JSON, change->json);
+	if (!change->audited)
+		return;
+	put_text(out, TAG_ACTOR, change->actor);
+	put_integer(out, TAG_PREVIOUS, change->previous);
+	put_integer(out, TAG_TENANT_PREVIOUS, change->tenant_previous);
 }
 
 static bool utf8_valid(struct str text)
@@ -115,7 +121,7 @@ bool catalog_change_decode(const void *bytes, size_t len, struct catalog_change 
 		at += HEAD_SIZE;
 		if (!tag || size > (size_t)(end - at) || (tag < TAGS && seen & 1u << tag))
 			return false;
-		if (tag == TAG_TENANT || tag == TAG_JSON || tag == TAG_STATE)
+		if (tag == TAG_TENANT || tag == TAG_JSON || tag == TAG_STATE || tag == TAG_ACTOR)
 			texts[tag] = (struct str){ (const char *)at, size };
 		else if (tag < TAGS && size != 8)
 			return false;
@@ -129,7 +135,8 @@ bool catalog_change_decode(const void *bytes, size_t len, struct catalog_change 
 	const unsigned common = mark | 1u << TAG_KIND | 1u << TAG_VERSION | 1u << TAG_TENANT | 1u << TAG_TIME |
 				1u << TAG_CREATED;
 	const unsigned needed[] = { 0, common | 1u << TAG_JSON, common, mark, common | 1u << TAG_STATE };
-	const unsigned may[] = { 0, 1u << TAG_STATE, 0, 0, 0 };
+	const unsigned audit = 1u << TAG_ACTOR | 1u << TAG_PREVIOUS | 1u << TAG_TENANT_PREVIOUS;
+	const unsigned may[] = { 0, 1u << TAG_STATE | audit, audit, 0, 0 };
 	if (!numbers[TAG_OP] || numbers[TAG_OP] > CATALOG_STATE ||
 	    (seen & ~may[numbers[TAG_OP]]) != (needed[numbers[TAG_OP]] & ~may[numbers[TAG_OP]]))
 		return false;
@@ -144,6 +151,12 @@ bool catalog_change_decode(const void *bytes, size_t len, struct catalog_change 
 	change->created_ms = (int64_t)numbers[TAG_CREATED];
 	change->json = texts[TAG_JSON];
 	change->state = texts[TAG_STATE];
+	change->audited = (seen & audit) != 0;
+	if (change->audited && ((seen & audit) != audit || !utf8_valid(texts[TAG_ACTOR])))
+		return false;
+	change->actor = texts[TAG_ACTOR];
+	change->previous = numbers[TAG_PREVIOUS];
+	change->tenant_previous = numbers[TAG_TENANT_PREVIOUS];
 	return kind_by_number(change->kind) && change->id && change->version && change->tenant.len &&
 	       utf8_valid(change->tenant) && change->time_ms >= TIME_MIN && change->time_ms <= TIME_MAX &&
 	       change->created_ms >= TIME_MIN && change->created_ms <= TIME_MAX &&

@@ -276,7 +276,8 @@ static enum catalog_status decide_put(const struct catalog *catalog, struct str 
 		.op = CATALOG_PUT, .kind = kind->number, .id = before ? before->id : catalog->last_id + 1,
 		.version = before ? before->version + 1 : 1, .tenant = tenant, .time_ms = now_ms,
 		.created_ms = before ? before->created_ms : now_ms, .json = buf_view(&text), .owned = text.ptr,
-		.state = buf_view(&derived), .owned_state = derived.ptr
+		.state = buf_view(&derived), .owned_state = derived.ptr,
+		.audited = true, .previous = before ? before->lsn : 0, .tenant_previous = catalog_audit(catalog, tenant)
 	};
 	return CATALOG_OK;
 }
@@ -382,6 +383,27 @@ static const struct document *find(const struct catalog *catalog, struct str ten
 	return document;
 }
 
+bool version_matches(const struct version_match *match, uint64_t version)
+{
+	for (unsigned i = 0; i < match->count; i++)
+		if (match->versions[i] == version)
+			return true;
+	return match->any;
+}
+
+enum catalog_status catalog_condition(const struct catalog *catalog, struct str tenant, const struct kind *kind, uint64_t id,
+				      const struct version_match *match, const struct version_match *none_match,
+				      struct problem *problem)
+{
+	const struct document *document = catalog_get(catalog, tenant, kind, id);
+	if (!document || ((!match->given || version_matches(match, document->version)) &&
+			  (!none_match->given || !version_matches(none_match, document->version))))
+		return CATALOG_OK;
+	problem_set(problem, 412, "version_mismatch", "%s %llu has version %llu, which the conditions do not allow", kind->title,
+		    (unsigned long long)id, (unsigned long long)document->version);
+	return CATALOG_STALE;
+}
+
 enum catalog_status catalog_decide_patch(const struct catalog *catalog, struct str tenant, const struct kind *kind,
 					 uint64_t id, yyjson_val *body, int64_t now_ms, struct catalog_change *change,
 					 struct problem *problem)
@@ -425,7 +447,8 @@ enum catalog_status catalog_decide_delete(const struct catalog *catalog, struct 
 	if (!problem->status)
 		*change = (struct catalog_change){
 			.op = CATALOG_DELETE, .kind = kind->number, .id = id, .version = document->version + 1,
-			.tenant = tenant, .time_ms = now_ms, .created_ms = document->created_ms
+			.tenant = tenant, .time_ms = now_ms, .created_ms = document->created_ms,
+			.audited = true, .previous = document->lsn, .tenant_previous = catalog_audit(catalog, tenant)
 		};
 	return status_of(problem);
 }

@@ -139,7 +139,8 @@ struct query {
 void query_free(struct query *query);
 
 /* A change of configuration, or a question to the catalog.  The texts and the body are borrowed from the request. */
-enum catalog_verb { CATALOG_CREATE, CATALOG_PATCH, CATALOG_REMOVE, CATALOG_GET, CATALOG_LIST };
+enum catalog_verb { CATALOG_CREATE, CATALOG_PATCH, CATALOG_REMOVE, CATALOG_GET, CATALOG_LIST, CATALOG_AUDIT };
+enum { CATALOG_ACTOR_MAX = 200 };
 
 struct catalog_request {
 	struct message message;
@@ -150,14 +151,20 @@ struct catalog_request {
 	yyjson_val *body;
 	struct catalog_filter filters[CATALOG_FILTERS_MAX];
 	size_t filter_count, limit, offset;
+	struct catalog_place after;    /* LIST */
 	bool dry_run;
+	struct version_match match, none_match;    /* PATCH, REMOVE */
+	struct str actor;              /* who asks, for the audit; at most CATALOG_ACTOR_MAX bytes */
 	void *context;
 	/* the answer */
 	enum catalog_status status;
 	struct problem problem;        /* owned: problem_free */
 	struct buf json;               /* owned: the document, or the list */
 	size_t total;                  /* LIST */
-	uint64_t lsn;
+	bool more;                     /* LIST: there are more behind the last one, whose place is */
+	struct catalog_place last;
+	uint64_t version;              /* of the one document that is answered; 0: none */
+	uint64_t lsn;                  /* of the change; AUDIT: of the tenant's last one, 0: none */
 	/* handing the new view to every shard */
 	struct message *views;         /* one a shard; from the change until the last shard took it */
 	struct catalog_view *view;

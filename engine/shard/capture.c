@@ -153,7 +153,13 @@ static void write_shared(struct writer *writer, const struct catalog *catalog)
 			buf_str(out, book->unit);
 			item_end(out, start);
 		}
-	for (size_t t = 0; t < catalog->tenant_count; t++)
+	for (size_t t = 0; t < catalog->tenant_count; t++) {
+		uint64_t audit = catalog->tenants[t]->audit_lsn;
+		size_t at = item_begin(out, CAPTURE_AUDIT, 0, &audit, sizeof audit);
+		uint64_t len = catalog->tenants[t]->name.len;
+		buf_bytes(out, &len, sizeof len);
+		buf_str(out, catalog->tenants[t]->name);
+		item_end(out, at);
 		for (size_t d = 0; d < catalog->tenants[t]->count; d++) {
 			const struct document *document = catalog->tenants[t]->list[d];
 			struct catalog_change change = catalog_document_change(document);
@@ -164,6 +170,7 @@ static void write_shared(struct writer *writer, const struct catalog *catalog)
 			memcpy(out->ptr + from - sizeof item, &item, sizeof item);
 			item_end(out, start);
 		}
+	}
 	struct mark_item mark = { catalog->last_lsn, catalog->last_id };
 	item_end(out, item_begin(out, CAPTURE_MARK, 0, &mark, sizeof mark));
 }
@@ -639,6 +646,19 @@ static bool load_document(struct loader *loader, const char *content, size_t len
 	return true;
 }
 
+static bool load_audit(struct loader *loader, const char *content, size_t len)
+{
+	uint64_t head[2];
+	if (len < sizeof head)
+		return refuse(loader, "the head of an audit is too short");
+	memcpy(head, content, sizeof head);
+	if (!head[1] || head[1] > len - sizeof head)
+		return refuse(loader, "the head of an audit has no tenant");
+	if (loader->catalog)
+		catalog_audit_set(loader->catalog, (struct str){ content + sizeof head, (size_t)head[1] }, head[0]);
+	return true;
+}
+
 static bool load_mark(struct loader *loader, const char *content, size_t len)
 {
 	struct mark_item item;
@@ -680,6 +700,7 @@ static bool load_item(struct loader *loader, const struct item_head *head, const
 	case CAPTURE_SLICED: return load_sliced(loader, content, len);
 	case CAPTURE_DOCUMENT: return load_document(loader, content, len);
 	case CAPTURE_MARK: return load_mark(loader, content, len);
+	case CAPTURE_AUDIT: return load_audit(loader, content, len);
 	}
 	return refuse(loader, "an item is of an unknown type");
 }

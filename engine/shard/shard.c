@@ -611,15 +611,20 @@ static void catalog_read(struct shard *shard, struct catalog_request *request)
 	if (request->verb == CATALOG_GET) {
 		const struct document *document = catalog_get(shard->catalog, request->tenant, request->kind, request->id);
 		request->status = document ? CATALOG_OK : CATALOG_NOT_FOUND;
-		if (document)
+		if (document) {
 			catalog_document_json(&request->json, document);
-		else
+			request->version = document->version;
+		} else {
 			problem_set(&request->problem, 404, "not_found", "no %s with id %llu in this brand",
 				    request->kind->title, (unsigned long long)request->id);
+		}
+	} else if (request->verb == CATALOG_AUDIT) {
+		request->status = CATALOG_OK;
+		request->lsn = catalog_audit(shard->catalog, request->tenant);
 	} else {
-		request->status = catalog_list(shard->catalog, request->tenant, request->kind, request->filters,
-					       request->filter_count, request->offset, request->limit, &page,
-					       &request->problem);
+		request->status = catalog_list_after(shard->catalog, request->tenant, request->kind, request->filters,
+						     request->filter_count, request->after, request->offset, request->limit, &page,
+						     &request->problem);
 		buf_char(&request->json, '[');
 		for (size_t i = 0; i < page.count; i++) {
 			if (i)
@@ -628,6 +633,8 @@ static void catalog_read(struct shard *shard, struct catalog_request *request)
 		}
 		buf_char(&request->json, ']');
 		request->total = page.total;
+		request->more = page.more;
+		request->last = page.last;
 		catalog_page_free(&page);
 	}
 	request->message.wait_lsn = shard->appended_lsn;
@@ -646,20 +653,28 @@ static bool run_catalog(struct shard *shard, struct catalog_request *request)
 							&change, &request->problem);
 		break;
 	case CATALOG_PATCH:
-		request->status = catalog_decide_patch(shard->catalog, request->tenant, request->kind, request->id,
+		request->status = catalog_condition(shard->catalog, request->tenant, request->kind, request->id, &request->match,
+						    &request->none_match, &request->problem);
+		if (request->status == CATALOG_OK)
+			request->status = catalog_decide_patch(shard->catalog, request->tenant, request->kind, request->id,
 						       request->body, now_ms, &change, &request->problem);
 		break;
 	case CATALOG_REMOVE:
-		request->status = catalog_decide_delete(shard->catalog, request->tenant, request->kind, request->id, now_ms,
+		request->status = catalog_condition(shard->catalog, request->tenant, request->kind, request->id, &request->match,
+						    &request->none_match, &request->problem);
+		if (request->status == CATALOG_OK)
+			request->status = catalog_decide_delete(shard->catalog, request->tenant, request->kind, request->id, now_ms,
 							&change, &request->problem);
 		break;
 	case CATALOG_GET:
 	case CATALOG_LIST:
+	case CATALOG_AUDIT:
 		catalog_read(shard, request);
 		env->done(env->context, &request->message);
 		return true;
 	}
 	if (request->status == CATALOG_OK) {
+		change.actor = request->actor;
 		if (!request->dry_run && !catalog_write(shard, request, &change)) {
 			catalog_change_free(&change);
 			return false;
@@ -667,6 +682,7 @@ static bool run_catalog(struct shard *shard, struct catalog_request *request)
 		written = !request->dry_run && request->status == CATALOG_OK;
 		if (request->status == CATALOG_OK && change.op == CATALOG_PUT)
 			catalog_change_json(&request->json, &change);
+		request->version = change.op == CATALOG_PUT ? change.version : 0;
 		catalog_change_free(&change);
 	} else {
 		request->message.wait_lsn = shard->appended_lsn;

@@ -331,6 +331,10 @@ static void show_record(struct buf *out, const unsigned char *record, const stru
 				buf_lit(out, ",\"document\":");
 				buf_str(out, change.json);
 			}
+			if (change.audited) {
+				buf_lit(out, ",\"actor\":");
+				buf_json_text(out, change.actor);
+			}
 			if (change.state.len) {
 				buf_lit(out, ",\"state\":");
 				buf_str(out, change.state);

@@ -20,6 +20,7 @@ const struct route *const *app_surfaces(void)
 	static const struct route *tables[] = {
 		brand_routes,
 		NULL,
+		audit_routes,
 		ledger_routes,
 		pos_routes,
 		system_routes,

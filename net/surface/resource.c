@@ -7,6 +7,55 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
+#include "engine/base/utf8.h"
+
+/* ---- versions: ETag, If-Match, If-None-Match (RFC 9110, 8.8 and 13) ---------------------------------------------------- */
+
+/* What is no entity tag of ours matches nothing: If-Match then refuses, If-None-Match lets through. */
+static void match_read(struct task *task, const char *header, bool weak_counts, struct version_match *out)
+{
+	struct str text = http_request_header(task->request, header);
+	*out = (struct version_match){ .given = http_request_has_header(task->request, header) };
+	out->any = str_eq(text, STR("*"));
+	for (size_t at = 0; at < text.len;) {
+		bool weak = text.len - at > 2 && text.ptr[at] == 'W' && text.ptr[at + 1] == '/';
+		struct str tag = { text.ptr + at, 0 };
+		uint64_t version;
+		if (text.ptr[at] == ' ' || text.ptr[at] == '\t' || text.ptr[at] == ',') {
+			at++;
+			continue;
+		}
+		at += weak ? 2 : 0;
+		if (text.ptr[at] != '"')
+			return;
+		tag.ptr = text.ptr + ++at;
+		while (at < text.len && text.ptr[at] != '"')
+			at++;
+		if (at == text.len)
+			return;
+		tag.len = (size_t)(text.ptr + at++ - tag.ptr);
+		if ((!weak || weak_counts) && catalog_id_parse(tag, &version) && out->count < VERSION_MATCH_MAX)
+			out->versions[out->count++] = version;
+	}
+}
+
+/* A document that is read: is it the version that the client wants, or one that it has?  True: it has been answered. */
+static bool read_condition(struct task *task)
+{
+	const struct catalog_request *request = &task->catalog;
+	if (request->match.given && !version_matches(&request->match, request->version)) {
+		task_problem(task, 412, "version_mismatch", "%s %llu has version %llu, which the conditions do not allow",
+			     request->kind->title, (unsigned long long)request->id, (unsigned long long)request->version);
+		return true;
+	}
+	/* State changes without the version: what a client has of it may be old. */
+	if (!request->none_match.given || request->kind->state_fields || !version_matches(&request->none_match, request->version))
+		return false;
+	task_text(task, 304, NULL);
+	return true;
+}
+
+/* ---- handlers ------------------------------------------------------------------------------------------------------------ */
 
 void resource_answer(struct task *task)
 {
@@ -15,12 +64,25 @@ void resource_answer(struct task *task)
 		task_faults(task, &request->problem);
 		return;
 	}
+	if (request->version && !request->dry_run)
+		buf_printf(&task->headers, "ETag: \"%llu\"\r\n", (unsigned long long)request->version);
 	switch (request->verb) {
-	case CATALOG_LIST: buf_printf(&task->headers, "X-Total-Count: %zu\r\n", request->total); break;
+	case CATALOG_LIST:
+		buf_printf(&task->headers, "X-Total-Count: %zu\r\n", request->total);
+		if (request->more && request->kind->order_by)
+			buf_printf(&task->headers, "X-Next-Cursor: %lld.%llu\r\n", (long long)request->last.order,
+				   (unsigned long long)request->last.id);
+		else if (request->more)
+			buf_printf(&task->headers, "X-Next-Cursor: %llu\r\n", (unsigned long long)request->last.id);
+		break;
+	case CATALOG_GET:
+		if (read_condition(task))
+			return;
+		break;
 	case CATALOG_REMOVE: buf_lit(&task->out, "{\"deleted\":true}"); break;
 	case CATALOG_CREATE:
 	case CATALOG_PATCH:
-	case CATALOG_GET: break;
+	case CATALOG_AUDIT: break;
 	}
 	buf_str(&task->out, buf_view(&request->json));
 	task_json(task, request->verb == CATALOG_CREATE && !request->dry_run ? 201 : 200);
@@ -33,6 +95,15 @@ bool resource_task(struct task *task, enum catalog_verb verb)
 			   task->route->kind->successor);
 	if (!task_brand(task))
 		return false;
+	if (verb != CATALOG_LIST && !task_parameters_known(task, verb == CATALOG_GET ? "" : "dry_run"))
+		return false;
+	struct str actor = http_request_header(task->request, "x-operator");
+	if (!http_request_has_header(task->request, "x-operator"))
+		actor = STR("anonymous");
+	if (!actor.len || actor.len > CATALOG_ACTOR_MAX || !utf8_valid(actor)) {
+		task_problem(task, 400, "operator_invalid", "X-Operator must have 1 to %d bytes of UTF-8", CATALOG_ACTOR_MAX);
+		return false;
+	}
 	bool with_body = verb == CATALOG_CREATE || verb == CATALOG_PATCH, dry_run = false;
 	if (with_body && !task_body_json(task))
 		return false;
@@ -51,6 +122,9 @@ bool resource_task(struct task *task, enum catalog_verb verb)
 	task->catalog.tenant = task->tenant;
 	task->catalog.id = id;
 	task->catalog.dry_run = dry_run;
+	task->catalog.actor = actor;
+	match_read(task, "if-match", false, &task->catalog.match);
+	match_read(task, "if-none-match", true, &task->catalog.none_match);
 	task->catalog.body = with_body ? yyjson_doc_get_root(task->doc) : NULL;
 	return true;
 }
@@ -85,7 +159,7 @@ bool resource_filters(struct task *task)
 	struct catalog_request *request = &task->catalog;
 	size_t starts[CATALOG_FILTERS_MAX], lens[CATALOG_FILTERS_MAX];
 	struct buf words = { 0 };
-	buf_lit(&words, "limit offset");
+	buf_lit(&words, "limit offset cursor");
 	for (const struct field *field = request->kind->fields; field->name; field++)
 		buf_printf(&words, " %s", field->name);
 	buf_char(&words, '\0');
@@ -110,9 +184,37 @@ bool resource_filters(struct task *task)
 	return true;
 }
 
+/* "12", or "5.12" where the kind has an order: the place of the last document of the page before. */
+static bool list_cursor(struct task *task)
+{
+	struct buf text = { 0 };
+	bool found, negative = false;
+	uint64_t order = 0;
+	struct catalog_place *after = &task->catalog.after;
+	if (!task_parameter(task, "cursor", &text, &found))
+		return false;
+	struct str id = buf_view(&text);
+	const char *dot = id.len ? memchr(id.ptr, '.', id.len) : NULL;
+	bool good = !found || (dot != NULL) == (task->catalog.kind->order_by != NULL);
+	if (good && dot) {
+		struct str number = { id.ptr, (size_t)(dot - id.ptr) };
+		negative = number.len && number.ptr[0] == '-';
+		number.ptr += negative;
+		number.len -= negative;
+		good = str_eq(number, STR("0")) || (catalog_id_parse(number, &order) && order <= INT64_MAX);
+		id = (struct str){ dot + 1, id.len - (size_t)(dot + 1 - id.ptr) };
+	}
+	good = good && (!found || catalog_id_parse(id, &after->id));
+	after->order = negative ? -(int64_t)order : (int64_t)order;
+	buf_free(&text);
+	if (!good)
+		task_problem(task, 400, "cursor_invalid", "the cursor is not one that was given out here");
+	return good;
+}
+
 static void resource_list(struct task *task)
 {
-	if (!resource_task(task, CATALOG_LIST) || !resource_filters(task) ||
+	if (!resource_task(task, CATALOG_LIST) || !resource_filters(task) || !list_cursor(task) ||
 	    !task_page(task, &task->catalog.limit, &task->catalog.offset, LIST_DEFAULT, LIST_MAX))
 		return;
 	task_catalog(task, resource_answer);

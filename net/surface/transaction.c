@@ -226,7 +226,7 @@ bool record_read(const struct wal *wal, uint64_t lsn, struct buf *out)
 	memcpy(&head, out->ptr, sizeof head);
 	out->len = 0;
 	if (head.size < sizeof head || head.size % 8 || head.size > wal_frame_max(wal) || lsn + head.size > wal_durable(wal) ||
-	    (head.type != RECORD_EVENT && head.type != RECORD_CUSTOMER))
+	    (head.type != RECORD_EVENT && head.type != RECORD_CUSTOMER && head.type != RECORD_CATALOG))
 		return false;
 	return log_read(wal, lsn, head.size, out);
 }

@@ -180,7 +180,7 @@ bool client_reply(struct client *client, struct reply *reply, bool head)
 	size_t expected = 0;
 	if (reply_header(reply, "Content-Length", length, sizeof length))
 		expected = (size_t)strtoull(length, NULL, 10);
-	else if (reply->status != 204)
+	else if (reply->status != 204 && reply->status != 304)
 		fail_msg("a reply without Content-Length: %s", reply->head.ptr);
 	if (head)
 		expected = 0;

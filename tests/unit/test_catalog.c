@@ -518,6 +518,34 @@ static void test_document_state(void **state)
 	catalog_free(&replica);
 }
 
+/* Who did it and what came before is there as a whole, or not at all (records of older versions). */
+static void test_change_audit(void **state)
+{
+	struct catalog_change change = { .op = CATALOG_DELETE, .kind = KIND_RULE, .id = 9, .version = 2, .tenant = BRAND,
+					 .time_ms = NOW, .created_ms = NOW, .audited = true, .actor = STR("ann"),
+					 .previous = 64, .tenant_previous = 128 };
+	struct catalog_change decoded;
+	struct buf bytes = { 0 };
+	(void)state;
+	catalog_change_encode(&change, &bytes);
+	assert_true(catalog_change_decode(bytes.ptr, bytes.len, &decoded));
+	assert_true(decoded.audited && str_eq(decoded.actor, STR("ann")) && decoded.previous == 64 && decoded.tenant_previous == 128);
+	assert_false(catalog_change_decode(bytes.ptr, bytes.len - 13, &decoded));
+	assert_false(catalog_change_decode(bytes.ptr, bytes.len - 26, &decoded));
+	assert_true(catalog_change_decode(bytes.ptr, bytes.len - 26 - 8, &decoded));
+	assert_false(decoded.audited);
+	struct catalog catalog = { 0 };
+	catalog_apply(&catalog, &change, 200);         /* of a document that is not there */
+	assert_int_equal(catalog_audit(&catalog, BRAND), 0);
+	accept(&catalog, BRAND, KIND_EVENT_TYPE, 0, PURCHASE);
+	assert_int_equal(catalog_audit(&catalog, BRAND), next_lsn);
+	accept(&catalog, BRAND, KIND_EVENT_TYPE, 10, NULL);
+	assert_int_equal(catalog_audit(&catalog, BRAND), next_lsn);
+	assert_int_equal(catalog_audit(&catalog, OTHER), 0);
+	catalog_free(&catalog);
+	buf_free(&bytes);
+}
+
 /* Whatever the bytes: no crash, and what is accepted can be applied. */
 static void test_change_bytes(void **state)
 {
@@ -532,6 +560,7 @@ static void test_change_bytes(void **state)
 	(void)state;
 	catalog_change_encode(&change, &bytes);
 	assert_true(catalog_change_decode(bytes.ptr, bytes.len, &decoded));
+	assert_false(decoded.audited);
 	assert_true(decoded.op == change.op && decoded.kind == change.kind && decoded.id == 9 && decoded.version == 2 &&
 		    decoded.time_ms == NOW && decoded.created_ms == NOW - 1 && str_eq(decoded.tenant, BRAND) &&
 		    str_eq(decoded.json, change.json) && str_eq(decoded.state, change.state));
@@ -641,6 +670,7 @@ int main(void)
 		cmocka_unit_test(test_life),
 		cmocka_unit_test(test_list),
 		cmocka_unit_test(test_document_state),
+		cmocka_unit_test(test_change_audit),
 		cmocka_unit_test(test_change_bytes),
 		cmocka_unit_test(test_view),
 	};
