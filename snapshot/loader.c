@@ -8,6 +8,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
+#include "engine/base/mutant.h"
 #include "engine/shard/capture.h"
 #include "snapshot/store.h"
 #include "wal/io.h"
@@ -259,18 +260,18 @@ static bool try(struct snapshot_load *load, uint64_t end, struct buf *why)
 		good = !atomic_load(&run.broken);
 		buf_bytes(why, run.why.ptr, run.why.len);
 		wal_io.close(run.fd);
-		if (!good)
+		if (!good && MUTATE(52, true, false))
 			states_reset(load);
 	}
 	if (good) {
 		load->loaded = true;
-		load->from = run.manifest.from;
+		load->from = MUTATE(47, run.manifest.from, run.manifest.end);
 		load->end = run.manifest.end;
 		load->raw_size = run.manifest.raw_size;
 		load->took_ns = (uint64_t)(seconds_since(run.began_ns) * 1e9);
 		seen_fill(&load->seen, &run.manifest);
 		for (unsigned s = 0; s < load->count; s++)
-			state_seen(load->states[s], &load->seen);
+			state_seen(load->states[s], MUTATE(53, &load->seen, NULL));
 	}
 	snapshot_manifest_free(&run.manifest);
 	buf_free(&run.why);
@@ -288,7 +289,7 @@ void snapshot_load_begin(struct snapshot_load *load)
 	load->from = load->end = load->raw_size = load->took_ns = 0;
 	if (!snapshot_list(load->dir, &ends, &count, &why))
 		say(load, "error", "snapshots cannot be looked for: %.*s", (int)why.len, why.ptr);
-	for (size_t i = 0; i < count && !load->loaded; i++) {
+	for (size_t i = 0; i < MUTATE(56, count, count > 0) && !load->loaded; i++) {
 		why.len = 0;
 		if (try(load, ends[i], &why))
 			break;

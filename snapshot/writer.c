@@ -11,6 +11,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
+#include "engine/base/mutant.h"
 #include "engine/shard/shard.h"
 #include "snapshot/store.h"
 #include "wal/io.h"
@@ -120,7 +121,7 @@ static bool piece_write(struct snapshot_writer *writer)
 	struct capture *capture = &writer->capture;
 	struct snapshot_manifest *manifest = &writer->manifest;
 	struct snapshot_section section = { .offset = manifest->data_size, .raw_size = (uint32_t)capture->bytes.len,
-					    .lsn = capture->lsn, .floor = capture->floor,
+					    .lsn = capture->lsn, .floor = MUTATE(46, capture->floor, capture->lsn),
 					    .partition = (uint16_t)(capture->shared ? SNAPSHOT_SHARED : capture->partition),
 					    .behind = (uint16_t)(capture->shared ? SNAPSHOT_SHARED : capture->behind) };
 	if (capture->bytes.len > SNAPSHOT_RAW_MAX) {
@@ -196,7 +197,7 @@ static int settle(struct snapshot_writer *writer, int fd, const char *name, cons
 {
 	char own[SNAPSHOT_NAME];
 	int failed = 0;
-	while (!failed && wal_io.sync_all(fd))
+	while (!failed && MUTATE(45, wal_io.sync_all(fd), 0))
 		failed = errno == EINTR ? 0 : errno;
 	snapshot_name(own, writer->manifest.end, suffix);
 	int folder = failed ? -1 : wal_io.open_dir(writer->order->dir);
@@ -204,7 +205,7 @@ static int settle(struct snapshot_writer *writer, int fd, const char *name, cons
 		failed = errno;
 	if (folder >= 0)
 		wal_io.close(folder);
-	return failed ? failed : snapshot_dir_sync(writer->order->dir);
+	return failed ? failed : MUTATE(50, snapshot_dir_sync(writer->order->dir), 0);
 }
 
 static bool manifest_write(struct snapshot_writer *writer)
@@ -287,7 +288,7 @@ static bool finish_step(struct snapshot_writer *writer)
 						     .longest_ns = writer->longest_ns };
 	writer->phase = PHASE_END;
 	/* One more than is wanted does no harm; the next one tries again. */
-	snapshot_prune(writer->order->dir, writer->order->keep);
+	snapshot_prune(writer->order->dir, writer->order->keep - MUTATE(48, 0u, 1u));
 	return true;
 }
 
@@ -321,7 +322,7 @@ enum snapshot_next snapshot_step(struct snapshot_writer *writer, uint64_t *nap_n
 			piece_ask(writer);
 			break;
 		case PHASE_DURABLE:
-			if (source->durable(source->context) < writer->manifest.end && (good = !stopping(writer)))
+			if (MUTATE(49, source->durable(source->context), UINT64_MAX) < writer->manifest.end && (good = !stopping(writer)))
 				return nap(1000000, nap_ns);
 			good = good && finish_step(writer);
 			break;

@@ -8,6 +8,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
+#include "engine/base/mutant.h"
 
 enum { MEMBERS_AHEAD = 8, ACCOUNTS_AHEAD = 12 };
 
@@ -171,7 +172,7 @@ static void write_shared(struct writer *writer, const struct catalog *catalog)
 			item_end(out, start);
 		}
 	}
-	struct mark_item mark = { catalog->last_lsn, catalog->last_id };
+	struct mark_item mark = { catalog->last_lsn, MUTATE(54, catalog->last_id, 0) };
 	item_end(out, item_begin(out, CAPTURE_MARK, 0, &mark, sizeof mark));
 }
 
@@ -296,11 +297,11 @@ static void write_ids(struct writer *writer, unsigned partition)
 {
 	const struct table *ids = &writer->state->ids.tables[partition], *pendings = &writer->state->ledger.pendings[partition];
 	struct buf *out = writer->out;
-	if (ids->count) {
+	if (MUTATE(44, ids->count, 0)) {
 		size_t start = item_begin(out, CAPTURE_IDS, partition, NULL, 0);
 		buf_room(out, ids->count * sizeof(struct id_row));
 		for (uint32_t i = 0; i < ids->slots; i++)
-			if (ids->entries[i].hash && ids->entries[i].value != ID_IN_FLIGHT)
+			if (ids->entries[i].hash && ids->entries[i].value != ID_IN_FLIGHT && MUTATE(55, true, i != ids->slots / 2))
 				buf_bytes(out, &(struct id_row){ ids->entries[i].hash, ids->entries[i].value }, sizeof(struct id_row));
 		item_end(out, start);
 	}

@@ -10,7 +10,7 @@
 #include "engine/base/assert.h"
 #include "wal/io.h"
 
-enum { FD_FIRST = 1000, FD_DIR = 999 };
+enum { FD_FIRST = 1000, FD_FOLDER = 900 };
 
 static struct disk *mounted;
 static struct wal_io real;
@@ -52,65 +52,80 @@ static void inode_room(struct disk_inode *inode, uint64_t size)
 	inode->room = room;
 }
 
-static struct disk_entry *entry_find(struct disk_entry *list, const char *name)
+static struct disk_entry *entry_find(struct disk_entry *list, enum disk_folder folder, const char *name)
 {
 	for (unsigned i = 0; i < DISK_FILES; i++)
-		if (list[i].inode >= 0 && strcmp(list[i].name, name) == 0)
+		if (list[i].inode >= 0 && list[i].folder == folder && strcmp(list[i].name, name) == 0)
 			return &list[i];
 	return NULL;
 }
 
-static void entry_set(struct disk_entry *list, const char *name, int inode)
+static void entry_set(struct disk_entry *list, enum disk_folder folder, const char *name, int inode)
 {
-	struct disk_entry *entry = entry_find(list, name);
+	struct disk_entry *entry = entry_find(list, folder, name);
 	for (unsigned i = 0; !entry && i < DISK_FILES; i++)
 		if (list[i].inode < 0)
 			entry = &list[i];
 	ASSERT(entry && strlen(name) < DISK_NAME);
 	memcpy(entry->name, name, strlen(name) + 1);
 	entry->inode = inode;
+	entry->folder = folder;
 }
 
-static void entry_remove(struct disk_entry *list, const char *name)
+static void entry_remove(struct disk_entry *list, enum disk_folder folder, const char *name)
 {
-	struct disk_entry *entry = entry_find(list, name);
+	struct disk_entry *entry = entry_find(list, folder, name);
 	if (entry)
 		entry->inode = -1;
 }
 
-/* A change of the folder: `name` stands for `inode` (-1: for nothing), `from` (may be empty) for nothing any more. */
-static void change_apply(struct disk_entry *list, const char *name, const char *from, int inode)
+/* A change of a folder: `name` stands for `inode` (-1: for nothing), `from` (may be empty) for nothing any more. */
+static void change_apply(struct disk_entry *list, const struct disk_change *change)
 {
-	if (*from)
-		entry_remove(list, from);
-	if (inode >= 0)
-		entry_set(list, name, inode);
+	if (*change->from)
+		entry_remove(list, change->folder, change->from);
+	if (change->inode >= 0)
+		entry_set(list, change->folder, change->name, change->inode);
 	else
-		entry_remove(list, name);
+		entry_remove(list, change->folder, change->name);
 }
 
-static void change(struct disk *disk, const char *name, const char *from, int inode, bool cut)
+/* Of the changes that are not stable the first `count` of one folder become so, and the others of it do not (`drop`), or stay. */
+static void changes_settle(struct disk *disk, enum disk_folder folder, unsigned count, bool drop)
 {
-	change_apply(disk->live, name, from, inode);
+	unsigned kept = 0;
+	for (unsigned i = 0; i < disk->change_count; i++) {
+		const struct disk_change *change = &disk->changes[i];
+		if (change->folder == folder && count) {
+			change_apply(disk->stable, change);
+			count--;
+		} else if (change->folder != folder || !drop) {
+			disk->changes[kept++] = *change;
+		}
+	}
+	disk->change_count = kept;
+}
+
+static unsigned changes_of(const struct disk *disk, enum disk_folder folder)
+{
+	unsigned count = 0;
+	for (unsigned i = 0; i < disk->change_count; i++)
+		count += disk->changes[i].folder == folder;
+	return count;
+}
+
+static void change(struct disk *disk, enum disk_folder folder, const char *name, const char *from, int inode, bool cut)
+{
+	struct disk_change change = { .inode = inode, .folder = folder };
+	memcpy(change.name, name, strlen(name) + 1);
+	memcpy(change.from, from, strlen(from) + 1);
+	change_apply(disk->live, &change);
 	if (disk->dead && !cut)
 		return;                        /* nobody will see it */
-	if (disk->change_count == DISK_FILES) {                /* the kernel writes them some day */
-		for (unsigned i = 0; i < DISK_FILES / 2; i++)
-			change_apply(disk->stable, disk->changes[i].name, disk->changes[i].from, disk->changes[i].inode);
-		disk->change_count -= DISK_FILES / 2;
-		memmove(disk->changes, disk->changes + DISK_FILES / 2, disk->change_count * sizeof *disk->changes);
-	}
-	unsigned at = disk->change_count++;
-	memcpy(disk->changes[at].name, name, strlen(name) + 1);
-	memcpy(disk->changes[at].from, from, strlen(from) + 1);
-	disk->changes[at].inode = inode;
-}
-
-static void changes_settle(struct disk *disk, unsigned count)
-{
-	for (unsigned i = 0; i < count; i++)
-		change_apply(disk->stable, disk->changes[i].name, disk->changes[i].from, disk->changes[i].inode);
-	disk->change_count = 0;
+	if (disk->change_count == DISK_FILES)                  /* the kernel writes them some day */
+		for (unsigned f = 0; f < FOLDERS; f++)
+			changes_settle(disk, (enum disk_folder)f, changes_of(disk, (enum disk_folder)f) / 2 + 1, false);
+	disk->changes[disk->change_count++] = change;
 }
 
 /* Sectors [first, last) become stable, each with a chance of `of` in 4. */
@@ -139,6 +154,8 @@ struct disk *disk_new(uint64_t seed)
 	disk->wall_ms = INT64_C(1700000000000);
 	for (unsigned i = 0; i < DISK_FILES; i++)
 		disk->live[i].inode = disk->stable[i].inode = -1;
+	disk->folders[FOLDER_LOG].live = disk->folders[FOLDER_LOG].stable = true;
+	disk->folders[FOLDER_ROOT] = disk->folders[FOLDER_LOG];
 	return disk;
 }
 
@@ -157,18 +174,22 @@ struct disk *disk_copy(const struct disk *disk)
 	struct disk *copy = disk_new(disk->seed);
 	copy->wall_ms = disk->wall_ms;
 	copy->now_ns = disk->now_ns;
+	for (unsigned f = 0; f < FOLDERS; f++)
+		copy->folders[f].live = copy->folders[f].stable = disk->folders[f].live;
 	for (unsigned i = 0; i < DISK_FILES; i++) {
 		if (disk->live[i].inode < 0)
 			continue;
 		const struct disk_inode *from = &disk->inodes[disk->live[i].inode];
 		struct disk_inode *to = &copy->inodes[copy->inode_count];
 		inode_room(to, from->size);
-		memcpy(to->live, from->live, from->size);
-		memcpy(to->stable, from->live, from->size);
+		if (from->size) {
+			memcpy(to->live, from->live, from->size);
+			memcpy(to->stable, from->live, from->size);
+		}
 		to->size = to->stable_size = from->size;
 		to->used = true;
-		entry_set(copy->live, disk->live[i].name, (int)copy->inode_count);
-		entry_set(copy->stable, disk->live[i].name, (int)copy->inode_count);
+		entry_set(copy->live, disk->live[i].folder, disk->live[i].name, (int)copy->inode_count);
+		entry_set(copy->stable, disk->live[i].folder, disk->live[i].name, (int)copy->inode_count);
 		copy->inode_count++;
 	}
 	return copy;
@@ -185,7 +206,9 @@ uint64_t disk_used(const struct disk *disk)
 
 unsigned disk_open_count(const struct disk *disk)
 {
-	unsigned count = disk->dir_open;
+	unsigned count = 0;
+	for (unsigned f = 0; f < FOLDERS; f++)
+		count += disk->folders[f].open;
 	for (unsigned i = 0; i < DISK_OPEN; i++)
 		count += disk->open[i].used;
 	return count;
@@ -221,7 +244,9 @@ static void inodes_sweep(struct disk *disk)
 void disk_process_end(struct disk *disk)
 {
 	memset(disk->open, 0, sizeof disk->open);
-	disk->dir_open = disk->locked = false;
+	for (unsigned f = 0; f < FOLDERS; f++)
+		disk->folders[f].open = 0;
+	disk->locked = false;
 	disk->sync_failed = false;
 }
 
@@ -230,7 +255,16 @@ void disk_power_cut(struct disk *disk)
 	/* Everything, nothing, or some of it. */
 	static const unsigned parts[] = { 0, 4, 1, 2, 3, 2 };
 	unsigned of = parts[disk_chance(&disk->seed, sizeof parts / sizeof *parts)];
-	changes_settle(disk, (unsigned)disk_chance(&disk->seed, disk->change_count + 1));
+	for (unsigned f = 0; f < FOLDERS; f++) {
+		unsigned count = changes_of(disk, (enum disk_folder)f);
+		changes_settle(disk, (enum disk_folder)f, (unsigned)disk_chance(&disk->seed, count + 1), true);
+		if (!disk->folders[f].stable)
+			disk->folders[f].stable = disk->folders[f].live && disk_chance(&disk->seed, 2);
+		disk->folders[f].live = disk->folders[f].stable;
+		for (unsigned i = 0; i < DISK_FILES && !disk->folders[f].stable; i++)
+			if (disk->stable[i].folder == f)
+				disk->stable[i].inode = -1;
+	}
 	for (unsigned i = 0; i < disk->inode_count; i++) {
 		struct disk_inode *inode = &disk->inodes[i];
 		if (!inode->room)
@@ -278,7 +312,7 @@ bool disk_flip(struct disk *disk, uint64_t from, uint64_t to)
 			continue;
 		struct disk_inode *inode = &disk->inodes[disk->live[i].inode];
 		uint64_t base = base_of(disk->live[i].name);
-		if (base > lsn || lsn - base >= inode->size)
+		if (disk->live[i].folder != FOLDER_LOG || base > lsn || lsn - base >= inode->size)
 			continue;
 		inode->live[lsn - base] ^= bit;
 		inode->stable[lsn - base] ^= bit;
@@ -287,6 +321,46 @@ bool disk_flip(struct disk *disk, uint64_t from, uint64_t to)
 		return true;
 	}
 	return false;
+}
+
+bool disk_flip_snapshot(struct disk *disk)
+{
+	unsigned start = (unsigned)disk_chance(&disk->seed, DISK_FILES);
+	for (unsigned k = 0; k < DISK_FILES; k++) {
+		const struct disk_entry *entry = &disk->live[(start + k) % DISK_FILES];
+		if (entry->inode < 0 || entry->folder != FOLDER_SNAPSHOTS || !disk->inodes[entry->inode].size)
+			continue;
+		struct disk_inode *inode = &disk->inodes[entry->inode];
+		uint64_t at = disk_chance(&disk->seed, inode->size);
+		unsigned char bit = (unsigned char)(1u << disk_chance(&disk->seed, 8));
+		inode->live[at] ^= bit;
+		inode->stable[at] ^= bit;
+		inode->wounded = true;
+		noted(disk, 92, at, bit);
+		return true;
+	}
+	return false;
+}
+
+unsigned disk_wounded_snapshots(const struct disk *disk, uint64_t *sound_end)
+{
+	unsigned wounded = 0;
+	*sound_end = 0;
+	for (unsigned m = 0; m < DISK_FILES; m++) {
+		const struct disk_entry *manifest = &disk->live[m];
+		bool whole = false;
+		if (manifest->inode < 0 || manifest->folder != FOLDER_SNAPSHOTS || strcmp(manifest->name + 16, ".manifest") != 0)
+			continue;
+		for (unsigned d = 0; d < DISK_FILES; d++)
+			if (disk->live[d].inode >= 0 && disk->live[d].folder == FOLDER_SNAPSHOTS &&
+			    memcmp(disk->live[d].name, manifest->name, 16) == 0 && strcmp(disk->live[d].name + 16, ".data") == 0)
+				whole = !disk->inodes[manifest->inode].wounded && !disk->inodes[disk->live[d].inode].wounded;
+		uint64_t end = strtoull(manifest->name, NULL, 16);
+		wounded += !whole;
+		if (whole && end > *sound_end)
+			*sound_end = end;
+	}
+	return wounded;
 }
 
 /* ---- the calls ----------------------------------------------------------------------------------------------------- */
@@ -313,19 +387,53 @@ static bool power_goes(struct disk *disk)
 	return true;
 }
 
+static enum disk_folder folder_at(const struct disk *disk, int fd)
+{
+	ASSERT(fd >= FD_FOLDER && fd < FD_FOLDER + FOLDERS && disk->folders[fd - FD_FOLDER].open);
+	return (enum disk_folder)(fd - FD_FOLDER);
+}
+
+static enum disk_folder folder_of(const char *path)
+{
+	static const char *const names[] = { "log", "snapshots" };
+	size_t len = strlen(path);
+	if (len > 3 && strcmp(path + len - 3, "/..") == 0)
+		return FOLDER_ROOT;
+	for (unsigned f = 0; f < sizeof names / sizeof *names; f++)
+		if (strcmp(path, names[f]) == 0)
+			return (enum disk_folder)f;
+	ASSERT(!"a folder that the disk does not know");
+	return FOLDER_ROOT;
+}
+
+static int sim_make_dir(const char *path)
+{
+	struct disk *disk = mounted;
+	enum disk_folder folder = folder_of(path);
+	noted(disk, 10, folder, 0);
+	if (disk->folders[folder].live)
+		return fail(EEXIST);
+	if (disk->frozen)
+		return 0;
+	power_goes(disk);
+	disk->folders[folder].live = true;
+	return 0;
+}
+
 static int sim_open_dir(const char *path)
 {
 	struct disk *disk = mounted;
-	(void)path;
-	ASSERT(!disk->dir_open);
-	disk->dir_open = true;
-	noted(disk, 1, 0, 0);
-	return FD_DIR;
+	enum disk_folder folder = folder_of(path);
+	noted(disk, 1, folder, 0);
+	if (!disk->folders[folder].live)
+		return fail(ENOENT);
+	disk->folders[folder].open++;
+	return FD_FOLDER + (int)folder;
 }
 
 static int sim_lock(int dir)
 {
-	ASSERT(dir == FD_DIR && !mounted->locked);
+	ASSERT(folder_at(mounted, dir) == FOLDER_LOG && !mounted->locked);
 	mounted->locked = true;
 	return 0;
 }
@@ -344,8 +452,9 @@ static int inode_new(struct disk *disk)
 static int sim_open(int dir, const char *name, int flags)
 {
 	struct disk *disk = mounted;
-	ASSERT(dir == FD_DIR && disk->dir_open);
-	struct disk_entry *entry = entry_find(disk->live, name);
+	enum disk_folder folder = folder_at(disk, dir);
+	struct disk_entry *entry = entry_find(disk->live, folder, name);
+	ASSERT(!disk->frozen);
 	noted(disk, 2, (uint64_t)flags, entry ? (uint64_t)entry->inode : UINT64_MAX);
 	if ((flags & O_DIRECT) && disk->faults.no_direct)
 		return fail(EINVAL);
@@ -355,13 +464,14 @@ static int sim_open(int dir, const char *name, int flags)
 	if (!entry) {
 		bool cut = power_goes(disk);
 		number = inode_new(disk);
-		change(disk, name, "", number, cut);
+		change(disk, folder, name, "", number, cut);
 	} else if (flags & O_TRUNC) {
 		struct disk_inode *inode = &disk->inodes[number];
 		if (!disk->dead && inode->room) {
 			memset(inode->live, 0, inode->room);
 			memset(inode->dirty, 1, inode->room / DISK_SECTOR);
 			inode->size = 0;
+			inode->wounded = false;
 		}
 	}
 	for (int i = 0; i < DISK_OPEN; i++)
@@ -369,6 +479,7 @@ static int sim_open(int dir, const char *name, int flags)
 			disk->open[i].used = true;
 			disk->open[i].inode = number;
 			disk->open[i].flags = flags;
+			disk->open[i].folder = folder;
 			return FD_FIRST + i;
 		}
 	return fail(EMFILE);
@@ -388,9 +499,10 @@ static int sim_direct(int fd, bool direct)
 static int sim_close(int fd)
 {
 	struct disk *disk = mounted;
-	if (fd == FD_DIR) {
-		ASSERT(disk->dir_open);
-		disk->dir_open = disk->locked = false;
+	if (fd < FD_FIRST) {
+		enum disk_folder folder = folder_at(disk, fd);
+		if (--disk->folders[folder].open == 0 && folder == FOLDER_LOG)
+			disk->locked = false;
 		return 0;
 	}
 	inode_at(disk, fd);
@@ -411,6 +523,7 @@ static int sim_allocate(int fd, off_t size)
 	struct disk *disk = mounted;
 	struct disk_inode *inode = inode_at(disk, fd);
 	noted(disk, 3, (uint64_t)size, inode->size);
+	ASSERT(!disk->frozen);
 	power_goes(disk);
 	if (disk->dead)
 		return 0;
@@ -453,11 +566,12 @@ static ssize_t sim_write(int fd, const struct iovec *iov, int count, off_t offse
 	struct disk *disk = mounted;
 	struct disk_inode *inode = inode_at(disk, fd);
 	int flags = disk->open[fd - FD_FIRST].flags, number = disk->open[fd - FD_FIRST].inode;
+	bool of_log = disk->open[fd - FD_FIRST].folder == FOLDER_LOG;
 	size_t total = 0, done = 0;
 	for (int i = 0; i < count; i++)
 		total += iov[i].iov_len;
 	bool direct = flags & O_DIRECT, durable = flags & O_DSYNC;
-	ASSERT((flags & O_ACCMODE) != O_RDONLY && total > 0);
+	ASSERT((flags & O_ACCMODE) != O_RDONLY && total > 0 && !disk->frozen);
 	disk->writes++;
 	noted(disk, 4, (uint64_t)offset, total);
 	if (direct) {
@@ -471,7 +585,8 @@ static ssize_t sim_write(int fd, const struct iovec *iov, int count, off_t offse
 	if (disk->dead && !cut)
 		return (ssize_t)total;
 	if (happens(disk, disk->faults.write_fails)) {
-		disk->sync_failed = true;
+		disk->sync_failed |= of_log;
+		disk->snapshot_failed |= !of_log;
 		return fail(EIO);
 	}
 	if (happens(disk, disk->faults.short_write)) {
@@ -482,7 +597,8 @@ static ssize_t sim_write(int fd, const struct iovec *iov, int count, off_t offse
 			total = DISK_SECTOR;
 	}
 	if ((uint64_t)offset + total > inode->size && (uint64_t)offset + total - inode->size > room_left(disk)) {
-		disk->full = true;
+		disk->full |= of_log;
+		disk->snapshot_failed |= !of_log;
 		return fail(ENOSPC);
 	}
 	unsigned char *bytes = malloc(total);
@@ -503,6 +619,11 @@ static ssize_t sim_write(int fd, const struct iovec *iov, int count, off_t offse
 		damaged(disk, DAMAGE_MISDIRECTED, base + (uint64_t)offset, total);
 		damaged(disk, DAMAGE_MISDIRECTED, base + to, part);
 		bytes_put(disk, inode, to, bytes, part, true, false);
+	} else if (!of_log && !cut && happens(disk, disk->faults.lost_write)) {
+		inode_room(inode, (uint64_t)offset + total);           /* confirmed, and forgotten */
+		if (inode->size < (uint64_t)offset + total)
+			inode->size = (uint64_t)offset + total;
+		inode->wounded = true;
 	} else {
 		bytes_put(disk, inode, (uint64_t)offset, bytes, total, durable, cut);
 	}
@@ -510,9 +631,13 @@ static ssize_t sim_write(int fd, const struct iovec *iov, int count, off_t offse
 	return (ssize_t)total;
 }
 
-static int sync_call(struct disk *disk, struct disk_inode *inode)
+/* Of a file (inode) or of a folder (NULL). */
+static int sync_call(struct disk *disk, struct disk_inode *inode, enum disk_folder folder)
 {
+	unsigned count = changes_of(disk, folder);
 	disk->syncs++;
+	if (disk->frozen)
+		return 0;
 	if (happens(disk, disk->faults.interrupted))
 		return fail(EINTR);
 	bool cut = power_goes(disk);
@@ -521,7 +646,8 @@ static int sync_call(struct disk *disk, struct disk_inode *inode)
 	if (happens(disk, disk->faults.slow_sync))
 		disk->now_ns += 1000000 * (1 + disk_chance(&disk->seed, 3000));
 	if (happens(disk, disk->faults.sync_fails)) {
-		disk->sync_failed = true;
+		disk->sync_failed |= folder == FOLDER_LOG;
+		disk->snapshot_failed |= folder != FOLDER_LOG;
 		if (inode)
 			inode_settle(disk, inode, (unsigned)disk_chance(&disk->seed, 4));
 		return fail(EIO);
@@ -529,7 +655,9 @@ static int sync_call(struct disk *disk, struct disk_inode *inode)
 	if (inode)
 		inode_settle(disk, inode, cut ? (unsigned)disk_chance(&disk->seed, 5) : 4);
 	else
-		changes_settle(disk, cut ? (unsigned)disk_chance(&disk->seed, disk->change_count + 1) : disk->change_count);
+		changes_settle(disk, folder, cut ? (unsigned)disk_chance(&disk->seed, count + 1) : count, true);
+	for (unsigned f = 0; f < FOLDERS && !inode && folder == FOLDER_ROOT; f++)
+		disk->folders[f].stable |= disk->folders[f].live && (!cut || disk_chance(&disk->seed, 2));
 	if (!inode && !cut)
 		inodes_sweep(disk);
 	return 0;
@@ -538,13 +666,14 @@ static int sync_call(struct disk *disk, struct disk_inode *inode)
 static int sim_sync(int fd)
 {
 	noted(mounted, 5, 0, 0);
-	return sync_call(mounted, inode_at(mounted, fd));
+	return sync_call(mounted, inode_at(mounted, fd), mounted->open[fd - FD_FIRST].folder);
 }
 
 static int sim_sync_all(int fd)
 {
-	noted(mounted, 6, fd == FD_DIR, 0);
-	return sync_call(mounted, fd == FD_DIR ? NULL : inode_at(mounted, fd));
+	noted(mounted, 6, fd < FD_FIRST, 0);
+	return fd < FD_FIRST ? sync_call(mounted, NULL, folder_at(mounted, fd))
+			     : sync_call(mounted, inode_at(mounted, fd), mounted->open[fd - FD_FIRST].folder);
 }
 
 static ssize_t sim_read(int fd, void *out, size_t size, off_t offset)
@@ -556,6 +685,7 @@ static ssize_t sim_read(int fd, void *out, size_t size, off_t offset)
 		return fail(EINTR);
 	if (happens(disk, disk->faults.read_fails)) {
 		disk->read_failed = true;
+		disk->snapshot_failed = true;
 		noted(disk, 7, (uint64_t)offset, size);
 		return fail(EIO);
 	}
@@ -572,37 +702,40 @@ static ssize_t sim_read(int fd, void *out, size_t size, off_t offset)
 static int sim_rename(int dir, const char *from, const char *to)
 {
 	struct disk *disk = mounted;
-	struct disk_entry *entry = entry_find(disk->live, from);
-	ASSERT(dir == FD_DIR && entry);
+	enum disk_folder folder = folder_at(disk, dir);
+	struct disk_entry *entry = entry_find(disk->live, folder, from);
+	ASSERT(entry && !disk->frozen);
 	noted(disk, 8, (uint64_t)entry->inode, 0);
 	bool cut = power_goes(disk);
-	change(disk, to, from, entry->inode, cut);
+	change(disk, folder, to, from, entry->inode, cut);
 	return 0;
 }
 
 static int sim_unlink(int dir, const char *name)
 {
 	struct disk *disk = mounted;
-	ASSERT(dir == FD_DIR);
-	noted(disk, 9, base_of(name), 0);
-	if (!entry_find(disk->live, name))
+	enum disk_folder folder = folder_at(disk, dir);
+	noted(disk, 9, base_of(name), folder);
+	if (!entry_find(disk->live, folder, name))
 		return fail(ENOENT);
+	if (disk->frozen)
+		return 0;
 	bool cut = power_goes(disk);
-	change(disk, name, "", -1, cut);
+	change(disk, folder, name, "", -1, cut);
 	return 0;
 }
 
 static int sim_list(int dir, wal_io_entry_fn *each, void *context)
 {
 	struct disk *disk = mounted;
-	ASSERT(dir == FD_DIR);
+	enum disk_folder folder = folder_at(disk, dir);
 	if (!each(context, ".") || !each(context, ".."))
 		return 0;
 	/* In no order that means anything, as real folders. */
 	unsigned start = (unsigned)disk_chance(&disk->seed, DISK_FILES);
 	for (unsigned k = 0; k < DISK_FILES; k++) {
 		struct disk_entry entry = disk->live[(start + k) % DISK_FILES];
-		if (entry.inode >= 0 && !each(context, entry.name))
+		if (entry.inode >= 0 && entry.folder == folder && !each(context, entry.name))
 			break;
 	}
 	return 0;
@@ -610,14 +743,18 @@ static int sim_list(int dir, wal_io_entry_fn *each, void *context)
 
 static int64_t sim_size(int dir, const char *name)
 {
-	ASSERT(dir == FD_DIR);
-	const struct disk_entry *entry = entry_find(mounted->live, name);
+	const struct disk_entry *entry = entry_find(mounted->live, folder_at(mounted, dir), name);
 	return entry ? (int64_t)mounted->inodes[entry->inode].size : fail(ENOENT);
 }
 
 static void sim_advise(int fd, off_t offset, off_t size, int advice)
 {
 	(void)fd, (void)offset, (void)size, (void)advice;
+}
+
+static void sim_flush(int fd, off_t offset, off_t size)
+{
+	(void)fd, (void)offset, (void)size;
 }
 
 static uint64_t sim_monotonic_ns(void)
@@ -638,10 +775,16 @@ void disk_mount(struct disk *disk)
 	mounted = disk;
 	wal_io = (struct wal_io){
 		.write = sim_write, .sync = sim_sync, .allocate = sim_allocate, .sync_all = sim_sync_all, .read = sim_read,
-		.open_dir = sim_open_dir, .open = sim_open, .direct = sim_direct, .close = sim_close, .rename = sim_rename,
+		.make_dir = sim_make_dir, .open_dir = sim_open_dir, .open = sim_open, .direct = sim_direct, .close = sim_close, .rename = sim_rename,
 		.unlink = sim_unlink, .list = sim_list, .size = sim_size, .lock = sim_lock, .advise = sim_advise,
+		.flush = sim_flush,
 		.monotonic_ns = sim_monotonic_ns, .wall_ms = sim_wall_ms,
 	};
+}
+
+void disk_freeze(bool frozen)
+{
+	mounted->frozen = frozen;
 }
 
 void disk_unmount(void)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* disk.h - a simulated disk under the log: one folder of files in memory, with everything that a real one may do.
+/* disk.h - a simulated disk under the log and its snapshots: folders of files in memory, with everything that a real one may do.
  *
  * A file has two contents: `live` is what reads see (the page cache), `stable` what a power cut leaves.  A sector (512 bytes)
  * written and not synced is dirty.  Then
@@ -8,7 +8,9 @@
  *     it may come in the middle of any call
  *   - the end of the process alone (disk_process_end) loses nothing
  *   - a failed sync leaves the sectors clean but not stable: the kernel has dropped them
- * Damage faults (lost and misdirected writes, bit flips) may destroy what was acknowledged; each is remembered with its place.
+ *   - a folder that was made is there after a power cut once the one above it was synced; else it may be gone with all in it
+ * Damage faults (lost and misdirected writes, bit flips) may destroy what was acknowledged; each is remembered with its place,
+ * those to snapshots by their file only.
  *
  * One disk at a time is behind wal_io.  Everything is drawn from a seed; every call goes into a hash.
  */
@@ -35,10 +37,13 @@ struct disk_inode {
 	unsigned char *live, *stable;  /* owned; `room` bytes each */
 	unsigned char *dirty;          /* owned; a byte a sector */
 	uint64_t size, stable_size, room;
-	bool used;
+	bool used, wounded;            /* of a snapshot: bytes are no longer what was written */
 };
 
-struct disk_entry { char name[DISK_NAME]; int inode; /* -1: free */ };
+/* ROOT holds only the other ones. */
+enum disk_folder { FOLDER_LOG, FOLDER_SNAPSHOTS, FOLDER_ROOT, FOLDERS };
+
+struct disk_entry { char name[DISK_NAME]; int inode; /* -1: free */ enum disk_folder folder; };
 
 enum damage_kind { DAMAGE_FLIP, DAMAGE_LOST, DAMAGE_MISDIRECTED };
 
@@ -53,17 +58,21 @@ struct disk {
 	struct disk_inode inodes[DISK_FILES];
 	unsigned inode_count;
 	struct disk_entry live[DISK_FILES], stable[DISK_FILES];
-	struct { bool made; char name[DISK_NAME], from[DISK_NAME]; int inode; } changes[DISK_FILES];   /* of the folder, not stable */
+	/* Of folders, not stable. */
+	struct disk_change { char name[DISK_NAME], from[DISK_NAME]; int inode; enum disk_folder folder; } changes[DISK_FILES];
 	unsigned change_count;
-	struct { int inode; int flags; bool used; } open[DISK_OPEN];
-	bool dir_open, locked;
+	struct { int inode; int flags; bool used; enum disk_folder folder; } open[DISK_OPEN];
+	struct { unsigned open; bool live, stable; } folders[FOLDERS];
+	bool locked;
 	bool dead;                     /* power is gone: calls do nothing more */
+	bool frozen;                   /* the process is gone and tidies up in the test's memory: calls change nothing */
 	uint64_t cut_in;               /* power goes at the so-many-th changing call from now; 0: no */
 	uint64_t now_ns;               /* monotonic; calls take time */
 	int64_t wall_ms;
 	uint64_t calls, writes, syncs; /* for who wants to see that something happened */
-	bool sync_failed;              /* a sync or a write was refused: the process must end (L7) */
-	bool read_failed, full;        /* a read was refused; there was no room */
+	bool sync_failed;              /* a sync or a write of the log was refused: the process must end (L7) */
+	bool read_failed, full;        /* a read was refused; there was no room for the log */
+	bool snapshot_failed;          /* a call for a snapshot was refused */
 	struct disk_damage damages[DISK_DAMAGES];
 	unsigned damage_count;
 	uint64_t hash;                 /* of all calls and what they did */
@@ -72,6 +81,7 @@ struct disk {
 struct disk *disk_new(uint64_t seed);
 void disk_free(struct disk *disk);
 void disk_mount(struct disk *disk);            /* from now on wal_io is this disk */
+void disk_freeze(bool frozen);                 /* of the mounted one */
 void disk_unmount(void);                       /* the operating system again */
 
 void disk_power_cut(struct disk *disk);        /* and on again: dirty sectors are settled, nothing is open */
@@ -80,6 +90,9 @@ unsigned disk_open_count(const struct disk *disk);
 uint64_t disk_used(const struct disk *disk);   /* bytes in files */
 /* Flips one bit of a segment file, in [from, to) of the log.  False: no file holds it. */
 bool disk_flip(struct disk *disk, uint64_t from, uint64_t to);
+bool disk_flip_snapshot(struct disk *disk);    /* of any of them; false: there is none */
+/* How many snapshots have a wound, and the end of the newest one that has none; 0: there is none. */
+unsigned disk_wounded_snapshots(const struct disk *disk, uint64_t *sound_end);
 /* A copy without faults, stable as it is live: what a stopped process would leave. */
 struct disk *disk_copy(const struct disk *disk);
 

@@ -117,6 +117,54 @@ static bool on_replay(void *context, const struct wal_frame *frame)
 	return true;
 }
 
+/* ---- snapshots ----------------------------------------------------------------------------------------------------- */
+
+static uint64_t source_durable(void *context)
+{
+	const struct sim_node *node = context;
+	return wal_durable(node->wal);
+}
+
+void sim_snapshot_begin(struct sim_node *node, unsigned keep, size_t piece, uint64_t rate)
+{
+	ASSERT(!node->writer);
+	node->source = (struct snapshot_source){ .context = node, .shards = node->shard_count, .post = env_post, .head = env_head,
+						 .durable = source_durable, .stop = &node->writer_stop };
+	node->order = (struct snapshot_order){ .dir = "snapshots", .keep = keep, .piece = piece, .rate = rate,
+					       .epoch = wal_epoch(node->wal), .now_ms = *node->options.wall_ms };
+	node->writer_error.len = 0;
+	node->writer = snapshot_begin(&node->source, &node->order, &node->writer_error);
+	node->writer_waits = false;
+	node->writer_due_ns = 0;
+	atomic_store(&node->writer_stop, false);
+}
+
+bool sim_snapshot_step(struct sim_node *node, struct snapshot_outcome *outcome, bool *good)
+{
+	uint64_t nap_ns = 0;
+	enum snapshot_next next = snapshot_step(node->writer, &nap_ns);
+	node->writer_waits = next == SNAPSHOT_WAITS;
+	node->writer_due_ns = wal_io.monotonic_ns() + nap_ns;
+	if (next != SNAPSHOT_ENDS)
+		return false;
+	*good = snapshot_end(node->writer, outcome);
+	node->writer = NULL;
+	return true;
+}
+
+/* The process is gone; what its memory held is given back, and no file changes by it. */
+static void writer_drop(struct sim_node *node)
+{
+	struct snapshot_outcome outcome;
+	if (node->writer) {
+		disk_freeze(true);
+		snapshot_end(node->writer, &outcome);
+		disk_freeze(false);
+	}
+	node->writer = NULL;
+	buf_free(&node->writer_error);
+}
+
 /* ---- opening and ending -------------------------------------------------------------------------------------------- */
 
 static void shards_free(struct sim_node *node)
@@ -152,14 +200,23 @@ enum node_outcome sim_node_open(struct sim_node *node, const struct sim_node_opt
 		node->shards[s].memory_limit = options->memory / node->shard_count;
 	}
 	shards_connect(node->shards, node->shard_count);
+	struct state *states[SHARDS_MAX];
+	for (unsigned s = 0; s < node->shard_count; s++)
+		states[s] = &node->shards[s].state;
+	node->load = (struct snapshot_load){ .dir = "snapshots", .states = states, .count = node->shard_count, .stepped = true,
+					     .catalog = &node->catalog, .log = on_log, .context = node };
+	if (!options->log_only)
+		snapshot_load_begin(&node->load);
+	if (options->loaded)
+		options->loaded(options->context, &node->load);
 	struct wal_options wal = { .dir = "log", .segment_size = options->segment_size, .ring_size = options->ring_size,
 				   .producers = options->shards, .direct = options->direct, .stepped = true, .log = on_log,
-				   .fatal = on_fatal, .context = node };
+				   .fatal = on_fatal, .context = node, .known = node->load.end };
 	/* Who dies in here leaves the half-made log behind, as a process would. */
 	__lsan_disable();
 	bool died = setjmp(node->fatal) != 0;
 	if (!died)
-		node->wal = wal_open(&wal, 0, on_replay, node, error);
+		node->wal = wal_open(&wal, node->load.from, on_replay, node, error);
 	__lsan_enable();
 	if (died) {
 		buf_printf(error, "%s", node->fatal_text);
@@ -170,6 +227,10 @@ enum node_outcome sim_node_open(struct sim_node *node, const struct sim_node_opt
 	if (node->wal && node->broken_lsn != UINT64_MAX) {
 		buf_printf(error, "the record at LSN %llu cannot be read although its checksum holds",
 			   (unsigned long long)node->broken_lsn);
+		wal_drop(node->wal);
+		node->wal = NULL;
+	}
+	if (node->wal && !snapshot_load_end(&node->load, error)) {
 		wal_drop(node->wal);
 		node->wal = NULL;
 	}
@@ -203,6 +264,7 @@ void sim_node_kill(struct sim_node *node)
 		wal_drop(node->wal);
 	node->wal = NULL;
 	shards_free(node);
+	writer_drop(node);
 }
 
 enum node_outcome sim_node_close(struct sim_node *node, struct buf *error)
@@ -212,9 +274,11 @@ enum node_outcome sim_node_close(struct sim_node *node, struct buf *error)
 		sim_node_kill(node);
 		return NODE_DIED;
 	}
+	ASSERT(!node->writer);
 	wal_close(node->wal);
 	node->wal = NULL;
 	shards_free(node);
+	buf_free(&node->writer_error);
 	return NODE_GOOD;
 }
 

@@ -14,6 +14,8 @@
 
 #include "engine/shard/ledger.h"
 #include "engine/shard/shard.h"
+#include "snapshot/loader.h"
+#include "snapshot/writer.h"
 #include "tests/sim/disk.h"
 #include "wal/wal.h"
 
@@ -32,6 +34,8 @@ struct sim_node_options {
 	bool direct;
 	uint64_t memory;               /* 0: no bound */
 	sim_frame_fn *written;         /* a frame was published */
+	bool log_only;                 /* as if there were no snapshots */
+	void (*loaded)(void *context, const struct snapshot_load *load);       /* before anything is replayed; may be NULL */
 	sim_frame_fn *replayed;        /* recovery shows a frame; may be NULL */
 	void (*said)(void *context, const char *level, const char *line);
 	void *context;
@@ -52,6 +56,14 @@ struct sim_node {
 	int64_t last_time;
 	struct sim_frame open[SHARDS_MAX];     /* between begin and publish */
 	uint64_t broken_lsn;
+	struct snapshot_load load;
+	struct snapshot_source source;
+	struct snapshot_order order;
+	struct snapshot_writer *writer;        /* NULL: no snapshot is being written */
+	struct buf writer_error;
+	bool writer_waits;             /* for a piece */
+	atomic_bool writer_stop;
+	uint64_t writer_due_ns;
 	jmp_buf fatal;
 	char fatal_text[600];
 };
@@ -62,13 +74,18 @@ enum node_outcome sim_node_open(struct sim_node *node, const struct sim_node_opt
 enum node_outcome sim_node_close(struct sim_node *node, struct buf *error);
 void sim_node_kill(struct sim_node *node);     /* what the end of the process does: nothing is written */
 
+/* A snapshot, in steps.  None may be under way at its begin; sim_node_close wants none either. */
+void sim_snapshot_begin(struct sim_node *node, unsigned keep, size_t piece, uint64_t rate);
+/* True: it came to its end; *good says how, else node->writer_error. */
+bool sim_snapshot_step(struct sim_node *node, struct snapshot_outcome *outcome, bool *good);
+
 bool sim_shard_step(struct sim_node *node, unsigned shard, unsigned budget);   /* true: it stays awake */
 /* NODE_DIED: the log ended the process; node->fatal_text says why. */
 enum node_outcome sim_log_step(struct sim_node *node, bool idle, bool *wrote);
 enum node_outcome sim_maker_step(struct sim_node *node, bool *made);
 struct message *sim_node_take(struct sim_node *node);  /* done, and durable; NULL: none */
 
-/* The canonical text of all that is state, lines sorted, with a 0 behind. */
+/* The canonical text of all that is state, lines sorted, with a 0 behind; ids and tenants' slices among them. */
 void sim_node_dump(const struct sim_node *node, struct buf *out);
 
 #endif

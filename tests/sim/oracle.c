@@ -731,9 +731,11 @@ uint64_t oracle_end(const struct oracle *oracle)
 	return oracle->consumed ? oracle->frames[oracle->consumed - 1].end : 0;
 }
 
-void oracle_recovering(struct oracle *oracle)
+void oracle_recovering(struct oracle *oracle, uint64_t from)
 {
 	oracle->replayed = 0;
+	while (oracle->replayed < oracle->frame_count && oracle->frames[oracle->replayed].lsn - WAL_FRAME_HEADER < from)
+		oracle->replayed++;
 }
 
 void oracle_replayed(struct oracle *oracle, const struct sim_frame *frame)

@@ -97,8 +97,8 @@ void oracle_published(struct oracle *oracle, const struct sim_frame *frame);
 void oracle_durable(struct oracle *oracle, uint64_t durable);  /* everything published up to there is */
 uint64_t oracle_end(const struct oracle *oracle);              /* what is durable for all the oracle knows */
 
-/* A node opens: each frame it finds, then, when it is open, what that means. */
-void oracle_recovering(struct oracle *oracle);
+/* A node opens: each frame it finds from an LSN on, then, when it is open, what that means. */
+void oracle_recovering(struct oracle *oracle, uint64_t from);
 void oracle_replayed(struct oracle *oracle, const struct sim_frame *frame);
 /* False: acknowledged frames are missing from *lost_lsn on; the caller knows whether the disk may be blamed. */
 bool oracle_recovered(struct oracle *oracle, uint64_t *lost_lsn);

@@ -45,6 +45,26 @@ static void on_replayed(void *context, const struct sim_frame *frame)
 	oracle_replayed(sim->oracle, frame);
 }
 
+/* What a snapshot says must be known: it is of this log, and the newest that was told to be there, or the disk has its share in it. */
+static void on_loaded(void *context, const struct snapshot_load *load)
+{
+	struct sim *sim = context;
+	uint64_t sound;
+	unsigned wounded = disk_wounded_snapshots(sim->disk, &sound);
+	bool unread = sim->disk->read_failed;
+	LAW(sim->oracle, "L2", load->end <= sim->durable, "a snapshot reaches LSN %llu, the log was durable up to %llu", LLU(load->end),
+	    LLU(sim->durable));
+	LAW(sim->oracle, "L6", load->broken <= wounded || unread, "a snapshot is said to be broken, and the disk did nothing to it");
+	LAW(sim->oracle, "L6", load->end >= sound || unread, "a snapshot that ends at LSN %llu is whole, and the one loaded ends at %llu",
+	    LLU(sound), LLU(load->end));
+	LAW(sim->oracle, "L1", load->end >= sim->snapshot_end || wounded || unread, "the newest snapshot ends at LSN %llu, the last one "
+	    "that was told to be there at %llu", LLU(load->end), LLU(sim->snapshot_end));
+	oracle_recovering(sim->oracle, load->from);
+	sim->result->loads += load->loaded;
+	sim->result->passed_over += load->broken;
+	happened(sim, "loaded", load->from, load->end);
+}
+
 static void on_said(void *context, const char *level, const char *line)
 {
 	struct sim *sim = context;
@@ -340,6 +360,10 @@ static bool take_step(struct sim *sim)
 	bool unreadable;
 	if (!message)
 		return false;
+	if (message->kind == MESSAGE_CAPTURE) {
+		((struct capture *)message->owner)->after(message->owner);
+		return true;
+	}
 	struct call *call = call_of(sim, message);
 	uint64_t wait_lsn = message->wait_lsn;
 	if (!call->op) {
@@ -378,6 +402,7 @@ static enum step wrote_step(struct sim *sim, enum node_outcome outcome, bool did
 	LAW(sim->oracle, "L8", wal_appended(sim->node.wal) - wal_durable(sim->node.wal) <= sim->node.options.ring_size,
 	    "more is on its way to the disk than the ring holds");
 	oracle_durable(sim->oracle, wal_durable(sim->node.wal));
+	sim->durable = wal_durable(sim->node.wal);
 	return did ? STEP_DONE : STEP_NOTHING;
 }
 
@@ -412,6 +437,46 @@ enum step sim_step_maker(struct sim *sim)
 	return wrote_step(sim, outcome, made);
 }
 
+/* Now and then a snapshot; some of those in a life that will end among its calls. */
+static void snapshots_step(struct sim *sim)
+{
+	const struct swarm *swarm = &sim->swarm;
+	if (sim->node.writer || !sim->ops_left || !one_in(sim, swarm->snapshot_one_in))
+		return;
+	sim->disk->snapshot_failed = false;
+	sim_snapshot_begin(&sim->node, swarm->snapshot_keep, swarm->snapshot_piece, swarm->snapshot_rate);
+	if (swarm->calls_cut && one_in(sim, 3))
+		sim->disk->cut_in = 60 + chance(sim, 60);
+}
+
+enum step sim_step_writer(struct sim *sim)
+{
+	struct snapshot_outcome outcome;
+	bool good;
+	if (sim->node.writer_due_ns > sim->disk->now_ns)
+		return STEP_NOTHING;
+	bool waited = sim->node.writer_waits, over = sim_snapshot_step(&sim->node, &outcome, &good);
+	if (sim->disk->dead)
+		return STEP_DEAD;
+	if (!over)
+		return waited && sim->node.writer_waits ? STEP_NOTHING : STEP_DONE;
+	happened(sim, "snapshot", good, good ? outcome.end : 0);
+	if (good) {
+		LAW(sim->oracle, "L2", outcome.from <= outcome.end && outcome.end <= wal_durable(sim->node.wal),
+		    "a snapshot from LSN %llu to %llu is told, the log is durable up to %llu", LLU(outcome.from), LLU(outcome.end),
+		    LLU(wal_durable(sim->node.wal)));
+		LAW(sim->oracle, "order", outcome.end >= sim->snapshot_end, "a snapshot ends at LSN %llu, the one before at %llu",
+		    LLU(outcome.end), LLU(sim->snapshot_end));
+		sim->snapshot_end = outcome.end;
+		sim->result->snapshots += !outcome.unchanged;
+	} else {
+		LAW(sim->oracle, "L7", sim->node.writer_error.len && (sim->disk->snapshot_failed || atomic_load(&sim->node.writer_stop)),
+		    "a snapshot is not written, and nothing is wrong: %.*s", (int)sim->node.writer_error.len,
+		    sim->node.writer_error.ptr);
+	}
+	return STEP_DONE;
+}
+
 static void tick(struct sim *sim)
 {
 	if (sim->disk->now_ns < sim->tick_ns)
@@ -436,10 +501,18 @@ static enum step node_step(struct sim *sim)
 		if (node->awake[s])
 			awake[count++] = s;
 	bool unwritten = wal_appended(node->wal) != wal_durable(node->wal);
+	if (node->writer && one_in(sim, 5)) {
+		enum step step = sim_step_writer(sim);
+		if (step != STEP_NOTHING)
+			return step;
+	}
 	unsigned what = (unsigned)chance(sim, 16);
 	if (what < 9 && count) {
 		unsigned shard = awake[chance(sim, count)];
 		sim->disk->now_ns += 1000 + chance(sim, 4000);
+		/* A thread that gets no processor for a while. */
+		if (shard == sim->slow_shard && chance(sim, sim->swarm.slow_shard_one_in))
+			return STEP_DONE;
 		sim_shard_step(node, shard, 1 + (unsigned)chance(sim, 4));
 		return STEP_DONE;
 	}
@@ -464,7 +537,12 @@ static enum step pass_time(struct sim *sim)
 			next = sim->clients[i].due_ns;
 	if (sim->node.done && take_step(sim))
 		return STEP_DONE;
-	enum step step = sim_step_maker(sim);
+	enum step step = sim->node.writer ? sim_step_writer(sim) : STEP_NOTHING;
+	if (step != STEP_NOTHING)
+		return step;
+	if (sim->node.writer && sim->node.writer_due_ns > sim->disk->now_ns && sim->node.writer_due_ns < next)
+		next = sim->node.writer_due_ns;
+	step = sim_step_maker(sim);
 	if (step != STEP_NOTHING)
 		return step;
 	if (next > sim->disk->now_ns + 20 * (uint64_t)MS || one_in(sim, 8)) {
@@ -514,6 +592,7 @@ static enum step world_step(struct sim *sim)
 	clients_step(sim);
 	letters_step(sim);
 	tick(sim);
+	snapshots_step(sim);
 	enum step step = node_step(sim);
 	if (step != STEP_NOTHING)
 		return step;
@@ -522,7 +601,7 @@ static enum step world_step(struct sim *sim)
 		wanted |= sim->clients[i].op != NULL;
 	for (unsigned i = 0; i < LETTERS; i++)
 		letters |= sim->letters[i].live;
-	if (!wanted && !letters && !any_call(sim) && !sim->node.done)
+	if (!wanted && !letters && !any_call(sim) && !sim->node.done && !sim->node.writer)
 		return STEP_NOTHING;
 	if (any_call(sim) && !sim->node.done) {
 		/* All shards sleep, everything is written, and somebody waits. */
@@ -555,7 +634,7 @@ static struct sim_node_options node_options(struct sim *sim)
 	struct sim_node_options options = {
 		.shards = shard_counts[chance(sim, sizeof shard_counts / sizeof *shard_counts)],
 		.segment_size = segments[chance(sim, sizeof segments / sizeof *segments)], .ring_size = 64 << 10,
-		.direct = chance(sim, 2), .written = on_written, .replayed = on_replayed, .said = on_said, .context = sim,
+		.direct = chance(sim, 2), .written = on_written, .loaded = on_loaded, .replayed = on_replayed, .said = on_said, .context = sim,
 		.wall_ms = &sim->disk->wall_ms, .memory = sim->swarm.small_memory ? 900000 : 0,
 	};
 	if (options.segment_size > 64 << 10 && one_in(sim, 3))
@@ -578,7 +657,7 @@ static void refused_for_damage(struct sim *sim, const char *text)
 	uint64_t lsn = at ? strtoull(at + 14, NULL, 10) : 0;
 	const char *comma = at ? strstr(at, ".log, ") : NULL;
 	uint64_t bytes = comma ? strtoull(comma + 6, NULL, 10) : 0;
-	if (at && disk->damage_count == 1 && disk->damages[0].kind == DAMAGE_FLIP)
+	if (at && disk->damage_count == 1 && disk->damages[0].kind == DAMAGE_FLIP && !sim->buried)
 		LAW(sim->oracle, "L6", disk->damages[0].lsn >= lsn && disk->damages[0].lsn < lsn + bytes,
 		    "a bit was flipped at LSN %llu, and this is told: %s", LLU(disk->damages[0].lsn), text);
 	sim->result->refused++;
@@ -637,8 +716,8 @@ static enum opening open_once(struct sim *sim, bool quiet)
 	disk->cut_in = !quiet && sim->swarm.calls_cut && one_in(sim, 3) ? 1 + chance(sim, 20) : 0;
 	disk->read_failed = disk->full = disk->sync_failed = false;
 	sim->shards = options.shards;
+	sim->slow_shard = sim->swarm.slow_shard_one_in ? (unsigned)chance(sim, options.shards) : SHARDS_MAX;
 	clock_set(sim);
-	oracle_recovering(sim->oracle);
 	enum node_outcome outcome = sim_node_open(&sim->node, &options, &error);
 	snprintf(text, sizeof text, "%.*s", (int)error.len, error.len ? error.ptr : "");
 	buf_free(&error);
@@ -662,7 +741,7 @@ static enum opening open_once(struct sim *sim, bool quiet)
 				disk->faults.capacity = 0;
 			return AGAIN;
 		}
-		LAW(sim->oracle, "L6", disk->damage_count, "a log without damage is refused: %s", text);
+		LAW(sim->oracle, "L6", disk->damage_count || sim->buried, "a log without damage is refused: %s", text);
 		refused_for_damage(sim, text);
 		return OVER;
 	}
@@ -672,11 +751,14 @@ static enum opening open_once(struct sim *sim, bool quiet)
 		sim_node_kill(&sim->node);
 		return OVER;
 	}
-	/* What was wounded before did no harm; what opening itself was wronged is still to come. */
+	/* What was wounded before did no harm, or stands in front of what was read; what opening itself was wronged is still to
+	 * come. */
+	for (unsigned i = 0; i < damages; i++)
+		sim->buried |= disk->damages[i].lsn < sim->node.load.from;
 	disk->damage_count -= damages;
 	memmove(disk->damages, disk->damages + damages, disk->damage_count * sizeof *disk->damages);
 	disk->full = wal_disk_full(sim->node.wal);
-	sim->opened = wal_durable(sim->node.wal);
+	sim->opened = sim->durable = wal_durable(sim->node.wal);
 	mark_add(sim, sim->opened, sim->opened - WAL_FRAME_HEADER - 32);
 	return OPENED;
 }
@@ -740,6 +822,8 @@ static enum step drain(struct sim *sim)
 static void stop_cleanly(struct sim *sim)
 {
 	struct buf error = { 0 };
+	if (chance(sim, 2))
+		atomic_store(&sim->node.writer_stop, true);
 	if (drain(sim) == STEP_DEAD) {
 		bool power = sim->disk->dead;
 		node_lost(sim);
@@ -807,6 +891,8 @@ static void life_end(struct sim *sim, bool died)
 			end = sim->opened;
 		disk_flip(sim->disk, place == 0 || end < 6000 ? 0 : end - 6000, end);
 	}
+	if (sim->swarm.flips && one_in(sim, 3))
+		disk_flip_snapshot(sim->disk);
 }
 
 /* One life.  False: the history is over. */
@@ -837,6 +923,7 @@ static void swarm_draw(struct sim *sim)
 {
 	struct swarm *swarm = &sim->swarm;
 	static const unsigned often[] = { 0, 0, 30, 8, 3 }, rare[] = { 0, 0, 0, 2000, 400 }, jumps[] = { 0, 3000, 300 };
+	static const unsigned snapshots[] = { 0, 3000, 1000, 300 }, slow[] = { 0, 0, 50, 500 };
 	swarm->clients = 1 + (unsigned)chance(sim, CLIENTS);
 	swarm->drop_one_in = often[chance(sim, 5)];
 	swarm->twice_one_in = often[chance(sim, 5)];
@@ -853,6 +940,11 @@ static void swarm_draw(struct sim *sim)
 	swarm->reads_fail = one_in(sim, 4);
 	swarm->small_memory = one_in(sim, 12);
 	swarm->flips = one_in(sim, 5);
+	swarm->slow_shard_one_in = slow[chance(sim, 4)];
+	swarm->snapshot_one_in = snapshots[chance(sim, 4)];
+	swarm->snapshot_keep = 1 + (unsigned)chance(sim, 3);
+	swarm->snapshot_piece = one_in(sim, 2) ? 1 + chance(sim, 4000) : 0;
+	swarm->snapshot_rate = one_in(sim, 6) ? 20000 + chance(sim, 500000) : 0;
 	swarm->faults = (struct disk_faults){
 		.short_write = often[chance(sim, 5)], .interrupted = often[chance(sim, 4)], .slow_sync = often[chance(sim, 5)],
 		.sync_fails = rare[chance(sim, 5)], .write_fails = rare[chance(sim, 5)],
@@ -893,6 +985,10 @@ static void finish(struct sim *sim)
 		    (long long)now);
 	}
 	audit(sim);
+	compare_with_files(sim);
+	sim_snapshot_begin(&sim->node, sim->swarm.snapshot_keep, sim->swarm.snapshot_piece, 0);
+	LAW(sim->oracle, "L8", drain(sim) == STEP_NOTHING, "the node dies over a snapshot without a fault: %s", sim->node.fatal_text);
+	LAW(sim->oracle, "L7", sim->snapshot_end >= sim->opened, "a snapshot is not written without a fault");
 	compare_with_files(sim);
 	struct buf error = { 0 };
 	sim->up = false;

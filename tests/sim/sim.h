@@ -19,7 +19,7 @@ struct sim_result {
 	struct buf verdict;            /* owned; "law: what" when not good */
 	/* what it came to, so that it can be seen that something happened */
 	uint64_t lives, cuts, cuts_in_calls, kills, deaths, stops, ops, replies, records, transfers, failures, expiries, events,
-		customers, changes, retries, repeats, refused, tails, full, segments, unread, dumps;
+		customers, changes, retries, repeats, refused, tails, full, segments, unread, dumps, snapshots, loads, passed_over;
 };
 
 void sim_run(uint64_t seed, bool trace, struct sim_result *result);

@@ -40,6 +40,9 @@ struct swarm {
 	unsigned clients, drop_one_in, twice_one_in, slow_one_in, jump_one_in;
 	unsigned lives, ops_a_life, lazy_one_in;       /* lazy: the log writes only so often */
 	bool cuts, kills, stops, calls_cut, flips, full, reads_fail, small_memory;
+	unsigned snapshot_one_in, snapshot_keep, slow_shard_one_in;
+	size_t snapshot_piece;
+	uint64_t snapshot_rate;
 	struct disk_faults faults;
 };
 
@@ -61,10 +64,13 @@ struct sim {
 	struct { uint64_t covers, at; } marks[MARKS];  /* the newest: frame at `at` says that everything below `covers` is durable */
 	unsigned mark_count;
 	uint64_t opened;               /* where the running life began */
+	uint64_t durable;              /* the log was once known to reach so far */
+	uint64_t snapshot_end;         /* of the newest snapshot that was told to be there */
+	bool buried;                   /* there is damage in front of what was read at some start */
 	uint64_t tick_ns, idle_ns;
 	bool expiring;
 	bool damage_read;              /* a record is damaged: asking again is no use */
-	unsigned shards;
+	unsigned shards, slow_shard;   /* SHARDS_MAX: none is slow */
 	char last_cut[600];
 	jmp_buf broken;
 	struct sim_result *result;
@@ -81,6 +87,7 @@ enum step { STEP_DONE, STEP_NOTHING, STEP_DEAD };
 /* sim.c */
 enum step sim_step_log(struct sim *sim, bool idle);
 enum step sim_step_maker(struct sim *sim);
+enum step sim_step_writer(struct sim *sim);            /* one is under way */
 
 /* answers.c: a call that is done, and durable, is held against the oracle.  False: it goes on in the node.  *unreadable: the
  * log could not be read for it now. */

@@ -19,7 +19,7 @@
 
 #include "tests/sim/sim.h"
 
-enum { SEEDS_DEFAULT = 200, JOBS_MAX = 64, COUNTS = 22 };
+enum { SEEDS_DEFAULT = 200, JOBS_MAX = 64, COUNTS = 25 };
 
 #define LLU(x) ((unsigned long long)(x))
 
@@ -51,6 +51,7 @@ static const char *const names[COUNTS] = {
 	"lives", "power cuts", "cuts in the middle of a call", "kills", "failed writes", "clean stops", "operations", "answers",
 	"records", "transfers", "failed transfers", "expiries", "events", "customers", "changes of configuration", "sent again",
 	"known ids", "refused for damage", "damaged tails", "disk full", "segments", "states compared with their files",
+	"snapshots written", "snapshots loaded", "broken ones passed over",
 };
 
 static void counts_of(const struct sim_result *result, uint64_t counts[COUNTS])
@@ -59,7 +60,7 @@ static void counts_of(const struct sim_result *result, uint64_t counts[COUNTS])
 		result->lives, result->cuts, result->cuts_in_calls, result->kills, result->deaths, result->stops, result->ops,
 		result->replies, result->records, result->transfers, result->failures, result->expiries, result->events,
 		result->customers, result->changes, result->retries, result->repeats, result->refused, result->tails, result->full,
-		result->segments, result->dumps,
+		result->segments, result->dumps, result->snapshots, result->loads, result->passed_over,
 	};
 	for (unsigned i = 0; i < COUNTS; i++)
 		counts[i] += list[i];
