@@ -4,6 +4,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/json.h"
+#include "engine/catalog/catalog.h"
 
 static const struct field amount_args[] = {
 	{ .name = "rate", .type = FIELD_DECIMAL, .flags = REQUIRED, .min = 0, .max = INT64_MAX,
@@ -46,6 +47,29 @@ static const struct field bonus_args[] = {
 	{ 0 }
 };
 
+static const struct field tier_args[] = {
+	{ .name = "tier", .type = FIELD_TEXT, .flags = REQUIRED, .min = 1, .max = 128, .doc = "Key of the tier." },
+	{ 0 }
+};
+
+static const struct field emit_args[] = {
+	{ .name = "event_type", .type = FIELD_TEXT, .flags = REQUIRED, .min = 1, .max = 128,
+	  .doc = "Key of an INTERNAL event type." },
+	{ .name = "payload", .type = FIELD_JSON, .flags = NULLABLE, .max = 16 * 1024,
+	  .doc = "Its payload; null: that of the event itself." },
+	{ 0 }
+};
+
+static const struct field message_args[] = {
+	{ .name = "template", .type = FIELD_TEXT, .flags = REQUIRED, .min = 1, .max = 128, .doc = "Which message." },
+	{ 0 }
+};
+
+static const struct field webhook_args[] = {
+	{ .name = "url", .type = FIELD_TEXT, .flags = REQUIRED, .min = 1, .max = 1024, .doc = "Where to." },
+	{ 0 }
+};
+
 static const struct field no_args[] = { { 0 } };
 static const char *const points_or_payload[] = { "points", "from_payload", NULL };
 
@@ -62,15 +86,28 @@ const struct action_kind action_kinds[ACTION_TYPES] = {
 			     .doc = "Give the customer a tag; nothing happens if it is there already." },
 	[ACTION_RESET_STATUS_POINTS] = { .name = "reset_status_points", .available = true, .args = no_args,
 					 .doc = "Set the status points back to 0." },
-	[ACTION_ISSUE_REWARD] = { .name = "issue_reward", .needs = "rewards", .args = reward_args,
-				  .doc = "Give the customer a reward." },
-	[ACTION_REDEEM_REWARD] = { .name = "redeem_reward", .needs = "rewards", .args = reward_args,
-				   .doc = "Redeem a reward for the customer." },
-	[ACTION_RECORD_BONUS] = { .name = "record_bonus_award", .needs = "bonuses", .args = bonus_args,
-				  .doc = "Note that the customer got a bonus." },
-	[ACTION_DOWNGRADE_TIER] = { .name = "downgrade_one_tier", .needs = "tiers", .args = no_args,
-				    .doc = "Move the customer one tier down." },
+	[ACTION_ISSUE_REWARD] = { .name = "issue_reward", .available = true, .args = reward_args,
+				  .doc = "Give the customer a reward for nothing." },
+	[ACTION_REDEEM_REWARD] = { .name = "redeem_reward", .available = true, .args = reward_args,
+				   .doc = "Give the customer a reward for its cost in points; fails the rule if there are too few." },
+	[ACTION_RECORD_BONUS] = { .name = "record_bonus_award", .available = true, .args = bonus_args,
+				  .doc = "Note that the customer got a bonus; nothing happens if it was got in this period." },
+	[ACTION_DOWNGRADE_TIER] = { .name = "downgrade_one_tier", .available = true, .args = no_args,
+				    .doc = "Take status points down to the threshold of the tier below; nothing happens in the lowest." },
+	[ACTION_SET_TIER] = { .name = "set_tier", .available = true, .args = tier_args,
+			      .doc = "Set the status points to the threshold of a tier." },
+	[ACTION_EMIT_EVENT] = { .name = "emit_event", .available = true, .args = emit_args,
+				.doc = "Run the rules of an INTERNAL event type for the customer, as part of this event." },
+	[ACTION_SEND_MESSAGE] = { .name = "send_message", .needs = "messages", .args = message_args,
+				  .doc = "Send the customer a message." },
+	[ACTION_CALL_WEBHOOK] = { .name = "call_webhook", .needs = "webhooks", .args = webhook_args,
+				  .doc = "Tell another system." },
 };
+
+const char *action_name(unsigned type)
+{
+	return type < ACTION_TYPES ? action_kinds[type].name : type == ACTION_TYPES ? "limit" : "unknown";
+}
 
 static enum action_type type_find(struct str name)
 {
@@ -167,6 +204,14 @@ static bool check_action(yyjson_val *action, struct buf *place, struct faults *f
 	buf_free(&names);
 	good &= check_path(action, "amount_path", place, faults);
 	good &= check_path(action, "from_payload", place, faults);
+	yyjson_val *reward = json_get(action, STR("reward_id"));
+	uint64_t id;
+	if (good && yyjson_is_str(reward) && !catalog_id_parse(json_text(reward), &id)) {
+		size_t before = pointer_push(place, STR("reward_id"));
+		faults_add(faults, pointer_text(place), "expected the id of a reward, which is a number in quotes");
+		place->len = before;
+		good = false;
+	}
 	struct action compiled;
 	if (good && action_compile(action, &compiled) && compiled.has_min && compiled.has_max &&
 	    compiled.min_points > compiled.max_points) {
@@ -232,6 +277,20 @@ bool action_compile(yyjson_val *source, struct action *out)
 		return out->text.len > 0;
 	case ACTION_ADD_TAG:
 		out->text = json_text(json_get(source, STR("tag")));
+		return out->text.len > 0;
+	case ACTION_ISSUE_REWARD:
+	case ACTION_REDEEM_REWARD: return catalog_id_parse(json_text(json_get(source, STR("reward_id"))), &out->reward);
+	case ACTION_RECORD_BONUS:
+		out->text = json_text(json_get(source, STR("bonusKey")));
+		return out->text.len > 0;
+	case ACTION_SET_TIER:
+		out->text = json_text(json_get(source, STR("tier")));
+		return out->text.len > 0;
+	case ACTION_EMIT_EVENT:
+		out->text = json_text(json_get(source, STR("event_type")));
+		out->payload = json_get(source, STR("payload"));
+		if (yyjson_is_null(out->payload))
+			out->payload = NULL;
 		return out->text.len > 0;
 	default:
 		return true;

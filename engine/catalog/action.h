@@ -17,11 +17,15 @@ enum action_type {
 	ACTION_SET_STATUS,             /* text */
 	ACTION_ADD_TAG,                /* text */
 	ACTION_RESET_STATUS_POINTS,
-	ACTION_ISSUE_REWARD,           /* from here on: known, not available */
-	ACTION_REDEEM_REWARD,
-	ACTION_RECORD_BONUS,
+	ACTION_ISSUE_REWARD,           /* reward; as a gift */
+	ACTION_REDEEM_REWARD,          /* reward; against its cost in points */
+	ACTION_RECORD_BONUS,           /* text: the bonus's key */
 	ACTION_DOWNGRADE_TIER,
-	ACTION_TYPES
+	ACTION_SET_TIER,               /* text: the tier's key */
+	ACTION_EMIT_EVENT,             /* text: an INTERNAL event type; payload */
+	ACTION_SEND_MESSAGE,           /* from here on: known, not available */
+	ACTION_CALL_WEBHOOK,
+	ACTION_TYPES                   /* the numbers are in the log */
 };
 
 enum { ACTIONS_MAX = 32, ACTION_PATH_MAX = 16 };
@@ -38,6 +42,9 @@ struct action_kind {
 
 extern const struct action_kind action_kinds[ACTION_TYPES];
 
+/* "earn_points"; "limit" for ACTION_TYPES, which stands where an effect is of no action. */
+const char *action_name(unsigned type);
+
 struct action_path {
 	struct str text;               /* "basket.total"; borrowed, like the parts */
 	struct str parts[ACTION_PATH_MAX];
@@ -51,7 +58,9 @@ struct action {
 	int64_t min_points, max_points, points;
 	struct action_path amount_path;        /* ACTION_EARN_FROM_AMOUNT: always there */
 	struct action_path from_payload;       /* ACTION_EARN, ACTION_BURN: there unless has_points */
-	struct str text;               /* status or tag */
+	struct str text;               /* status, tag, key of a tier or bonus, event type */
+	uint64_t reward;               /* id of a reward */
+	yyjson_val *payload;           /* ACTION_EMIT_EVENT: an object; NULL: that of the event itself */
 };
 
 /* Checks a list of actions; adds faults with pointers below `pointer` and returns false if it found any. */

@@ -13,6 +13,8 @@
 #include "engine/shard/batch.h"
 #include "engine/shard/state.h"
 
+struct scratch;
+
 struct ingest {
 	struct rule_arena *arena;      /* owned by the shard */
 	int64_t now_ms;
@@ -29,6 +31,15 @@ uint32_t ingest_bound(const struct row *row, const struct catalog_view *view);
 /* Appends the record and returns true, or refuses the row and returns false.  `member` is NULL for an unknown one. */
 bool ingest_decide(struct row *row, const struct member *member, const struct catalog_view *view, const struct ingest *context,
 		   struct buf *out);
+
+/* What the member's account allows, for a scratch that has its points. */
+void ingest_limits(struct scratch *scratch, const struct ingest *context);
+
+/* Names the counter of a rule's limit. */
+static inline uint64_t limit_key(uint64_t rule_id, size_t limit)
+{
+	return rule_id * LIMITS_PER_RULE_MAX + limit;
+}
 
 /* The same for an upsert of a customer: CUSTOMER record.  Fields that are absent stay as they were. */
 uint32_t customer_bound(const struct row *row, const struct member *member);

@@ -5,12 +5,14 @@
 #include <string.h>
 
 #include "engine/base/assert.h"
+#include "engine/event/effect.h"
 
 static_assert(sizeof(struct record_head) == 8, "layout");
 static_assert(sizeof(struct event_head) == 88, "layout");
 static_assert(sizeof(struct execution_head) == 16, "layout");
 static_assert(sizeof(struct effect_head) == 24, "layout");
 static_assert(sizeof(struct customer_head) == 40, "layout");
+static_assert(sizeof(struct action_head) == 32, "layout");
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the log is little-endian");
 
 bool record_head_read(const unsigned char *bytes, size_t len, struct record_head *head)
@@ -40,16 +42,24 @@ static bool take_copy(const unsigned char **at, const unsigned char *end, void *
 	return true;
 }
 
+/* An effect whose text is long enough for what its type keeps there. */
+static bool effect_take(const unsigned char **at, const unsigned char *end)
+{
+	struct effect_head effect;
+	struct str text;
+	return take_copy(at, end, &effect, sizeof effect) && effect.text_len >= effect_text_min(effect.type) &&
+	       take(at, end, effect.text_len, &text);
+}
+
 static bool executions_fit(const unsigned char *at, const unsigned char *end, unsigned count)
 {
 	struct execution_head execution;
-	struct effect_head effect;
 	struct str text;
 	for (; count; count--) {
 		if (!take_copy(&at, end, &execution, sizeof execution))
 			return false;
 		for (unsigned i = 0; i < execution.effect_count; i++)
-			if (!take_copy(&at, end, &effect, sizeof effect) || !take(&at, end, effect.text_len, &text))
+			if (!effect_take(&at, end))
 				return false;
 		if (!take(&at, end, execution.error_len, &text))
 			return false;
@@ -95,6 +105,23 @@ bool customer_view_read(const unsigned char *record, size_t len, struct customer
 	view->tags = at;
 	for (unsigned i = 0; i < view->head.tag_count; i++)
 		if (!take_copy(&at, view->end, &tag_len, sizeof tag_len) || !take(&at, view->end, tag_len, &text))
+			return false;
+	return true;
+}
+
+bool action_view_read(const unsigned char *record, size_t len, struct action_view *view)
+{
+	struct record_head head;
+	const unsigned char *at = record, *end;
+	if (!record_head_read(record, len, &head) || head.type != RECORD_ACTION || head.partition >= 1024)
+		return false;
+	end = record + head.size;
+	if (!take_copy(&at, end, &view->head, sizeof view->head) || !take(&at, end, view->head.tenant_len, &view->tenant) ||
+	    !take(&at, end, view->head.profile_len, &view->profile))
+		return false;
+	view->effects = at;
+	for (unsigned i = 0; i < view->head.effect_count; i++)
+		if (!effect_take(&at, end))
 			return false;
 	return true;
 }

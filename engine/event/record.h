@@ -7,6 +7,8 @@
  *   EVENT            the struct event_head below, then the texts tenant, profile, event type, event id, source, payload,
  *                    then the executions, each an execution_head with its effects and an error text
  *   CUSTOMER         the struct customer_head below, then tenant, profile, status, attributes (JSON object), tags
+ *   ACTION           the struct action_head below, then tenant, profile, then its effects: what was done to a member by itself,
+ *                    without an event
  *   CATALOG          u64 length, then a catalog change of that length as engine/catalog encodes it
  *
  * A record holds effects: replaying it needs no rule, no clock and no luck.  prev_member and prev_slice are LSNs: they chain
@@ -24,7 +26,8 @@
 enum record_type {
 	RECORD_FILLER = 0,             /* room that was not needed */
 	RECORD_EVENT = 1, RECORD_CUSTOMER = 2, RECORD_CATALOG = 3,
-	RECORD_ACCOUNT = 4, RECORD_SLICED = 5, RECORD_TRANSFER = 6, RECORD_FAILED = 7  /* engine/ledger/record.h */
+	RECORD_ACCOUNT = 4, RECORD_SLICED = 5, RECORD_TRANSFER = 6, RECORD_FAILED = 7, /* engine/ledger/record.h */
+	RECORD_ACTION = 8
 };
 
 struct record_head {
@@ -34,7 +37,8 @@ struct record_head {
 };
 
 enum event_flags { EVENT_MEMBER_CREATED = 1, EVENT_NO_RULES = 2, EVENT_WITH_ERRORS = 4,
-		   EVENT_ACCOUNT_CREATED = 8 /* the member's account comes into being with this event */ };
+		   EVENT_ACCOUNT_CREATED = 8 /* the member's account comes into being with this event */,
+		   EVENT_REVERSAL = 16 /* undoes another one, which the payload names */ };
 
 struct event_head {
 	struct record_head head;
@@ -59,21 +63,36 @@ struct execution_head {
 	uint64_t rule_id;
 	uint8_t result;                /* enum execution_result */
 	uint8_t effect_count;
-	uint16_t error_len;
-	uint32_t reserved;
+	uint16_t error_len;            /* of a failed one; of a skipped one why, where it was not the condition */
+	uint32_t emitted;              /* 0: a rule of the event; n: of the n-th event that its rules emitted */
 };
 
+/* What `text` holds is said by engine/event/effect.h. */
 enum effect_type {
 	EFFECT_EARN = 1,               /* liability -> member */
 	EFFECT_BURN = 2,               /* member -> redeemed */
-	EFFECT_STATUS = 3,             /* text: the new status */
-	EFFECT_TAG = 4,                /* text: a tag the member did not have */
+	EFFECT_STATUS = 3,
+	EFFECT_TAG = 4,                /* a tag the member did not have */
 	EFFECT_STATUS_POINTS_RESET = 5,
-	EFFECT_NONE = 6                /* an action that had nothing left to do; text says what */
+	EFFECT_NONE = 6,               /* an action that had nothing left to do; text says what */
+	EFFECT_TIER = 7,               /* status points move by `points`, up or down */
+	EFFECT_REWARD_ISSUED = 8,
+	EFFECT_REWARD_USED = 9,
+	EFFECT_REWARD_EXPIRED = 10,
+	EFFECT_REWARD_REVOKED = 11,
+	EFFECT_BONUS = 12,
+	EFFECT_BONUS_WITHDRAWN = 13,
+	EFFECT_COUNTED = 14,           /* a limit of the rule counted this */
+	EFFECT_EMITTED = 15,           /* the rules of another event type run as well */
+	EFFECT_DEBT_PAID = 16,         /* points that were earned and went to what the member owes */
+	EFFECT_EARN_REVERSED = 17,     /* member -> liability */
+	EFFECT_BURN_REVERSED = 18,     /* redeemed -> member */
+	EFFECT_TAG_REMOVED = 19,
+	EFFECT_TYPES
 };
 
 struct effect_head {
-	int64_t points;                /* > 0 for EARN and BURN; status points taken for RESET */
+	int64_t points;                /* > 0 for EARN, BURN, DEBT_PAID; >= 0 for the reversed; status points taken for RESET */
 	int64_t balance;               /* of the member, after */
 	uint8_t type;                  /* enum effect_type */
 	uint8_t action;                /* enum action_type of the rule, for display */
@@ -88,6 +107,18 @@ struct customer_head {
 	uint32_t attributes_len;
 	uint16_t tenant_len, profile_len, status_len, tag_count;
 	uint32_t reserved;
+};
+
+enum action_op { ACTION_OP_USE_REWARD = 1, ACTION_OP_EXPIRE_REWARDS = 2, ACTION_OPS };
+
+struct action_head {
+	struct record_head head;
+	uint64_t prev_member;
+	int64_t time_ms;
+	uint16_t tenant_len, profile_len;
+	uint8_t op;                    /* enum action_op */
+	uint8_t effect_count;
+	uint16_t reserved;
 };
 
 /* A record taken apart; everything borrowed from its bytes. */
@@ -117,11 +148,18 @@ struct customer_view {
 	const unsigned char *end;
 };
 
+struct action_view {
+	struct action_head head;
+	struct str tenant, profile;
+	const unsigned char *effects;  /* for effect_next */
+};
+
 /* Reads the common head; false if there are fewer than `size` bytes or the size makes no sense. */
 bool record_head_read(const unsigned char *bytes, size_t len, struct record_head *head);
 /* True only if every length inside fits: afterwards the *_next functions stay within the record. */
 bool event_view_read(const unsigned char *record, size_t len, struct event_view *view);
 bool customer_view_read(const unsigned char *record, size_t len, struct customer_view *view);
+bool action_view_read(const unsigned char *record, size_t len, struct action_view *view);
 
 /* Iterate; `*at` starts as view->executions / execution->effects and moves on. */
 void execution_next(const unsigned char **at, struct execution_view *execution);

@@ -440,6 +440,26 @@ void ledger_burn(struct ledger *ledger, struct account *account, unsigned group,
 		account->debits_posted += points;
 }
 
+void ledger_earn_reverse(struct ledger *ledger, struct account *account, unsigned group, uint64_t points,
+			 enum ledger_sides sides)
+{
+	struct slice *slice = ledger_slice(ledger, ledger->books[account->book], group);
+	if (sides & LEDGER_SLICE_SIDE)
+		slice->sums[ACCOUNT_LIABILITY - ACCOUNT_FIRST_SLICED].credits_posted += points;
+	if (sides & LEDGER_MEMBER_SIDE)
+		account->debits_posted += points;
+}
+
+void ledger_burn_reverse(struct ledger *ledger, struct account *account, unsigned group, uint64_t points,
+			 enum ledger_sides sides)
+{
+	struct slice *slice = ledger_slice(ledger, ledger->books[account->book], group);
+	if (sides & LEDGER_SLICE_SIDE)
+		slice->sums[ACCOUNT_REDEEMED - ACCOUNT_FIRST_SLICED].debits_posted += points;
+	if (sides & LEDGER_MEMBER_SIDE)
+		account->credits_posted += points;
+}
+
 /* ---- sums and text ---------------------------------------------------------------------------------------------------- */
 
 static void sums_add(u128 sums[4], u128 debits_posted, u128 credits_posted, u128 debits_pending, u128 credits_pending)

@@ -193,6 +193,11 @@ struct account *ledger_event_account(struct ledger *ledger, struct str tenant, s
 enum ledger_sides { LEDGER_MEMBER_SIDE = 1, LEDGER_SLICE_SIDE = 2, LEDGER_BOTH_SIDES = 3 };  /* one only: behind a snapshot */
 void ledger_earn(struct ledger *ledger, struct account *account, unsigned group, uint64_t points, enum ledger_sides sides);
 void ledger_burn(struct ledger *ledger, struct account *account, unsigned group, uint64_t points, enum ledger_sides sides);
+/* The same undone: member -> liability, redeemed -> member. */
+void ledger_earn_reverse(struct ledger *ledger, struct account *account, unsigned group, uint64_t points,
+			 enum ledger_sides sides);
+void ledger_burn_reverse(struct ledger *ledger, struct account *account, unsigned group, uint64_t points,
+			 enum ledger_sides sides);
 
 /* Loading a snapshot; the texts are copied.  False: it cannot be (a number that was there, or impossible). */
 struct account_image {                 /* an account as it stands in a snapshot */

@@ -50,7 +50,18 @@ struct message {
 bool messages_push(_Atomic(struct message *) *stack, struct message *message);
 struct message *messages_take(_Atomic(struct message *) *stack, struct message **last);
 
-enum row_kind { ROW_EVENT, ROW_CUSTOMER };
+enum row_kind {
+	ROW_EVENT,
+	ROW_CUSTOMER,
+	ROW_REVERSE,                   /* undo an event (engine/event/reverse.h); has an id like an event */
+	ROW_ACTION,                    /* something done to a member by itself (engine/event/reward.h) */
+	ROW_KINDS
+};
+
+static inline bool row_kind_has_id(enum row_kind kind)
+{
+	return kind == ROW_EVENT || kind == ROW_REVERSE;
+}
 
 enum row_result {
 	ROW_OPEN,                      /* not decided yet */
@@ -73,7 +84,13 @@ struct row {
 	uint64_t member_hash, id_hash, content_hash;
 	struct str tenant, profile, type, id, source;  /* borrowed from the request */
 	yyjson_val *payload;           /* EVENT: the payload; CUSTOMER: the whole document */
-	struct str payload_text;       /* EVENT: minified */
+	struct str payload_text;       /* EVENT, REVERSE: minified */
+	struct str original;           /* REVERSE: the record of the event to undo */
+	unsigned policy;               /* REVERSE: enum reverse_policy */
+	int64_t spent;                 /* REVERSE: points that left the account behind the event, up to head_lsn */
+	uint64_t head_lsn;
+	unsigned op;                   /* ACTION: enum action_op */
+	uint32_t seq;                  /* ACTION: of which reward */
 	uint64_t ignored_lsn;          /* an entry with this hash that turned out to be another id's; 0: none */
 	uint64_t lsn;
 	uint64_t end_lsn;              /* the frame's end: durable when the log is */

@@ -37,8 +37,13 @@ struct member_item {
 	uint64_t hash, last_lsn;
 	int64_t status_points, lifetime_points, created_ms, active_ms;
 	uint32_t tenant, account, event_count, attributes_len;
-	uint16_t profile_len, status_len, tag_count, reserved;
+	uint16_t profile_len, status_len, tag_count, flags;    /* MEMBER_MORE */
 };
+enum { MEMBER_MORE = 1 };              /* behind the tags: more_item, its rewards, bonuses and counters */
+struct more_item { int64_t debt; uint32_t seq, rewards, bonuses, counters; };
+struct reward_row { uint64_t reward; int64_t issued_ms, expires_ms, ended_ms; uint32_t seq; uint16_t state, name_len; };
+struct bonus_row { int64_t awarded_ms; uint32_t seq, period, key_len, reserved; };
+struct counter_row { uint64_t key; uint32_t period, count; };
 struct id_row { uint64_t hash, value; };
 struct pending_item {
 	uint8_t id[16];
@@ -53,7 +58,8 @@ struct mark_item { uint64_t last_lsn, last_id; };
 
 static_assert(sizeof(struct account_row) == 72 && sizeof(struct member_item) == 72 && sizeof(struct slice_row) == 80 &&
 		      sizeof(struct slice_item) == 408 && sizeof(struct pending_item) == 64 && sizeof(struct extra_item) == 32 &&
-		      sizeof(struct sliced_item) == 24, "the layout of the format");
+		      sizeof(struct sliced_item) == 24 && sizeof(struct more_item) == 24 && sizeof(struct reward_row) == 40 &&
+		      sizeof(struct bonus_row) == 24 && sizeof(struct counter_row) == 16, "the layout of the format");
 
 /* ---- writing ---------------------------------------------------------------------------------------------------------- */
 
@@ -253,6 +259,29 @@ static void write_accounts(struct writer *writer, unsigned partition)
 	}
 }
 
+static void write_more(struct buf *out, const struct member_more *more)
+{
+	struct more_item item = { more->debt, more->seq, more->reward_count, more->bonus_count, more->counter_count };
+	buf_bytes(out, &item, sizeof item);
+	for (uint32_t i = 0; i < more->reward_count; i++) {
+		const struct reward_item *reward = &more->rewards[i];
+		struct reward_row row = { reward->reward, reward->issued_ms, reward->expires_ms, reward->ended_ms, reward->seq,
+					  reward->state, reward->name_len };
+		buf_bytes(out, &row, sizeof row);
+		buf_bytes(out, reward->name, reward->name_len);
+	}
+	for (uint32_t i = 0; i < more->bonus_count; i++) {
+		const struct bonus_item *bonus = &more->bonuses[i];
+		struct bonus_row row = { bonus->awarded_ms, bonus->seq, bonus->period, bonus->key_len, 0 };
+		buf_bytes(out, &row, sizeof row);
+		buf_bytes(out, bonus->key, bonus->key_len);
+	}
+	for (uint32_t i = 0; i < more->counter_count; i++) {
+		struct counter_row row = { more->counters[i].key, more->counters[i].period, more->counters[i].count };
+		buf_bytes(out, &row, sizeof row);
+	}
+}
+
 static void write_member(struct writer *writer, unsigned partition, const struct member *member)
 {
 	struct buf *out = writer->out;
@@ -263,7 +292,7 @@ static void write_member(struct writer *writer, unsigned partition, const struct
 				    .account = member->account ? member->account_number : 0,
 				    .event_count = member->event_count, .attributes_len = member->attributes_len,
 				    .profile_len = member->profile_len, .status_len = member->status_len,
-				    .tag_count = member->tag_count };
+				    .tag_count = member->tag_count, .flags = member->more ? MEMBER_MORE : 0 };
 	size_t start = item_begin(out, CAPTURE_MEMBER, partition, &item, sizeof item);
 	buf_str(out, profile);
 	buf_str(out, status);
@@ -273,6 +302,8 @@ static void write_member(struct writer *writer, unsigned partition, const struct
 		buf_bytes(out, &len, sizeof len);
 		buf_str(out, member->tags[t]);
 	}
+	if (member->more)
+		write_more(out, member->more);
 	item_end(out, start);
 }
 
@@ -535,6 +566,52 @@ static bool load_extra(struct loader *loader, const char *content, size_t len)
 	return true;
 }
 
+/* Takes `size` bytes off the front; false where there are fewer. */
+static bool take(const char **at, const char *end, void *out, size_t size)
+{
+	if ((size_t)(end - *at) < size)
+		return false;
+	memcpy(out, *at, size);
+	*at += size;
+	return true;
+}
+
+static bool load_more(struct member *member, const char *at, const char *end)
+{
+	struct more_item item;
+	struct reward_row reward;
+	struct bonus_row bonus;
+	struct counter_row counter;
+	if (!take(&at, end, &item, sizeof item))
+		return false;
+	for (uint32_t i = 0; i < item.rewards; i++) {
+		if (!take(&at, end, &reward, sizeof reward) || reward.name_len > end - at || reward.state >= REWARD_STATES ||
+		    !member_add_reward(member, &(struct reward_item){ .reward = reward.reward, .issued_ms = reward.issued_ms,
+								      .expires_ms = reward.expires_ms, .ended_ms = reward.ended_ms,
+								      .seq = reward.seq, .state = reward.state },
+				       (struct str){ at, reward.name_len }))
+			return false;
+		at += reward.name_len;
+	}
+	for (uint32_t i = 0; i < item.bonuses; i++) {
+		if (!take(&at, end, &bonus, sizeof bonus) || bonus.key_len > end - at ||
+		    !member_add_bonus(member, &(struct bonus_item){ .awarded_ms = bonus.awarded_ms, .seq = bonus.seq,
+								    .period = bonus.period }, (struct str){ at, bonus.key_len }))
+			return false;
+		at += bonus.key_len;
+	}
+	for (uint32_t i = 0; i < item.counters; i++)
+		if (!take(&at, end, &counter, sizeof counter) ||
+		    !member_count(member, counter.key, counter.period, counter.count))
+			return false;
+	struct member_more *more = member_more(member);
+	if (more->counter_count != item.counters || more->seq > item.seq)
+		return false;
+	more->debt = item.debt;
+	more->seq = item.seq;
+	return true;
+}
+
 static bool load_member(struct loader *loader, unsigned partition, const char *content, size_t len)
 {
 	struct member_item item;
@@ -575,6 +652,8 @@ static bool load_member(struct loader *loader, unsigned partition, const char *c
 		if (!member->account || !member->account->id)
 			return refuse(loader, "a member's account is not there");
 	}
+	if ((item.flags & MEMBER_MORE) && !load_more(member, at, end))
+		return refuse(loader, "a member's rewards, bonuses or counters are cut, or stand there twice");
 	state_loaded(loader->state, member);
 	return true;
 }

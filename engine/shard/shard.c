@@ -9,6 +9,8 @@
 #include "engine/base/mem.h"
 #include "engine/base/mutant.h"
 #include "engine/event/ingest.h"
+#include "engine/event/reverse.h"
+#include "engine/event/reward.h"
 #include "engine/ledger/decide.h"
 #include "engine/shard/capture.h"
 #include "engine/shard/ledger.h"
@@ -71,7 +73,7 @@ static bool stage_concerns(const struct batch *batch, const struct row *row, enu
 		return true;
 	case MESSAGE_CLAIM:
 		*shard = shard_of(MUTATE(7, row->id_partition, row->member_partition), count);
-		return row->kind == ROW_EVENT && !(row->flags & ROW_CLAIMED);
+		return row_kind_has_id(row->kind) && !(row->flags & ROW_CLAIMED);
 	case MESSAGE_DECIDE:
 		*shard = shard_of(row->member_partition, count);
 		return !(row->flags & ROW_RETRY);
@@ -233,7 +235,7 @@ static void run_claim(struct part *part, struct shard *shard)
 			table_prefetch(&state->ids.tables[ahead->id_partition], ahead->id_hash);
 			table_prefetch(&state->members[ahead->member_partition], ahead->member_hash);
 		}
-		if (!state_owns(state, row->id_partition) || row->kind != ROW_EVENT || row->result != ROW_OPEN ||
+		if (!state_owns(state, row->id_partition) || !row_kind_has_id(row->kind) || row->result != ROW_OPEN ||
 		    (row->flags & ROW_CLAIMED))
 			continue;
 		struct table_entry *entry = ids_find(&state->ids, row->id_hash, row->ignored_lsn);
@@ -329,11 +331,16 @@ static void decide_row(struct shard *shard, struct part *part, struct row *row, 
 	const struct tenant_slice *slice = tenant ? tenant->slices[group_of(row->member_partition)] : NULL;
 	size_t offset = part->frames.len;
 	struct ingest context = { .arena = shard->arena, .now_ms = now_ms, .prev_slice = slice ? slice->last_lsn : 0 };
-	if (row->kind == ROW_EVENT)
+	bool good = false;
+	if (row_kind_has_id(row->kind))
 		account_find(state, row, member, &context);
-	bool good = row->kind == ROW_EVENT
-			    ? ingest_decide(row, member, tenant ? tenant->view : NULL, &context, &part->frames)
-			    : customer_decide(row, member, now_ms, &part->frames);
+	switch (row->kind) {
+	case ROW_EVENT: good = ingest_decide(row, member, tenant ? tenant->view : NULL, &context, &part->frames); break;
+	case ROW_CUSTOMER: good = customer_decide(row, member, now_ms, &part->frames); break;
+	case ROW_REVERSE: good = reverse_decide(row, member, &context, &part->frames); break;
+	case ROW_ACTION: good = reward_decide(row, member, now_ms, &part->frames); break;
+	case ROW_KINDS: break;
+	}
 	if (!good) {
 		part->frames.len = offset;
 		return;
@@ -379,7 +386,7 @@ static void chunk_append(struct shard *shard, struct part *part, uint32_t first,
 		prev_stamp(record + offsetof(struct event_head, prev_member), base);
 		struct touched *actors = &shard->touched[touched++];
 		actors->member->last_lsn = row->lsn;
-		if (row->kind == ROW_EVENT) {
+		if (row_kind_has_id(row->kind)) {
 			uint32_t account;
 			prev_stamp(record + offsetof(struct event_head, prev_slice), base);
 			prev_stamp(record + offsetof(struct event_head, prev_account), base);
@@ -390,7 +397,8 @@ static void chunk_append(struct shard *shard, struct part *part, uint32_t first,
 		}
 	}
 	ASSERT(touched == shard->touched_count);
-	static_assert(offsetof(struct event_head, prev_member) == offsetof(struct customer_head, prev_member), "layout");
+	static_assert(offsetof(struct event_head, prev_member) == offsetof(struct customer_head, prev_member) &&
+			      offsetof(struct event_head, prev_member) == offsetof(struct action_head, prev_member), "layout");
 	memcpy(body, frames + chunk_start, size);
 	uint64_t end = env->log_publish(env->context, shard->state.shard, now_ms, hash_bytes(body, size));
 	for (uint32_t r = first; r < behind; r++) {
@@ -399,6 +407,23 @@ static void chunk_append(struct shard *shard, struct part *part, uint32_t first,
 			row->end_lsn = end;
 	}
 	shard->appended_lsn = end;
+}
+
+/* Bytes of the row's record, at most. */
+static uint64_t row_bound(const struct state *state, const struct row *row)
+{
+	const struct tenant *tenant;
+	switch (row->kind) {
+	case ROW_EVENT:
+		tenant = state_tenant_find(state, row->tenant);
+		return ingest_bound(row, tenant ? tenant->view : NULL);
+	case ROW_CUSTOMER:
+		return customer_bound(row, state_member_find(state, row->member_hash, row->tenant, row->profile));
+	case ROW_REVERSE: return reverse_bound(row);
+	case ROW_ACTION: return reward_bound(row);
+	case ROW_KINDS: break;
+	}
+	return 0;
 }
 
 /* Decides the rows of this shard, chunk by chunk.  False: waits for room in the log; part->next_row remembers where. */
@@ -413,11 +438,7 @@ static bool run_decide(struct part *part, struct shard *shard)
 			struct row *row = &batch->rows[behind];
 			if (!row_to_decide(shard, row))
 				continue;
-			const struct tenant *tenant = state_tenant_find(&shard->state, row->tenant);
-			uint64_t need = row->kind == ROW_EVENT
-						? ingest_bound(row, tenant ? tenant->view : NULL)
-						: customer_bound(row, state_member_find(&shard->state, row->member_hash,
-											row->tenant, row->profile));
+			uint64_t need = row_bound(&shard->state, row);
 			if (memory_full(shard) && row->kind == ROW_CUSTOMER) {
 				problem_set(row_refuse(row), 507, "memory_full", MEMORY_FULL_TEXT);
 				continue;

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/shard/state.h"
 
+#include <stdlib.h>
+
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 #include "engine/base/mutant.h"
+#include "engine/event/effect.h"
 
 void state_init(struct state *state, unsigned shard, unsigned shard_count)
 {
@@ -31,6 +34,7 @@ void state_deinit(struct state *state)
 			for (size_t i = 0; i < tenant->tag_count; i++)
 				mem_free((char *)(uintptr_t)tenant->tags[i].tag.ptr);
 			mem_free(tenant->tags);
+			mem_free(tenant->awards);
 			mem_free((char *)(uintptr_t)tenant->name.ptr);
 			mem_free(tenant);
 		}
@@ -155,40 +159,136 @@ static void tag_counted(struct tenant *tenant, struct str tag, int change)
 	tenant->tag_count++;
 }
 
-static void effect_apply(struct state *state, struct member *member, unsigned group, const struct effect_view *effect,
+static void award_note(struct tenant *tenant, struct member *member, uint32_t seq, int64_t awarded_ms)
+{
+	if (tenant->award_count == tenant->award_cap) {
+		tenant->award_cap = tenant->award_cap ? tenant->award_cap * 2 : 16;
+		tenant->awards = mem_realloc(tenant->awards, tenant->award_cap * sizeof *tenant->awards);
+	}
+	tenant->awards[tenant->award_count++] = (struct award){ member, awarded_ms, seq };
+}
+
+static int award_order(const void *a, const void *b)
+{
+	const struct award *left = a, *right = b;
+	if (left->awarded_ms != right->awarded_ms)
+		return left->awarded_ms < right->awarded_ms ? -1 : 1;
+	if (left->member->hash != right->member->hash)
+		return left->member->hash < right->member->hash ? -1 : 1;
+	return (left->seq > right->seq) - (left->seq < right->seq);
+}
+
+void state_awards_sort(struct tenant *tenant)
+{
+	if (tenant->awards_unsorted && tenant->award_count)
+		qsort(tenant->awards, tenant->award_count, sizeof *tenant->awards, award_order);
+	tenant->awards_unsorted = false;
+}
+
+static void points_apply(struct state *state, const struct member *member, unsigned group, const struct effect_view *effect,
 			 enum ledger_sides sides)
 {
-	enum effect_type type = (enum effect_type)effect->head.type;
-	if (type == EFFECT_EARN || type == EFFECT_BURN)
-		ASSERT(member->account && effect->head.points > 0);
-	if (!(sides & LEDGER_MEMBER_SIDE)) {
-		if (type == EFFECT_EARN)
-			ledger_earn(&state->ledger, member->account, group, (uint64_t)effect->head.points, sides);
-		if (type == EFFECT_BURN)
-			ledger_burn(&state->ledger, member->account, group, (uint64_t)effect->head.points, sides);
+	static void (*const moves[EFFECT_TYPES])(struct ledger *ledger, struct account *account, unsigned group, uint64_t points,
+						 enum ledger_sides sides) = {
+		[EFFECT_EARN] = ledger_earn, [EFFECT_BURN] = ledger_burn,
+		[EFFECT_EARN_REVERSED] = ledger_earn_reverse, [EFFECT_BURN_REVERSED] = ledger_burn_reverse,
+	};
+	unsigned type = effect->head.type;
+	if (!moves[type] || !effect->head.points)
 		return;
-	}
-	switch (type) {
+	ASSERT(member->account && effect->head.points > 0);
+	moves[type](&state->ledger, member->account, group, (uint64_t)effect->head.points, sides);
+	if (sides & LEDGER_MEMBER_SIDE)
+		ASSERT(member_points(member) == effect->head.balance);
+}
+
+static void reward_end(struct member *member, const struct effect_view *effect, enum reward_state to, int64_t time_ms)
+{
+	struct effect_seq fixed;
+	effect_struct(effect, &fixed, sizeof fixed);
+	struct reward_item *item = member_reward(member, fixed.seq);
+	ASSERT(item && item->state == fixed.state_before);
+	item->state = (uint16_t)to;
+	item->ended_ms = time_ms;
+}
+
+static void tag_remove(struct state *state, struct member *member, struct str tag)
+{
+	if (!member_remove_tag(member, tag))
+		return;
+	tag_counted(member->tenant, tag, -1);
+	state->bytes -= tag.len + 32;
+}
+
+/* What is kept beside the member's account.  Group and sides are points_apply's. */
+static void effect_apply(struct state *state, struct member *member, const struct effect_view *effect, int64_t time_ms)
+{
+	size_t more_before = member_more_bytes(member);
+	struct str word = effect_word(effect);
+	int64_t points = effect->head.points;
+	struct effect_reward reward;
+	struct effect_bonus bonus;
+	struct effect_counted counted;
+	struct effect_taken taken;
+	bool good = true;
+	switch ((enum effect_type)effect->head.type) {
 	case EFFECT_EARN:
-		ledger_earn(&state->ledger, member->account, group, (uint64_t)effect->head.points, sides);
-		member->lifetime_points += effect->head.points;
-		member->status_points += effect->head.points;
-		ASSERT(member_points(member) == effect->head.balance);
+		member->lifetime_points += points;
+		member->status_points += points;
 		break;
-	case EFFECT_BURN:
-		ledger_burn(&state->ledger, member->account, group, (uint64_t)effect->head.points, sides);
-		ASSERT(member_points(member) == effect->head.balance);
+	case EFFECT_DEBT_PAID:
+		member->lifetime_points += points;
+		member->status_points += points;
+		member_more(member)->debt -= points;
 		break;
-	case EFFECT_STATUS: member_set_status(member, effect->text); break;
+	case EFFECT_EARN_REVERSED:
+		effect_struct(effect, &taken, sizeof taken);
+		member->lifetime_points -= taken.lifetime;
+		member->status_points -= taken.status;
+		if (taken.debt)
+			member_more(member)->debt += taken.debt;
+		break;
+	case EFFECT_STATUS: member_set_status(member, word); break;
 	case EFFECT_TAG:
-		if (member_add_tag(member, effect->text)) {
-			tag_counted(member->tenant, effect->text, 1);
-			state->bytes += effect->text.len + 32;
+		if (member_add_tag(member, word)) {
+			tag_counted(member->tenant, word, 1);
+			state->bytes += word.len + 32;
 		}
 		break;
+	case EFFECT_TAG_REMOVED: tag_remove(state, member, word); break;
 	case EFFECT_STATUS_POINTS_RESET: member->status_points = 0; break;
-	case EFFECT_NONE: break;
+	case EFFECT_TIER: member->status_points += points; break;
+	case EFFECT_REWARD_ISSUED:
+		effect_struct(effect, &reward, sizeof reward);
+		good = member_add_reward(member, &(struct reward_item){ .reward = reward.reward, .issued_ms = time_ms,
+									.expires_ms = reward.expires_ms, .seq = reward.seq },
+					 word);
+		break;
+	case EFFECT_REWARD_USED: reward_end(member, effect, REWARD_USED, time_ms); break;
+	case EFFECT_REWARD_EXPIRED: reward_end(member, effect, REWARD_EXPIRED, time_ms); break;
+	case EFFECT_REWARD_REVOKED: reward_end(member, effect, REWARD_REVOKED, time_ms); break;
+	case EFFECT_BONUS:
+		effect_struct(effect, &bonus, sizeof bonus);
+		good = member_add_bonus(member, &(struct bonus_item){ .awarded_ms = time_ms, .seq = bonus.seq,
+								      .period = bonus.period }, word);
+		award_note(member->tenant, member, bonus.seq, time_ms);
+		break;
+	case EFFECT_BONUS_WITHDRAWN:
+		effect_struct(effect, &bonus, sizeof bonus);
+		member_drop_bonus(member, bonus.seq);
+		break;
+	case EFFECT_COUNTED:
+		effect_struct(effect, &counted, sizeof counted);
+		good = member_count(member, counted.key, counted.period, counted.count);
+		break;
+	case EFFECT_BURN:
+	case EFFECT_BURN_REVERSED:     /* of the ledger alone */
+	case EFFECT_EMITTED:
+	case EFFECT_NONE:
+	case EFFECT_TYPES: break;
 	}
+	ASSERT(good && "decided within the bounds");
+	state->bytes += member_more_bytes(member) - more_before;
 }
 
 static struct member *event_apply(struct state *state, const struct event_view *event, uint64_t lsn, struct member *member,
@@ -213,7 +313,9 @@ static struct member *event_apply(struct state *state, const struct event_view *
 		for (unsigned e = 0; e < execution.head.effect_count; e++) {
 			struct effect_view effect;
 			effect_next(&effects, &effect);
-			effect_apply(state, member, group_of(partition), &effect, sides);
+			points_apply(state, member, group_of(partition), &effect, sides);
+			if (sides & LEDGER_MEMBER_SIDE)
+				effect_apply(state, member, &effect, event->head.time_ms);
 		}
 	}
 	if (sides & LEDGER_SLICE_SIDE) {
@@ -255,6 +357,20 @@ static struct member *customer_apply(struct state *state, const struct customer_
 	return member;
 }
 
+static struct member *action_apply(struct state *state, const struct action_view *action, uint64_t lsn, struct member *member)
+{
+	const unsigned char *at = action->effects;
+	if (!member)
+		member = member_of(state, action->head.head.partition, action->tenant, action->profile, action->head.time_ms);
+	for (unsigned e = 0; e < action->head.effect_count; e++) {
+		struct effect_view effect;
+		effect_next(&at, &effect);
+		effect_apply(state, member, &effect, action->head.time_ms);
+	}
+	member->last_lsn = lsn;
+	return member;
+}
+
 /* The parts of an actor's record that did not come out of a snapshot. */
 static enum ledger_sides sides_unseen(const struct seen *seen, unsigned partition, uint64_t lsn)
 {
@@ -279,6 +395,7 @@ static struct member *apply(struct state *state, const unsigned char *record, si
 	struct record_head head;
 	struct event_view event;
 	struct customer_view customer;
+	struct action_view action;
 	enum ledger_sides sides;
 	*broken = true;
 	if (!record_head_read(record, len, &head))
@@ -302,6 +419,13 @@ static struct member *apply(struct state *state, const unsigned char *record, si
 		sides = sides_unseen(state->seen, head.partition, lsn);
 		return (parts & STATE_ACTORS) && (sides & LEDGER_MEMBER_SIDE) && state_owns(state, head.partition)
 			       ? customer_apply(state, &customer, lsn, member) : NULL;
+	case RECORD_ACTION:
+		if (!action_view_read(record, len, &action))
+			return NULL;
+		*broken = false;
+		sides = sides_unseen(state->seen, head.partition, lsn);
+		return (parts & STATE_ACTORS) && (sides & LEDGER_MEMBER_SIDE) && state_owns(state, head.partition)
+			       ? action_apply(state, &action, lsn, member) : NULL;
 	case RECORD_ACCOUNT:
 	case RECORD_SLICED:
 	case RECORD_TRANSFER:
@@ -373,6 +497,12 @@ void state_loaded(struct state *state, const struct member *member)
 		tag_counted(member->tenant, member->tags[t], 1);
 		state->bytes += member->tags[t].len + 32;
 	}
+	state->bytes += member_more_bytes(member);
+	for (uint32_t i = 0; member->more && i < member->more->bonus_count; i++) {
+		award_note(member->tenant, (struct member *)(uintptr_t)member, member->more->bonuses[i].seq,
+			   member->more->bonuses[i].awarded_ms);
+		member->tenant->awards_unsorted = true;
+	}
 }
 
 struct tenant_slice *state_load_slice(struct tenant *tenant, unsigned group)
@@ -391,6 +521,29 @@ void state_sums(const struct state *state, const struct tenant *tenant, __int128
 	*members = (i128)(sums[ACCOUNT_MEMBER][1] - sums[ACCOUNT_MEMBER][0]);
 	*liability = (i128)(sums[ACCOUNT_LIABILITY][1] - sums[ACCOUNT_LIABILITY][0]);
 	*redeemed = (i128)(sums[ACCOUNT_REDEEMED][1] - sums[ACCOUNT_REDEEMED][0]);
+}
+
+static void more_dump(struct buf *out, const struct member *member)
+{
+	const struct member_more *more = member->more;
+	if (!more)
+		return;
+	buf_printf(out, " debt %lld seq %u", (long long)more->debt, more->seq);
+	for (uint32_t i = 0; i < more->reward_count; i++) {
+		const struct reward_item *item = &more->rewards[i];
+		buf_printf(out, " reward %u %llu state %u issued %lld expires %lld ended %lld ", item->seq,
+			   (unsigned long long)item->reward, item->state, (long long)item->issued_ms,
+			   (long long)item->expires_ms, (long long)item->ended_ms);
+		buf_json_text(out, (struct str){ item->name, item->name_len });
+	}
+	for (uint32_t i = 0; i < more->bonus_count; i++) {
+		buf_printf(out, " bonus %u period %u awarded %lld ", more->bonuses[i].seq, more->bonuses[i].period,
+			   (long long)more->bonuses[i].awarded_ms);
+		buf_json_text(out, (struct str){ more->bonuses[i].key, more->bonuses[i].key_len });
+	}
+	for (uint32_t i = 0; i < more->counter_count; i++)
+		buf_printf(out, " counted %llu %u %u", (unsigned long long)more->counters[i].key, more->counters[i].period,
+			   more->counters[i].count);
 }
 
 void state_dump(const struct state *state, struct buf *out)
@@ -415,6 +568,7 @@ void state_dump(const struct state *state, struct buf *out)
 			}
 			buf_char(out, ' ');
 			buf_str(out, member_attributes(member));
+			more_dump(out, member);
 			buf_printf(out, " lsn %llu\n", (unsigned long long)member->last_lsn);
 		}
 	for (unsigned b = 0; b < TENANT_BUCKETS; b++)

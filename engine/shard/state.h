@@ -38,6 +38,13 @@ struct tag_count {
 	uint64_t members;
 };
 
+/* A bonus award; stale where the member has it no more. */
+struct award {
+	struct member *member;         /* borrowed */
+	int64_t awarded_ms;
+	uint32_t seq;
+};
+
 struct tenant {
 	struct tenant *next;           /* in the bucket */
 	uint64_t hash;
@@ -46,6 +53,9 @@ struct tenant {
 	struct tenant_slice *slices[GROUP_COUNT];      /* owned; NULL until the group meets the tenant */
 	struct tag_count *tags;        /* owned; sorted; members that carry each tag */
 	size_t tag_count;
+	struct award *awards;          /* owned; of this shard's members, oldest first unless a snapshot was loaded since */
+	size_t award_count, award_cap;
+	bool awards_unsorted;
 };
 
 enum { TENANT_BUCKETS = 256 };
@@ -105,6 +115,9 @@ void state_seen(struct state *state, const struct seen *seen);
 struct member *state_load_member(struct state *state, struct tenant *tenant, uint64_t hash, struct str profile, int64_t created_ms);
 void state_loaded(struct state *state, const struct member *member);
 struct tenant_slice *state_load_slice(struct tenant *tenant, unsigned group);
+
+/* Oldest first. */
+void state_awards_sort(struct tenant *tenant);
 
 /* Sums of one tenant's points over this shard: members, liability and redeemed, credits minus debits. */
 void state_sums(const struct state *state, const struct tenant *tenant, __int128 *members, __int128 *liability,

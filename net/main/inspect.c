@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/event/effect.h"
 #include "engine/base/mem.h"
 #include "engine/base/time.h"
 #include "engine/catalog/catalog.h"
@@ -306,6 +307,7 @@ static void show_record(struct buf *out, const unsigned char *record, const stru
 {
 	struct event_view event;
 	struct customer_view customer;
+	struct action_view action;
 	buf_printf(out, "{\"lsn\":%llu,\"size\":%u,\"partition\":%u", (unsigned long long)lsn, head->size, head->partition);
 	if (event_view_read(record, head->size, &event)) {
 		show_event(out, &event);
@@ -318,6 +320,19 @@ static void show_record(struct buf *out, const unsigned char *record, const stru
 		buf_json_text(out, customer.status);
 		buf_lit(out, ",\"attributes\":");
 		buf_str(out, customer.attributes);
+	} else if (action_view_read(record, head->size, &action)) {
+		const unsigned char *at = action.effects;
+		buf_printf(out, ",\"type\":\"action\",\"op\":%u,\"tenant\":", action.head.op);
+		buf_json_text(out, action.tenant);
+		buf_lit(out, ",\"profile\":");
+		buf_json_text(out, action.profile);
+		buf_lit(out, ",\"effects\":[");
+		for (unsigned e = 0; e < action.head.effect_count; e++) {
+			struct effect_view effect;
+			effect_next(&at, &effect);
+			buf_printf(out, "%s\"%s\"", e ? "," : "", effect_kinds[effect.head.type].name);
+		}
+		buf_char(out, ']');
 	} else if (head->type == RECORD_CATALOG && head->size >= 16) {
 		struct catalog_change change = { 0 };
 		uint64_t len;

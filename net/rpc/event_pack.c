@@ -7,6 +7,7 @@
 
 #include "engine/base/utf8.h"
 #include "engine/catalog/action.h"
+#include "engine/event/effect.h"
 #include "net/rpc/pack.h"
 #include "net/surface/transaction.h"
 
@@ -64,36 +65,26 @@ static void sentence(struct buf *out, const char *value)
 static void effect_pack(struct buf *out, const struct effect_view *effect)
 {
 	const struct effect_head *head = &effect->head;
-	bool moves = head->type == EFFECT_EARN || head->type == EFFECT_BURN;
-	bool points = moves || head->type == EFFECT_STATUS_POINTS_RESET, word = effect->text.len > 0;
-	buf_char(out, MAP(2 + points + moves + word));
+	const struct effect_kind *kind = &effect_kinds[head->type];
+	struct str word = effect_word(effect);
+	bool has_word = kind->word && word.len > 0;
+	buf_char(out, MAP(2 + kind->points + kind->balance + has_word));
 	buf_lit(out, T4 "type");
-	text(out, str_of(head->action < ACTION_TYPES ? action_kinds[head->action].name : "unknown"));
-	switch (head->type) {
-	case EFFECT_EARN: buf_lit(out, T6 "effect" T4 "EARN"); break;
-	case EFFECT_BURN: buf_lit(out, T6 "effect" T4 "BURN"); break;
-	case EFFECT_STATUS: buf_lit(out, T6 "effect" T6 "STATUS"); break;
-	case EFFECT_TAG: buf_lit(out, T6 "effect" T3 "TAG"); break;
-	case EFFECT_STATUS_POINTS_RESET: buf_lit(out, T6 "effect" T19 "RESET_STATUS_POINTS"); break;
-	default: buf_lit(out, T6 "effect" T4 "NONE");
-	}
-	if (points) {
+	text(out, str_of(action_name(head->action)));
+	buf_lit(out, T6 "effect");
+	text(out, str_of(kind->name));
+	if (kind->points) {
 		buf_lit(out, T6 "points");
 		pack_i64(out, head->points);
 	}
-	if (moves) {
+	if (kind->balance) {
 		buf_lit(out, T7 "balance");
 		pack_i64(out, head->balance);
 	}
-	if (!word)
-		return;
-	if (head->type == EFFECT_STATUS)
-		buf_lit(out, T6 "status");
-	else if (head->type == EFFECT_TAG)
-		buf_lit(out, T3 "tag");
-	else
-		buf_lit(out, T4 "note");
-	text(out, effect->text);
+	if (has_word) {
+		text(out, str_of(kind->word));
+		text(out, word);
+	}
 }
 
 static void digits_text(struct buf *out, uint64_t value)
@@ -123,8 +114,8 @@ static void executions_pack(struct buf *out, const struct event_view *event)
 		case EXECUTION_SKIPPED: buf_lit(out, T6 "result" T7 "SKIPPED" T7 "details"); break;
 		default: buf_lit(out, T6 "result" T6 "FAILED" T7 "details");
 		}
-		buf_char(out, MAP(2 + (execution.error.len > 0)));
-		if (execution.head.result != EXECUTION_SKIPPED)
+		buf_char(out, MAP(2 + (execution.error.len > 0) + (execution.head.emitted > 0)));
+		if (execution.head.result != EXECUTION_SKIPPED || execution.error.len)
 			buf_lit(out, T7 "matched" TRUE T7 "actions");
 		else
 			buf_lit(out, T7 "matched" FALSE T7 "actions");
@@ -135,8 +126,12 @@ static void executions_pack(struct buf *out, const struct event_view *event)
 			effect_pack(out, &effect);
 		}
 		if (execution.error.len) {
-			buf_lit(out, T5 "error");
+			text(out, execution.head.result == EXECUTION_FAILED ? STR("error") : STR("reason"));
 			text(out, execution.error);
+		}
+		if (execution.head.emitted) {
+			buf_lit(out, T7 "emitted");
+			pack_i64(out, execution.head.emitted);
 		}
 	}
 }

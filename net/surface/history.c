@@ -105,6 +105,7 @@ static void walk_run(struct task *task)
 		struct buf *record = &walk->records[chain];
 		struct event_view event;
 		struct customer_view customer;
+		struct action_view action;
 		walk->at = lsn;
 		if (steps == WALK_MAX) {
 			walk->outcome = WALK_TOO_LONG;
@@ -120,6 +121,8 @@ static void walk_run(struct task *task)
 			walk->heads[chain] = walk->by_member ? event.head.prev_member : event.head.prev_slice;
 		} else if (customer_view_read((const unsigned char *)record->ptr, record->len, &customer)) {
 			walk->heads[chain] = customer.head.prev_member;
+		} else if (action_view_read((const unsigned char *)record->ptr, record->len, &action)) {
+			walk->heads[chain] = action.head.prev_member;
 		} else {
 			walk->outcome = WALK_UNREADABLE;
 			return;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/surface/ledger_log.h"
 
+#include "engine/event/effect.h"
 #include "engine/base/assert.h"
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
@@ -131,14 +132,17 @@ static void event_movements(struct log_walk *walk, const struct link *link)
 		for (unsigned e = 0; e < execution.head.effect_count; e++) {
 			struct effect_view effect;
 			effect_next(&effects, &effect);
-			bool earn = effect.head.type == EFFECT_EARN;
-			if (!earn && effect.head.type != EFFECT_BURN)
+			enum effect_type type = (enum effect_type)effect.head.type;
+			bool to_member = effect_kinds[type].moves > 0;
+			bool redeemed = type == EFFECT_BURN || type == EFFECT_BURN_REVERSED;
+			uint8_t other = redeemed ? ACCOUNT_REDEEMED : ACCOUNT_LIABILITY;
+			if (!effect_kinds[type].moves || !effect.head.points)
 				continue;
 			struct movement movement = {
 				.lsn = link->lsn, .time_ms = link->time_ms, .amount = (uint64_t)effect.head.points,
 				.requested = (uint64_t)effect.head.points, .balance = effect.head.balance,
-				.debit = earn ? 0 : walk->number, .credit = earn ? walk->number : 0,
-				.debit_kind = earn ? ACCOUNT_LIABILITY : 0, .credit_kind = earn ? 0 : ACCOUNT_REDEEMED,
+				.debit = to_member ? 0 : walk->number, .credit = to_member ? walk->number : 0,
+				.debit_kind = to_member ? other : 0, .credit_kind = to_member ? 0 : other,
 				.number = number++,
 				.event_at = text, .event_len = event->id.len,
 			};
@@ -277,9 +281,10 @@ static void event_undo(struct log_sums *sums, const struct event_view *event)
 		for (unsigned e = 0; e < execution.head.effect_count; e++) {
 			struct effect_view effect;
 			effect_next(&effects, &effect);
-			if (effect.head.type == EFFECT_EARN)
+			int moves = effect_kinds[effect.head.type].moves;
+			if (moves > 0)
 				sums->credits_posted -= (uint64_t)effect.head.points;
-			else if (effect.head.type == EFFECT_BURN)
+			else if (moves < 0)
 				sums->debits_posted -= (uint64_t)effect.head.points;
 		}
 	}

@@ -4,6 +4,7 @@
 #include "engine/base/hash.h"
 #include "engine/base/time.h"
 #include "engine/catalog/action.h"
+#include "engine/event/effect.h"
 
 static uint64_t id_check(struct str tenant, uint64_t lsn)
 {
@@ -42,30 +43,54 @@ bool transaction_id_parse(struct str text, struct str tenant, uint64_t *lsn)
 
 static const char *const result_names[] = { "SUCCESS", "SKIPPED", "FAILED" };
 
-static void effect_json(struct buf *out, const struct effect_view *effect)
+static void effect_json(struct buf *out, const struct effect_view *effect, uint64_t member_hash)
 {
-	static const char *const effect_names[] = { "", "EARN", "BURN", "STATUS", "TAG", "RESET_STATUS_POINTS", "NONE" };
 	const struct effect_head *head = &effect->head;
+	const struct effect_kind *kind = &effect_kinds[head->type];
+	struct str word = effect_word(effect);
 	buf_lit(out, "{\"type\":");
-	buf_json_text(out, str_of(head->action < ACTION_TYPES ? action_kinds[head->action].name : "unknown"));
+	buf_json_text(out, str_of(action_name(head->action)));
 	buf_lit(out, ",\"effect\":");
-	buf_json_text(out, str_of(head->type < sizeof effect_names / sizeof *effect_names ? effect_names[head->type] : ""));
-	if (head->type == EFFECT_EARN || head->type == EFFECT_BURN || head->type == EFFECT_STATUS_POINTS_RESET) {
+	buf_json_text(out, str_of(kind->name));
+	if (kind->points) {
 		buf_lit(out, ",\"points\":");
 		buf_i64(out, head->points);
 	}
-	if (head->type == EFFECT_EARN || head->type == EFFECT_BURN) {
+	if (kind->balance) {
 		buf_lit(out, ",\"balance\":");
 		buf_i64(out, head->balance);
 	}
-	if (effect->text.len) {
-		if (head->type == EFFECT_STATUS)
-			buf_lit(out, ",\"status\":");
-		else if (head->type == EFFECT_TAG)
-			buf_lit(out, ",\"tag\":");
-		else
-			buf_lit(out, ",\"note\":");
-		buf_json_text(out, effect->text);
+	if (kind->word && word.len) {
+		buf_printf(out, ",\"%s\":", kind->word);
+		buf_json_text(out, word);
+	}
+	if (head->type == EFFECT_REWARD_ISSUED) {
+		struct effect_reward reward;
+		effect_struct(effect, &reward, sizeof reward);
+		buf_printf(out, ",\"reward_id\":\"%llu\",\"customer_reward_id\":\"", (unsigned long long)reward.reward);
+		member_item_id(out, member_hash, reward.seq);
+		buf_char(out, '"');
+	} else if (kind->text_min == sizeof(struct effect_seq) && kind->word && !strcmp(kind->word, "reward")) {
+		struct effect_seq seq;
+		effect_struct(effect, &seq, sizeof seq);
+		buf_lit(out, ",\"customer_reward_id\":\"");
+		member_item_id(out, member_hash, seq.seq);
+		buf_char(out, '"');
+	} else if (head->type == EFFECT_BONUS || head->type == EFFECT_BONUS_WITHDRAWN) {
+		struct effect_bonus bonus;
+		effect_struct(effect, &bonus, sizeof bonus);
+		buf_lit(out, ",\"bonus_award_id\":\"");
+		member_item_id(out, member_hash, bonus.seq);
+		buf_char(out, '"');
+	} else if (head->type == EFFECT_COUNTED) {
+		struct effect_counted counted;
+		effect_struct(effect, &counted, sizeof counted);
+		buf_printf(out, ",\"count\":%u", counted.count);
+	} else if (head->type == EFFECT_EARN_REVERSED) {
+		struct effect_taken taken;
+		effect_struct(effect, &taken, sizeof taken);
+		buf_printf(out, ",\"lifetimePoints\":%lld,\"statusPoints\":%lld,\"debt\":%lld", -(long long)taken.lifetime,
+			   -(long long)taken.status, (long long)taken.debt);
 	}
 	buf_char(out, '}');
 }
@@ -73,12 +98,14 @@ static void effect_json(struct buf *out, const struct effect_view *effect)
 void executions_json(struct buf *out, const struct event_view *event)
 {
 	const unsigned char *at = event->executions;
+	uint64_t member_hash = hash_name(HASH_MEMBER, event->tenant, event->profile);
 	buf_char(out, '[');
 	for (unsigned i = 0; i < event->execution_count; i++) {
 		struct execution_view execution;
 		execution_next(&at, &execution);
 		const unsigned char *effects = execution.effects;
-		bool matched = execution.head.result != EXECUTION_SKIPPED;
+		/* A rule that a limit held back has a text. */
+		bool matched = execution.head.result != EXECUTION_SKIPPED || execution.error.len;
 		if (i)
 			buf_char(out, ',');
 		buf_lit(out, "{\"rule_id\":\"");
@@ -93,13 +120,15 @@ void executions_json(struct buf *out, const struct event_view *event)
 			effect_next(&effects, &effect);
 			if (e)
 				buf_char(out, ',');
-			effect_json(out, &effect);
+			effect_json(out, &effect, member_hash);
 		}
 		buf_char(out, ']');
 		if (execution.error.len) {
-			buf_lit(out, ",\"error\":");
+			buf_str(out, execution.head.result == EXECUTION_FAILED ? STR(",\"error\":") : STR(",\"reason\":"));
 			buf_json_text(out, execution.error);
 		}
+		if (execution.head.emitted)
+			buf_printf(out, ",\"emitted\":%u", execution.head.emitted);
 		buf_lit(out, "}}");
 	}
 	buf_char(out, ']');
@@ -137,6 +166,8 @@ void transaction_json(struct buf *out, const struct event_view *event, uint64_t 
 		buf_lit(out, ",\"idempotent\":true");
 	else
 		buf_lit(out, ",\"idempotent\":false");
+	if (event->head.flags & EVENT_REVERSAL)
+		buf_lit(out, ",\"reversal\":true");
 	if (event->head.flags & EVENT_NO_RULES)
 		buf_lit(out, ",\"error_code\":\"NO_RULES\"");
 	else if (event->head.flags & EVENT_WITH_ERRORS)
@@ -166,7 +197,7 @@ size_t movements_json(struct buf *out, const struct event_view *event, uint64_t 
 		for (unsigned e = 0; e < execution.head.effect_count; e++) {
 			struct effect_view effect;
 			effect_next(&effects, &effect);
-			if (effect.head.type != EFFECT_EARN && effect.head.type != EFFECT_BURN)
+			if (!effect_kinds[effect.head.type].moves || !effect.head.points)
 				continue;
 			struct movement movement = { effect, execution.head.rule_id, number++ };
 			buf_bytes(&found, &movement, sizeof movement);
@@ -176,7 +207,7 @@ size_t movements_json(struct buf *out, const struct event_view *event, uint64_t 
 		struct movement movement;
 		memcpy(&movement, found.ptr + number * sizeof movement, sizeof movement);
 		const struct effect_head *head = &movement.effect.head;
-		bool earn = head->type == EFFECT_EARN;
+		int64_t points = effect_kinds[head->type].moves * head->points;
 		if (already + given++)
 			buf_char(out, ',');
 		buf_lit(out, "{\"id\":\"");
@@ -184,9 +215,9 @@ size_t movements_json(struct buf *out, const struct event_view *event, uint64_t 
 		buf_char(out, '-');
 		buf_u64(out, movement.number);
 		buf_lit(out, "\",\"type\":");
-		buf_str(out, earn ? STR("\"EARN\"") : STR("\"BURN\""));
+		buf_json_text(out, str_of(effect_kinds[head->type].name));
 		buf_lit(out, ",\"points\":");
-		buf_i64(out, earn ? head->points : -head->points);
+		buf_i64(out, points);
 		buf_lit(out, ",\"balance\":");
 		buf_i64(out, head->balance);
 		buf_lit(out, ",\"transaction_id\":\"");
@@ -226,7 +257,8 @@ bool record_read(const struct wal *wal, uint64_t lsn, struct buf *out)
 	memcpy(&head, out->ptr, sizeof head);
 	out->len = 0;
 	if (head.size < sizeof head || head.size % 8 || head.size > wal_frame_max(wal) || lsn + head.size > wal_durable(wal) ||
-	    (head.type != RECORD_EVENT && head.type != RECORD_CUSTOMER && head.type != RECORD_CATALOG))
+	    (head.type != RECORD_EVENT && head.type != RECORD_CUSTOMER && head.type != RECORD_CATALOG &&
+	     head.type != RECORD_ACTION))
 		return false;
 	return log_read(wal, lsn, head.size, out);
 }

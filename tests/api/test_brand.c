@@ -346,10 +346,8 @@ static void a20_points_from_amount(void **state)
 
 static void a21_actions(void **state)
 {
-	static const char *const later[] = { "{'type':'issue_reward','reward_id':'1'}",
-					     "{'type':'redeem_reward','reward_id':'1'}",
-					     "{'type':'record_bonus_award','bonusKey':'B'}",
-					     "{'type':'downgrade_one_tier'}" };
+	static const char *const later[] = { "{'type':'send_message','template':'hello'}",
+					     "{'type':'call_webhook','url':'https://example.org/'}" };
 	static const struct { const char *key, *actions; } rows[] = {
 		{ "EARN", "[{'type':'earn_points','points':100}]" },
 		{ "EARN_N", "[{'type':'earn_points','from_payload':'n.points'}]" },

@@ -12,6 +12,7 @@
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
 #include "engine/catalog/catalog.h"
+#include "engine/event/effect.h"
 #include "engine/event/record.h"
 #include "engine/ledger/record.h"
 #include "engine/ledger/request.h"
@@ -25,6 +26,30 @@ static void touch(struct str text, const unsigned char *from, const unsigned cha
 	const unsigned char *start = (const unsigned char *)text.ptr;
 	ASSERT(start >= from && start <= end && text.len <= (size_t)(end - start));
 	sink += hash_bytes(text.ptr, text.len);
+}
+
+static void effect_touch(const struct effect_view *effect, const unsigned char *from, const unsigned char *end)
+{
+	struct str before;
+	touch(effect->text, from, end);
+	touch(effect_word(effect), from, end);
+	if (effect_before(effect, &before))
+		touch(before, from, end);
+}
+
+static void action_walk(const unsigned char *bytes, size_t len)
+{
+	struct action_view action;
+	if (!action_view_read(bytes, len, &action))
+		return;
+	const unsigned char *at = action.effects;
+	touch(action.tenant, bytes, bytes + len);
+	touch(action.profile, bytes, bytes + len);
+	for (unsigned e = 0; e < action.head.effect_count; e++) {
+		struct effect_view effect;
+		effect_next(&at, &effect);
+		effect_touch(&effect, bytes, bytes + len);
+	}
 }
 
 static void event_walk(const unsigned char *bytes, size_t len)
@@ -44,7 +69,7 @@ static void event_walk(const unsigned char *bytes, size_t len)
 		for (unsigned e = 0; e < execution.head.effect_count; e++) {
 			struct effect_view effect;
 			effect_next(&effects, &effect);
-			touch(effect.text, bytes, event.end);
+			effect_touch(&effect, bytes, event.end);
 		}
 		ASSERT((const char *)effects == execution.error.ptr);
 		touch(execution.error, bytes, event.end);
@@ -140,7 +165,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (data[0] & 1 && len >= sizeof(struct record_head)) {
 		struct record_head head = { .size = (uint32_t)(len & ~(size_t)7), .partition = data[0] };
 		static const uint16_t types[] = { RECORD_EVENT,	   RECORD_CUSTOMER, RECORD_ACCOUNT,  RECORD_SLICED,
-						  RECORD_TRANSFER, RECORD_FAILED,   RECORD_TRANSFER, RECORD_FILLER };
+						  RECORD_TRANSFER, RECORD_FAILED,   RECORD_ACTION,   RECORD_FILLER };
 		head.type = types[data[0] >> 1 & 7];
 		memcpy(bytes, &head, sizeof head);
 	}
@@ -155,6 +180,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	account_walk(bytes, len);
 	transfer_walk(bytes, len, row);
 	customer_walk(bytes, len);
+	action_walk(bytes, len);
 	change_walk(bytes, len);
 	mem_free(bytes);
 	return 0;

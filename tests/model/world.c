@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/event/effect.h"
 #include "engine/base/assert.h"
 #include "engine/base/json.h"
 #include "engine/base/mem.h"
@@ -783,8 +784,9 @@ static bool audit_event(struct world *world, const unsigned char *record, uint32
 		for (unsigned e = 0; e < execution.head.effect_count; e++) {
 			struct effect_view effect;
 			effect_next(&effects, &effect);
-			bool earn = effect.head.type == EFFECT_EARN, burn = effect.head.type == EFFECT_BURN;
-			if (!earn && !burn)
+			int moves = effect_kinds[effect.head.type].moves;
+			bool earn = moves > 0, burn = moves < 0;
+			if (!moves || !effect.head.points)
 				continue;
 			AUDIT(account && !account->slice && effect.head.points > 0, "points without an account");
 			*(earn ? &account->credits_posted : &account->debits_posted) += (uint64_t)effect.head.points;
@@ -818,6 +820,7 @@ static bool audit_record(struct world *world, const unsigned char *record, const
 		return true;
 	case RECORD_FILLER:
 	case RECORD_CUSTOMER:
+	case RECORD_ACTION:
 	case RECORD_CATALOG: return true;
 	default: AUDIT(false, "type %u", head->type);
 	}

@@ -458,6 +458,7 @@ static void effects_take(struct oracle *oracle, struct member_model *member, con
 			case EFFECT_TAG: member_tag(member, text); break;
 			case EFFECT_STATUS_POINTS_RESET: member->status_points = 0; break;
 			case EFFECT_NONE: break;
+			default: law_broken(oracle, "rules", "an effect of type %d", (int)outcome->executions[i].effects[e].type);
 			}
 		}
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/event/effect.h"
 #include "engine/base/assert.h"
 #include "engine/base/json.h"
 #include "engine/catalog/kind.h"
@@ -326,7 +327,7 @@ bool outcome_of_record(const struct event_view *event, struct outcome *out)
 			out->executions[n].effects[e].type = (enum effect_type)effect.head.type;
 			out->executions[n].effects[e].points = effect.head.points;
 			out->executions[n].effects[e].balance = effect.head.balance;
-			if (!text_copy(out->executions[n].effects[e].text, effect.text))
+			if (!text_copy(out->executions[n].effects[e].text, effect_word(&effect)))
 				return false;
 			out->executions[n].effect_count++;
 		}

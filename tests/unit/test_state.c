@@ -101,6 +101,7 @@ static void effect_write(struct log *log, struct plain *member, unsigned tenant)
 		member->status_points = 0;
 		break;
 	case EFFECT_NONE: effect_put(out, type, 0, member->points, STR("nothing was left to do")); break;
+	default: fail();
 	}
 }
 
