@@ -250,10 +250,11 @@ static void test_bodies(void **state)
 		{ "{}", "/actions/0/type" },
 		{ "{\"type\":3}", "/actions/0/type" },
 		{ "{\"type\":\"earn\"}", "/actions/0/type" },
-		{ "{\"type\":\"issue_reward\",\"reward_id\":\"x\"}", "/actions/0/type" },
-		{ "{\"type\":\"redeem_reward\"}", "/actions/0/type" },
-		{ "{\"type\":\"record_bonus_award\"}", "/actions/0/type" },
-		{ "{\"type\":\"downgrade_one_tier\"}", "/actions/0/type" },
+		{ "{\"type\":\"issue_reward\",\"reward_id\":\"x\"}", "/actions/0/reward_id" },
+		{ "{\"type\":\"call_webhook\",\"url\":\"https://example.org/\"}", "/actions/0/type" },
+		{ "{\"type\":\"redeem_reward\"}", "/actions/0/reward_id" },
+		{ "{\"type\":\"record_bonus_award\"}", "/actions/0/bonusKey" },
+		{ "{\"type\":\"downgrade_one_tier\"}", NULL },
 		{ "{\"type\":\"earn_points_from_amount\"}", "/actions/0/rate" },
 		{ "{\"type\":\"earn_points_from_amount\",\"rate\":\"1\"}", "/actions/0/rate" },
 		{ "{\"type\":\"earn_points_from_amount\",\"rate\":-0.5}", "/actions/0/rate" },
@@ -302,10 +303,10 @@ static void test_bodies(void **state)
 			accept(&catalog, BRAND, KIND_RULE, 0, body.ptr);
 		buf_free(&body);
 	}
-	act(&catalog, BRAND, KIND_RULE, 0, "{\"event_type\":\"PURCHASE\",\"actions\":[{\"type\":\"issue_reward\"}]}",
+	act(&catalog, BRAND, KIND_RULE, 0, "{\"event_type\":\"PURCHASE\",\"actions\":[{\"type\":\"send_message\"}]}",
 	    &problem);
 	assert_string_equal(problem.faults.list[0].detail,
-			    "action issue_reward needs rewards, which this version does not have yet");
+			    "action send_message needs messages, which this version does not have yet");
 	problem_free(&problem);
 	catalog_free(&catalog);
 }
