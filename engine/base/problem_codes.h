@@ -75,8 +75,11 @@ enum problem_scope {
 	  "Use one of those that the operation lists.") \
 	X(memory_full, 507, 0, OPERATION, "The memory for accounts and ids is used up", \
 	  "Nothing was written: run the server with more --memory.") \
+	X(moved_on, 409, 0, OPERATION, "The account has moved on meanwhile", "Send the request again.") \
 	X(not_found, 404, 0, OPERATION, "There is no such thing", "Check the id; an object of another brand is not shown.") \
 	X(operator_invalid, 400, 0, OPERATION, "X-Operator is not a name", "Give 1 to 200 bytes of UTF-8, or leave it out.") \
+	X(not_reversible, 409, 0, OPERATION, "The event cannot be undone", "See `detail` for what stands against it.") \
+	X(nothing_due, 409, 0, OPERATION, "No reward is past its end", "Nothing.") \
 	X(outcome_pruned, 410, 0, OPERATION, "Known, but its outcome is no longer in the log", \
 	  "Nothing was done now. Do not send it under a new id: it was done before.") \
 	X(payload_schema_broken, 400, 0, OPERATION, "The event type's schema cannot be used", \
@@ -87,7 +90,10 @@ enum problem_scope {
 	  "Narrow it: by profileId, or by before and after.") \
 	X(range_invalid, 416, 0, OPERATION, "The range is not in the file", "Ask for bytes that it has, and for fewer at a time.") \
 	X(refused, 422, 500, OPERATION, "Refused", "See `detail`.") \
+	X(reward_expired, 409, 0, OPERATION, "The reward has expired", "Nothing: it cannot be used any more.") \
+	X(reward_revoked, 409, 0, OPERATION, "The reward was taken back", "Nothing: what it was issued for was undone.") \
 	X(reward_unknown, 400, 0, OPERATION, "No such reward", "Check the id, or create the reward first.") \
+	X(reward_used, 409, 0, OPERATION, "The reward was used before", "Nothing: a reward is used once.") \
 	X(sliced_account_has_no_history, 422, 0, OPERATION, "A tenant account has no list of its own", \
 	  "Ask for the history of its whole accounts, or for its balance now.") \
 	X(snapshot_failed, 500, 0, OPERATION, "The snapshot was not written", "See `detail` and the server's own log.") \

@@ -26,7 +26,7 @@ static bool refuse(struct row *row, int status, const char *code, const char *de
 static bool usable(struct row *row, const struct reward_item *item, int64_t now_ms)
 {
 	if (!item)
-		return refuse(row, 404, "reward_unknown", "does not exist");
+		return refuse(row, 404, "not_found", "does not exist");
 	switch ((enum reward_state)item->state) {
 	case REWARD_USED: return refuse(row, 409, "reward_used", "was used before");
 	case REWARD_REVOKED: return refuse(row, 409, "reward_revoked", "was taken back");

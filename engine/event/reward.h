@@ -13,7 +13,7 @@ struct member;
 enum { REWARDS_EXPIRED_MAX = 200 };    /* by one command; the rest by the next */
 
 uint32_t reward_bound(const struct row *row);
-/* Appends an ACTION record and returns true, or refuses: customer_unknown, reward_unknown (404), reward_used, reward_expired,
+/* Appends an ACTION record and returns true, or refuses: customer_unknown, not_found (404), reward_used, reward_expired,
  * reward_revoked, nothing_due (409). */
 bool reward_decide(struct row *row, const struct member *member, int64_t now_ms, struct buf *out);
 
