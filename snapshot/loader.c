@@ -290,6 +290,8 @@ void snapshot_load_begin(struct snapshot_load *load)
 	if (!snapshot_list(load->dir, &ends, &count, &why))
 		say(load, "error", "snapshots cannot be looked for: %.*s", (int)why.len, why.ptr);
 	for (size_t i = 0; i < MUTATE(56, count, count > 0) && !load->loaded; i++) {
+		if (load->until && ends[i] > load->until)
+			continue;
 		why.len = 0;
 		if (try(load, ends[i], &why))
 			break;

@@ -20,6 +20,7 @@ struct snapshot_load {
 	struct state **states;         /* borrowed; initialised and empty; by shard */
 	unsigned count;
 	struct catalog *catalog;       /* borrowed; empty */
+	uint64_t until;                /* snapshots that know of anything behind this LSN are left aside; 0: none is */
 	void (*log)(void *context, const char *level, const char *message);    /* one readable line; may be NULL */
 	void *context;
 	bool stepped;                  /* no threads: for who has one */

@@ -97,6 +97,12 @@ bool wal_read(const struct wal *wal, uint64_t lsn, void *out, size_t size)
 
 bool wal_verify(const char *dir, uint64_t from, wal_replay_fn *each, void *context, struct buf *error, struct buf *torn)
 {
+	return wal_verify_to(dir, from, 0, each, context, error, torn);
+}
+
+bool wal_verify_to(const char *dir, uint64_t from, uint64_t to, wal_replay_fn *each, void *context, struct buf *error,
+		   struct buf *torn)
+{
 	int fd = wal_io.open_dir(dir);
 	if (fd < 0) {
 		buf_printf(error, "folder %s: %s", dir, strerror(errno));
@@ -104,15 +110,15 @@ bool wal_verify(const char *dir, uint64_t from, wal_replay_fn *each, void *conte
 	}
 	struct segments segments;
 	bool good = segments_list(&segments, fd, error);
-	if (good && !segments.count && from) {
-		buf_printf(error, "folder %s has no log, which is known to reach LSN %" PRIu64, dir, from);
+	if (good && !segments.count && (from || to)) {
+		buf_printf(error, "folder %s has no log, which is known to reach LSN %" PRIu64, dir, to > from ? to : from);
 		good = false;
 	} else if (good && segments.count && from && from < segments.at[0].base) {
 		buf_printf(error, "folder %s: the log begins at LSN %" PRIu64 ", %" PRIu64 " is no longer there", dir,
 			   segments.at[0].base, from);
 		good = false;
 	} else if (good && segments.count) {
-		struct scan scan = { .segments = &segments, .from = from, .every_kind = true, .each = each, .context = context };
+		struct scan scan = { .segments = &segments, .from = from, .to = to, .every_kind = true, .each = each, .context = context };
 		enum scan_end end = scan_run(&scan);
 		good = end == SCAN_CLEAN || end == SCAN_TORN;
 		if (end != SCAN_CLEAN)

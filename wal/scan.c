@@ -32,7 +32,13 @@ static uint64_t segment_end(const struct segment *s)
 
 static uint64_t known_end(const struct scan *scan)
 {
-	return scan->known > scan->from ? scan->known : scan->from;
+	uint64_t known = scan->known > scan->from ? scan->known : scan->from;
+	return scan->to > known ? scan->to : known;
+}
+
+static bool far_enough(const struct scan *scan)
+{
+	return scan->to && scan->end >= scan->to;
 }
 
 static int scan_file(struct scan *scan, size_t at)
@@ -267,6 +273,9 @@ static const char *misfit(const struct scan *scan, const struct wal_frame *frame
 static enum scan_end take(struct scan *scan, size_t at, const struct wal_frame *frame)
 {
 	const struct segment *s = &scan->segments->at[at];
+	if (scan->to && frame->lsn + frame->size > scan->to)
+		return say_damage(scan, at, frame->lsn, frame->size, "a frame reaches further than the log should",
+				  "it should end before", scan->to);
 	if (frame->lsn == s->base && scan->next_size && frame->kind != WAL_FRAME_OPEN && s->size != scan->next_size)
 		return say_damage(scan, at, s->base, s->size, "the file's size differs from what the log says",
 				  "it was shortened or lengthened", UINT64_MAX);
@@ -293,7 +302,7 @@ static enum scan_end scan_segment(struct scan *scan, size_t at, bool *over)
 	uint64_t total = segment_end(&scan->segments->at[scan->segments->count - 1]) - start;
 	uint64_t again = UINT64_MAX;
 	*over = true;
-	while (segment_end(s) - scan->end >= WAL_FRAME_HEADER) {
+	while (segment_end(s) - scan->end >= WAL_FRAME_HEADER && !far_enough(scan)) {
 		struct wal_frame frame;
 		const char *why = NULL;
 		scan->failed = 0;
@@ -324,8 +333,9 @@ static enum scan_end scan_segment(struct scan *scan, size_t at, bool *over)
 			since = scan->end;
 		}
 	}
-	scan->end = segment_end(s);
-	*over = false;
+	*over = far_enough(scan);
+	if (!*over)
+		scan->end = segment_end(s);
 	return SCAN_CLEAN;
 }
 
@@ -342,6 +352,8 @@ static enum scan_end scan_segments(struct scan *scan)
 			return end;
 	}
 	scan->torn_end = scan->end;
+	if (far_enough(scan))
+		return SCAN_CLEAN;
 	size_t last = list->count - 1;
 	if (scan->filled)
 		return say_damage(scan, last, scan->end, 0, "the log goes on in a file that is not there",

@@ -28,6 +28,7 @@ struct scan {
 	struct segments *segments;     /* borrowed; descriptors are opened here and left open only for the current one */
 	uint64_t from;                 /* known to be durable up to here; callbacks begin here */
 	uint64_t known;                /* the same, without the callbacks; 0: nothing known beyond `from` */
+	uint64_t to;                   /* nothing at or behind it is looked at, and all before it must be whole; 0: to the end */
 	bool every_kind;               /* callback for all kinds, not RECORDS only */
 	wal_replay_fn *each;           /* may be NULL */
 	void *context;

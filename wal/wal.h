@@ -121,5 +121,8 @@ void wal_stats(const struct wal *wal, struct wal_stats *stats);
  * naming file, LSN and bytes on damage; a torn tail is not damage and is told in *torn (empty: none). */
 bool wal_verify(const char *dir, uint64_t from, wal_replay_fn *each, void *context, struct buf *error,
 		struct buf *torn);
+/* The same for a part that must be whole: every byte before `to`, which is a frame's end, and nothing behind it.  0: to the end. */
+bool wal_verify_to(const char *dir, uint64_t from, uint64_t to, wal_replay_fn *each, void *context, struct buf *error,
+		   struct buf *torn);
 
 #endif

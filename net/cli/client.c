@@ -88,6 +88,7 @@ void client_start(struct client *client, struct client_call *call)
 	call->status = 0;
 	call->retry_after = 0;
 	call->answer.len = 0;
+	call->hash[0] = '\0';
 	call->error[0] = '\0';
 	call->internal = exchange;
 	exchange->call = call;
@@ -112,7 +113,7 @@ void client_start(struct client *client, struct client_call *call)
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, 10L);
-	curl_easy_setopt(easy, CURLOPT_TIMEOUT, 300L);
+	curl_easy_setopt(easy, CURLOPT_TIMEOUT, call->timeout ? call->timeout : 300L);
 	curl_multi_add_handle(client->multi, easy);
 	client->flight++;
 	buf_free(&url);
@@ -126,6 +127,9 @@ static struct client_call *finish(struct client *client, CURL *easy, CURLcode re
 	curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&exchange);
 	struct client_call *call = exchange->call;
 	if (result == CURLE_OK) {
+		struct curl_header *hash;
+		if (curl_easy_header(easy, "X-Content-Hash", 0, CURLH_HEADER, -1, &hash) == CURLHE_OK)
+			snprintf(call->hash, sizeof call->hash, "%s", hash->value);
 		curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &call->status);
 		curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry);
 		call->retry_after = (long)retry;

@@ -22,10 +22,12 @@ struct client_call {
 	const char *content_type;      /* of the body; NULL: no body */
 	struct str body;
 	void *context;                 /* the caller's own */
+	long timeout;                  /* seconds until the answer must be there; 0: 300 */
 
 	long status;                   /* 0: there was no answer, see error */
 	long retry_after;              /* seconds, 0 where absent */
 	struct buf answer;             /* the body; buf_free it */
+	char hash[33];                 /* X-Content-Hash; "" where absent */
 	char error[CLIENT_ERROR_MAX];
 	void *internal;
 };

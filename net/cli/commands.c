@@ -80,14 +80,30 @@ static const struct command commands[] = {
 	  "  --report text|json   (default text)\n\n"
 	  "Exit status: 0 everything was done, 1 some was refused, 2 the server could not be reached or stopped.\n",
 	  cmd_bench },
-	{ "check", "DIR", "Prove that a data directory is whole and its books balance", "", cmd_check },
+	{ "check", "DIR", "Prove that a data directory or a backup is whole and its books balance", "", cmd_check },
 	{ "snapshot", "--to URL", "Have a server write a snapshot, and wait for it", "", cmd_snapshot },
-	{ "dump", "DIR [--log-only] | --diff A B", "Print all state of a data directory as text, with its hash",
+	{ "backup", "DIR --from URL [--state-only] [--keep N] [--rate SIZE]", "Fetch a backup of a running server into a folder",
+	  "The newest snapshot (the server takes one if there is none, or much log behind it), the log, and what belongs to them, with a\n"
+	  "manifest of hashes that is put in place last. Into a folder that holds a backup of the same server already only what is\n"
+	  "new is fetched. What was interrupted goes on where it stopped.\n\n"
+	  "  --from URL           the server, http://127.0.0.1:8000\n"
+	  "  --state-only         leave out the log in front of the snapshot: no history before it\n"
+	  "  --keep N             older snapshots than the N newest are removed from DIR; the log stays (default: all stay)\n"
+	  "  --rate SIZE          bytes a second at most\n\n"
+	  "Exit status: 0 done, 1 DIR holds something else, or damage, 2 the server or the disk failed: start it again.\n", cmd_backup },
+	{ "restore", "BACKUP DIR [--to LSN|TIME]", "Make a data directory of a backup, as it was at its end or at an earlier moment",
+	  "DIR must be new or empty. Every hash of the backup is compared first. A server that starts on DIR answers as the first one did\n"
+	  "then, and goes on in the next epoch.\n\n"
+	  "  --to LSN             everything up to there: the last frame that ends at or before this LSN\n"
+	  "  --to TIME            2026-01-31T12:00:00.000Z: the highest LSN up to which nothing is later\n\n"
+	  "Exit status: 0 done, 1 the backup is damaged or does not reach there, 2 it could not be done: start it again.\n", cmd_restore },
+	{ "dump", "DIR [--log-only] | --from URL | --diff A B", "Print all state as text, with its hash",
 	  "The same state gives the same text, whatever snapshots there are and however many shards made it: lines in order of\n"
 	  "their bytes, the last one the hash of all others.\n\n"
 	  "  --log-only           leave snapshots aside and read the log from its beginning\n"
-	  "  --diff A B           print the lines that only A (-) or only B (+) has; each a directory or a dump's file\n\n"
-	  "Exit status: 0 done (--diff: no difference), 1 damage (--diff: they differ), 2 not a data directory.\n", cmd_dump },
+	  "  --from URL           of a running server: as of one LSN, by way of a backup in a folder of its own below TMPDIR\n"
+	  "  --diff A B           print the lines that only A (-) or only B (+) has; each a directory, a backup, a dump's file or a URL\n\n"
+	  "Exit status: 0 done (--diff: no difference), 1 damage (--diff: they differ), 2 not a data directory, or no server.\n", cmd_dump },
 	{ "log", "DIR [--from LSN] [--follow] [--json]", "Print the log of a data directory", "", cmd_log },
 	{ "version", "", "Print the version and those of the libraries", "", cmd_version },
 	{ "help", "[COMMAND]", "Print this, or what a command takes", "", cmd_help },

@@ -21,6 +21,8 @@ int cmd_check(int argc, char **argv);              /* net/main */
 int cmd_log(int argc, char **argv);                /* net/main */
 int cmd_dump(int argc, char **argv);               /* net/main */
 int cmd_snapshot(int argc, char **argv);           /* net/cli */
+int cmd_backup(int argc, char **argv);             /* net/cli */
+int cmd_restore(int argc, char **argv);            /* net/cli */
 int cmd_eval(int argc, char **argv);               /* net/cli */
 int cmd_cron(int argc, char **argv);
 int cmd_import(int argc, char **argv);

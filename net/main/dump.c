@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* `tally dump`: all state of a data directory as canonical text.  Reads only. */
+/* `tally dump`: all state of a data directory, a backup or a running server as canonical text.  Reads only.
+ *
+ * A server's state is taken by way of a backup without history, in a folder that goes again: so it is the state at one LSN. */
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +11,7 @@
 #include <unistd.h>
 
 #include "engine/base/mem.h"
+#include "net/cli/backup.h"
 #include "net/cli/commands.h"
 #include "net/main/replay.h"
 #include "net/main/seed.h"
@@ -35,6 +39,16 @@ static void on_line(void *context, const char *level, const char *message)
 	fprintf(stderr, "tally dump: %s: %s\n", level, message);
 }
 
+/* Up to where a backup's log is looked at; 0: it is none.  False with a line in `error`. */
+static bool backup_end(const char *data, uint64_t *end, struct buf *error)
+{
+	struct backup backup;
+	bool bad, there = backup_read(data, &backup, &bad, error);
+	*end = there && !bad ? backup.end : 0;
+	backup_free(&backup);
+	return !there || !bad;
+}
+
 /* The state of a data directory into `out`.  The exit status. */
 static int directory_dump(const char *data, bool log_only, struct buf *out)
 {
@@ -43,14 +57,14 @@ static int directory_dump(const char *data, bool log_only, struct buf *out)
 	struct buf error = { 0 }, torn = { 0 };
 	char log_dir[4096], snapshot_dir[4096];
 	struct stat status;
-	uint64_t broken, records;
+	uint64_t broken, records, until;
 	snprintf(log_dir, sizeof log_dir, "%s/log", data);
 	snprintf(snapshot_dir, sizeof snapshot_dir, "%s/snapshots", log_only ? "" : data);
 	if (stat(log_dir, &status) || !S_ISDIR(status.st_mode)) {
 		fprintf(stderr, "tally dump: %s is not a data directory\n", data);
 		return 2;
 	}
-	if (!seed_load(data, false, &error)) {
+	if (!backup_end(data, &until, &error) || !seed_load(data, false, &error)) {
 		fprintf(stderr, "tally dump: %s: %.*s\n", data, (int)error.len, error.ptr);
 		buf_free(&error);
 		return 2;
@@ -59,11 +73,12 @@ static int directory_dump(const char *data, bool log_only, struct buf *out)
 		states[s] = mem_alloc(sizeof *states[s]);
 		state_init(states[s], s, SHARDS);
 	}
-	struct snapshot_load load = { .dir = snapshot_dir, .states = states, .count = SHARDS, .catalog = &catalog, .log = on_line };
+	struct snapshot_load load = { .dir = snapshot_dir, .states = states, .count = SHARDS, .catalog = &catalog, .until = until,
+				      .log = on_line };
 	if (!log_only)
 		snapshot_load_begin(&load);
 	struct reading reading = { .replay = replay_new(states, SHARDS, &catalog), .end = load.from };
-	bool good = wal_verify(log_dir, load.from, on_frame, &reading, &error, &torn);
+	bool good = wal_verify_to(log_dir, load.from, until, on_frame, &reading, &error, &torn);
 	bool readable = replay_end(reading.replay, &broken, &records);
 	if (torn.len)
 		fprintf(stderr, "tally dump: torn tail (not acknowledged): %.*s\n", (int)torn.len, torn.ptr);
@@ -113,8 +128,52 @@ static int file_read(const char *path, struct buf *out)
 	return good ? 1 : 2;
 }
 
+static bool is_url(const char *text)
+{
+	return strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0;
+}
+
+static void tree_remove(const char *path, unsigned depth)
+{
+	char inner[4400];
+	DIR *dir = opendir(path);
+	for (struct dirent *entry; dir && (entry = readdir(dir));) {
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		snprintf(inner, sizeof inner, "%s/%s", path, entry->d_name);
+		if (unlink(inner) && depth)
+			tree_remove(inner, depth - 1);
+	}
+	if (dir)
+		closedir(dir);
+	rmdir(path);
+}
+
+static int server_dump(const char *url, struct buf *out)
+{
+	const char *above = getenv("TMPDIR");
+	char dir[4096];
+	struct backup_outcome outcome;
+	snprintf(dir, sizeof dir, "%s/tally-dump-XXXXXX", above && *above ? above : "/tmp");
+	if (!mkdtemp(dir)) {
+		fprintf(stderr, "tally dump: cannot make %s: %s\n", dir, strerror(errno));
+		return 2;
+	}
+	struct backup_order order = { .command = "dump", .url = url, .dir = dir, .state_only = true, .quiet = true };
+	int status = backup_fetch(&order, &outcome);
+	if (!status) {
+		fprintf(stderr, "tally dump: %s as of LSN %llu\n", url, (unsigned long long)outcome.backup.end);
+		status = directory_dump(dir, false, out);
+	}
+	backup_free(&outcome.backup);
+	tree_remove(dir, 1);
+	return status;
+}
+
 static int side_read(const char *path, struct buf *out)
 {
+	if (is_url(path))
+		return server_dump(path, out);
 	struct stat status;
 	bool directory = !stat(path, &status) && S_ISDIR(status.st_mode);
 	return directory ? directory_dump(path, false, out) : file_read(path, out);
@@ -138,7 +197,7 @@ static int diff(const char *a, const char *b)
 
 int cmd_dump(int argc, char **argv)
 {
-	const char *data = NULL;
+	const char *data = NULL, *url = NULL;
 	struct buf out = { 0 };
 	bool log_only = false;
 	if (argc == 3 && !strcmp(argv[0], "--diff"))
@@ -146,14 +205,16 @@ int cmd_dump(int argc, char **argv)
 	for (int i = 0; i < argc; i++) {
 		if (!strcmp(argv[i], "--log-only"))
 			log_only = true;
+		else if (!strcmp(argv[i], "--from") && i + 1 < argc)
+			url = argv[++i];
 		else if (argv[i][0] != '-' && !data)
 			data = argv[i];
 		else
 			return command_misuse("dump", "%s is not understood", argv[i]);
 	}
-	if (!data)
-		return command_misuse("dump", "expected the data directory");
-	int status = directory_dump(data, log_only, &out);
+	if (!data == !url || (url && log_only))
+		return command_misuse("dump", "expected the data directory, or --from URL alone");
+	int status = url ? server_dump(url, &out) : directory_dump(data, log_only, &out);
 	if (!status && (fwrite(out.ptr, 1, out.len, stdout) != out.len || fflush(stdout))) {
 		fprintf(stderr, "tally dump: cannot write: %s\n", strerror(errno));
 		status = 2;

@@ -18,6 +18,8 @@
 #include "net/cli/commands.h"
 #include "net/main/replay.h"
 #include "net/main/seed.h"
+#include "snapshot/backup.h"
+#include "snapshot/loader.h"
 #include "snapshot/store.h"
 #include "wal/wal.h"
 
@@ -26,6 +28,7 @@
 struct check {
 	struct replay *replay;
 	uint64_t frames, bytes;
+	uint64_t from;                 /* frames before it are in the snapshot */
 };
 
 static bool check_frame(void *context, const struct wal_frame *frame)
@@ -33,7 +36,7 @@ static bool check_frame(void *context, const struct wal_frame *frame)
 	struct check *check = context;
 	check->frames++;
 	check->bytes = frame->lsn + frame->size;
-	return replay_frame(check->replay, frame);
+	return frame->lsn < check->from || replay_frame(check->replay, frame);
 }
 
 static void text_i128(struct buf *out, __int128 value)
@@ -100,7 +103,7 @@ static bool log_dir_of(const char *command, const char *data, char *path, size_t
 }
 
 /* Every byte of every snapshot against its checksums; and the log reaches what it has seen. */
-static bool snapshots_whole(const char *data, uint64_t log_end)
+static bool snapshots_whole(const char *data, uint64_t until, uint64_t log_end)
 {
 	struct buf error = { 0 };
 	char dir[4096];
@@ -112,6 +115,8 @@ static bool snapshots_whole(const char *data, uint64_t log_end)
 		printf("DAMAGED: %.*s\n", (int)error.len, error.ptr);
 	for (size_t i = 0; i < count; i++) {
 		struct snapshot_manifest manifest;
+		if (until && ends[i] > until)
+			continue;              /* of an unfinished backup */
 		error.len = 0;
 		if (snapshot_verify(dir, ends[i], &manifest, &error)) {
 			printf("snapshot %016llx whole: %u pieces, %llu bytes, the log behind it from LSN %llu\n",
@@ -146,27 +151,87 @@ static bool seed_of(const char *command, const char *data, const char *log_dir)
 	return good;
 }
 
+/* Of a backup: every file against the manifest's hash.  *until is where its log ends; 0: it is no backup. */
+static bool backup_whole(const char *data, uint64_t *until)
+{
+	struct backup backup;
+	struct buf error = { 0 };
+	bool bad, good = true;
+	*until = 0;
+	if (backup_read(data, &backup, &bad, &error)) {
+		good = !bad && backup_verify(data, &backup, NULL, NULL, &error);
+		if (good) {
+			struct buf when = { 0 };
+			time_write(&when, backup.made_ms);
+			printf("backup of %.*s whole: %zu files, %llu bytes\n", (int)when.len, when.ptr, backup.count,
+			       (unsigned long long)backup_bytes(&backup));
+			buf_free(&when);
+		} else {
+			for (size_t at = 0, end; at < error.len; at = end + 1) {
+				const char *stop = memchr(error.ptr + at, '\n', error.len - at);
+				end = stop ? (size_t)(stop - error.ptr) : error.len;
+				printf("DAMAGED: %.*s\n", (int)(end - at), error.ptr + at);
+			}
+		}
+		*until = bad ? 0 : backup.end;
+	}
+	backup_free(&backup);
+	buf_free(&error);
+	return good;
+}
+
+/* A log that does not begin at its first LSN is read behind a snapshot. */
+static bool log_begins(const char *path)
+{
+	char first[4200];
+	struct stat status;
+	snprintf(first, sizeof first, "%s/%016d.log", path, 0);
+	return stat(first, &status) == 0;
+}
+
+static void on_line(void *context, const char *level, const char *message)
+{
+	(void)context;
+	fprintf(stderr, "tally check: %s: %s\n", level, message);
+}
+
 int cmd_check(int argc, char **argv)
 {
 	struct state *state = mem_alloc(sizeof *state);
 	struct catalog catalog = { 0 };
 	struct check check = { 0 };
 	struct buf error = { 0 }, torn = { 0 };
-	char path[4096];
-	uint64_t broken, records;
+	char path[4096], snapshots[4096];
+	uint64_t broken, records, until;
 	int status = 0;
 	if (argc != 1) {
 		mem_free(state);
 		return command_misuse("check", "expected one argument: the data directory");
 	}
-	if (!log_dir_of("check", argv[0], path, sizeof path) || !seed_of("check", argv[0], path)) {
+	if (!log_dir_of("check", argv[0], path, sizeof path)) {
 		mem_free(state);
 		return 2;
 	}
+	if (!backup_whole(argv[0], &until))
+		status = 1;
+	if (!seed_of("check", argv[0], path)) {
+		mem_free(state);
+		return status ? status : 2;
+	}
 	state_init(state, 0, 1);
+	snprintf(snapshots, sizeof snapshots, "%s/snapshots", argv[0]);
+	struct snapshot_load load = { .dir = snapshots, .states = &state, .count = 1, .catalog = &catalog, .until = until,
+				      .log = on_line };
+	bool behind = !log_begins(path);
+	if (behind) {
+		snapshot_load_begin(&load);
+		check.from = load.from;
+	}
 	check.replay = replay_new(&state, 1, &catalog);
-	bool whole = wal_verify(path, 0, check_frame, &check, &error, &torn);
+	bool whole = wal_verify_to(path, 0, until, check_frame, &check, &error, &torn);
 	bool readable = replay_end(check.replay, &broken, &records);
+	if (behind && whole && !snapshot_load_end(&load, &error))
+		whole = false;
 	if (torn.len)
 		printf("torn tail (not acknowledged): %.*s\n", (int)torn.len, torn.ptr);
 	if (!whole) {
@@ -182,10 +247,11 @@ int cmd_check(int argc, char **argv)
 		       (unsigned long long)state->member_total, (unsigned long long)state->event_total,
 		       (unsigned long long)state->ledger.account_total, (unsigned long long)state->ledger.transfer_total,
 		       (unsigned long long)state->ids.total, catalog.documents);
-		status = books_balance(state) ? 0 : 1;
-		puts(status ? "the books do not balance" : "the books balance");
+		bool balanced = books_balance(state);
+		status |= !balanced;
+		puts(balanced ? "the books balance" : "the books do not balance");
 	}
-	if (!snapshots_whole(argv[0], whole ? check.bytes : 0))
+	if (!snapshots_whole(argv[0], until, whole ? check.bytes : 0))
 		status = 1;
 	state_deinit(state);
 	mem_free(state);

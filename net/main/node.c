@@ -21,6 +21,7 @@
 #include "net/loop/metrics.h"
 #include "net/main/replay.h"
 #include "net/main/seed.h"
+#include "snapshot/backup.h"
 #include "snapshot/loader.h"
 
 enum { STEP_BUDGET = 256, IDLE_MARK_MS = 50, HAND_OVER_BYTES = 64 * 1024 };
@@ -424,6 +425,25 @@ int node_lock(const char *data, struct buf *error)
 	return fd;
 }
 
+/* A backup is left as it is, and what a restore did not finish is not begun with. */
+static bool is_data(const char *data, struct buf *error)
+{
+	static const char *const others[][2] = {
+		{ BACKUP_MANIFEST, "holds a backup: tally restore makes a data directory of it" },
+		{ BACKUP_UNFINISHED, "holds a backup that is not finished" },
+		{ RESTORE_UNFINISHED, "is being restored, or that was interrupted: tally restore into it once more" },
+	};
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+		char path[4096];
+		snprintf(path, sizeof path, "%s/%s", data, others[i][0]);
+		if (access(path, F_OK) == 0) {
+			buf_printf(error, "%s %s", data, others[i][1]);
+			return false;
+		}
+	}
+	return true;
+}
+
 static void views_build(struct node *node)
 {
 	for (size_t t = 0; t < node->catalog.tenant_count; t++) {
@@ -480,7 +500,7 @@ struct node *node_open(const struct node_options *options, struct buf *error)
 		mem_free(node);
 		return NULL;
 	}
-	if (!seed_load(options->data, true, error)) {
+	if (!is_data(options->data, error) || !seed_load(options->data, true, error)) {
 		close(node->lock_fd);
 		mem_free(node);
 		return NULL;

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "snapshot/restore.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "engine/base/mem.h"
+#include "engine/base/time.h"
+#include "snapshot/store.h"
+#include "wal/wal.h"
+
+enum { PATH_BYTES = 4400, STEP = 1 << 20 };
+
+/* ---- where to cut ----------------------------------------------------------------------------------------------------- */
+
+struct search {
+	const struct restore *restore;
+	uint64_t cut;                  /* behind the last frame that is taken; 0: none */
+	int64_t cut_ms, first_ms;
+	uint64_t first;                /* end of the first frame; 0: none seen */
+	bool over;
+};
+
+static bool frame_look(void *context, const struct wal_frame *frame)
+{
+	struct search *search = context;
+	const struct restore *restore = search->restore;
+	uint64_t end = frame->lsn + frame->size;
+	if (!search->first) {
+		search->first = end;
+		search->first_ms = frame->time_ms;
+	}
+	search->over |= (restore->target == RESTORE_LSN && end > restore->lsn) ||
+			(restore->target == RESTORE_TIME && frame->time_ms > restore->time_ms);
+	if (search->over)
+		return true;
+	search->cut = end;
+	if (frame->time_ms > search->cut_ms)
+		search->cut_ms = frame->time_ms;
+	return true;
+}
+
+static bool target_within(const struct restore *restore, struct buf *error)
+{
+	const struct backup *backup = restore->backup;
+	if (restore->target == RESTORE_LSN && restore->lsn > backup->end) {
+		buf_printf(error, "the backup ends at LSN %" PRIu64, backup->end);
+		return false;
+	}
+	if (restore->target == RESTORE_TIME && restore->time_ms > backup->made_ms) {
+		buf_lit(error, "the backup was made at ");
+		time_write(error, backup->made_ms);
+		buf_lit(error, ", and knows of nothing later");
+		return false;
+	}
+	return true;
+}
+
+static bool cut_find(struct restore *restore, struct buf *error)
+{
+	const struct backup *backup = restore->backup;
+	struct search search = { .restore = restore };
+	struct buf torn = { 0 };
+	char log_dir[PATH_BYTES];
+	restore->cut = backup->end;
+	restore->cut_ms = backup->time_ms;
+	if (restore->target == RESTORE_END)
+		return true;
+	if (!target_within(restore, error))
+		return false;
+	snprintf(log_dir, sizeof log_dir, "%s/log", restore->from);
+	bool good = wal_verify_to(log_dir, backup->first, backup->end, frame_look, &search, error, &torn);
+	buf_free(&torn);
+	if (good && !search.cut) {
+		buf_printf(error, "the backup begins with LSN %" PRIu64 " at ", search.first);
+		time_write(error, search.first_ms);
+		good = false;
+	}
+	restore->cut = search.cut;
+	restore->cut_ms = search.cut_ms;
+	return good;
+}
+
+/* The newest snapshot that knows of nothing behind the cut.  A log that does not begin at 0 needs one. */
+static bool snapshot_choose(struct restore *restore, struct buf *error)
+{
+	const struct backup *backup = restore->backup;
+	uint64_t earliest = UINT64_MAX, end;
+	char dir[PATH_BYTES];
+	snprintf(dir, sizeof dir, "%s/snapshots", restore->from);
+	for (size_t i = 0; i < backup->count; i++) {
+		struct snapshot_manifest manifest;
+		struct buf why = { 0 };
+		if (!backup_snapshot(backup->files[i].path, &end) || !strstr(backup->files[i].path, ".manifest"))
+			continue;
+		bool usable = snapshot_manifest_read(dir, end, &manifest, &why) && manifest.from >= backup->first;
+		if (usable && end < earliest)
+			earliest = end;
+		if (usable && end <= restore->cut && end > restore->snapshot)
+			restore->snapshot = end;
+		snapshot_manifest_free(&manifest);
+		buf_free(&why);
+	}
+	if (restore->snapshot || !backup->first)
+		return true;
+	if (earliest == UINT64_MAX)
+		buf_printf(error, "the backup's log begins at LSN %" PRIu64 ", and it has no snapshot for that", backup->first);
+	else
+		buf_printf(error, "LSN %" PRIu64 " is out of reach: the backup's log begins at LSN %" PRIu64 ", and its first snapshot is of "
+			   "LSN %" PRIu64, restore->cut, backup->first, earliest);
+	return false;
+}
+
+/* So many bytes of a file are taken; UINT64_MAX: nothing of it. */
+static uint64_t part_of(const struct restore *restore, const struct backup_file *file)
+{
+	uint64_t lsn;
+	if (backup_segment(file->path, &lsn)) {
+		/* One that begins at the cut is taken as zeros: filler in front of it says that it is there. */
+		if (lsn > restore->cut)
+			return UINT64_MAX;
+		return restore->cut - lsn < file->bytes ? restore->cut - lsn : file->bytes;
+	}
+	if (backup_snapshot(file->path, &lsn))
+		return lsn <= restore->cut ? file->bytes : UINT64_MAX;
+	return file->bytes;
+}
+
+bool restore_plan(struct restore *restore, struct buf *error)
+{
+	restore->snapshot = restore->bytes = 0;
+	if (!cut_find(restore, error) || !snapshot_choose(restore, error))
+		return false;
+	for (size_t i = 0; i < restore->backup->count; i++) {
+		uint64_t part = part_of(restore, &restore->backup->files[i]);
+		restore->bytes += part == UINT64_MAX ? 0 : part;
+	}
+	return true;
+}
+
+/* ---- copying ---------------------------------------------------------------------------------------------------------- */
+
+static int write_all(int fd, const unsigned char *bytes, size_t size, uint64_t offset)
+{
+	for (size_t done = 0; done < size;) {
+		ssize_t n = pwrite(fd, bytes + done, size - done, (off_t)(offset + done));
+		if (n < 0 && errno != EINTR)
+			return errno;
+		done += n > 0 ? (size_t)n : 0;
+	}
+	return 0;
+}
+
+static int sync_of(int fd)
+{
+	while (fsync(fd))
+		if (errno != EINTR)
+			return errno;
+	return 0;
+}
+
+/* The first `bytes`, then real zeros: durable writes into what is only reserved would take twice as long. */
+static int copy(int in, int out, uint64_t bytes, uint64_t size, struct restore *restore, uint8_t hash[BACKUP_HASH])
+{
+	unsigned char *part = mem_alloc(STEP);
+	XXH3_state_t *state = XXH3_createState();
+	int failed = state ? 0 : ENOMEM;
+	if (state)
+		XXH3_128bits_reset(state);
+	for (uint64_t done = 0; done < bytes && !failed;) {
+		ssize_t n = pread(in, part, bytes - done < STEP ? (size_t)(bytes - done) : STEP, (off_t)done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		failed = n > 0 ? write_all(out, part, (size_t)n, done) : n < 0 ? errno : EIO;
+		if (failed)
+			break;
+		XXH3_128bits_update(state, part, (size_t)n);
+		done += (uint64_t)n;
+		if (restore->progress)
+			restore->progress(restore->context, (uint64_t)n);
+	}
+	memset(part, 0, STEP);
+	for (uint64_t at = bytes; at < size && !failed;) {
+		size_t n = size - at < STEP ? (size_t)(size - at) : STEP;
+		failed = write_all(out, part, n, at);
+		at += n;
+	}
+	if (!failed)
+		failed = sync_of(out);
+	if (!failed) {
+		XXH128_canonical_t canonical;
+		XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(state));
+		memcpy(hash, canonical.digest, BACKUP_HASH);
+	}
+	XXH3_freeState(state);
+	mem_free(part);
+	return failed;
+}
+
+static bool file_restore(struct restore *restore, const struct backup_file *file, uint64_t bytes, struct buf *error)
+{
+	char from[PATH_BYTES], to[PATH_BYTES];
+	uint8_t hash[BACKUP_HASH];
+	snprintf(from, sizeof from, "%s/%s", restore->from, file->path);
+	snprintf(to, sizeof to, "%s/%s", restore->dir, file->path);
+	int in = open(from, O_RDONLY | O_CLOEXEC), failed = in < 0 ? errno : 0;
+	int out = failed ? -1 : open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (!failed && out < 0)
+		failed = errno;
+	if (!failed)
+		failed = copy(in, out, bytes, file->size, restore, hash);
+	if (in >= 0)
+		close(in);
+	if (out >= 0)
+		close(out);
+	if (failed) {
+		buf_printf(error, "%s cannot be copied: %s", file->path, strerror(failed));
+		return false;
+	}
+	if (bytes == file->bytes && memcmp(hash, file->hash, sizeof hash) != 0) {
+		buf_printf(error, "%s was changed while it was copied", file->path);
+		return false;
+	}
+	return true;
+}
+
+/* Where the log ends with its last segment, the next one is there, all zeros. */
+static bool next_segment(struct restore *restore, uint64_t size, struct buf *error)
+{
+	char name[BACKUP_PATH], path[PATH_BYTES];
+	unsigned char *zeros = mem_zalloc(STEP);
+	snprintf(name, sizeof name, "log/%016" PRIx64 ".log", restore->cut);
+	snprintf(path, sizeof path, "%s/%s", restore->dir, name);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), failed = fd < 0 ? errno : 0;
+	for (uint64_t at = 0; at < size && !failed; at += STEP)
+		failed = write_all(fd, zeros, size - at < STEP ? (size_t)(size - at) : STEP, at);
+	if (!failed)
+		failed = sync_of(fd);
+	if (fd >= 0)
+		close(fd);
+	mem_free(zeros);
+	if (failed)
+		buf_printf(error, "%s cannot be written: %s", name, strerror(failed));
+	return !failed;
+}
+
+static bool folder_make(struct restore *restore, const char *file, struct buf *error)
+{
+	char path[PATH_BYTES];
+	const char *slash = strchr(file, '/');
+	if (!slash)
+		return true;
+	snprintf(path, sizeof path, "%s/%.*s", restore->dir, (int)(slash - file), file);
+	if (mkdir(path, 0700) == 0 || errno == EEXIST)
+		return true;
+	buf_printf(error, "cannot make %s: %s", path, strerror(errno));
+	return false;
+}
+
+bool restore_copy(struct restore *restore, struct buf *error)
+{
+	static const char *const folders[] = { "log", "snapshots", "ids", "" };
+	const struct backup *backup = restore->backup;
+	uint64_t log_end = 0, size = 0, base;
+	bool good = true;
+	for (size_t i = 0; i < backup->count && good; i++) {
+		const struct backup_file *file = &backup->files[i];
+		uint64_t bytes = part_of(restore, file);
+		if (bytes == UINT64_MAX)
+			continue;
+		good = folder_make(restore, file->path, error) && file_restore(restore, file, bytes, error);
+		if (backup_segment(file->path, &base)) {
+			size = file->size;
+			log_end = base + size;
+		}
+	}
+	if (good && log_end == restore->cut)
+		good = next_segment(restore, size, error);
+	for (size_t i = 0; i < sizeof folders / sizeof *folders && good; i++) {
+		char path[PATH_BYTES];
+		snprintf(path, sizeof path, "%s/%s", restore->dir, folders[i]);
+		int failed = snapshot_dir_sync(path);
+		if (failed && failed != ENOENT) {
+			buf_printf(error, "%s cannot be made durable: %s", path, strerror(failed));
+			good = false;
+		}
+	}
+	return good;
+}
