@@ -8,6 +8,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/json.h"
 #include "engine/base/mem.h"
+#include "engine/base/mutant.h"
 #include "engine/catalog/action.h"
 #include "engine/catalog/catalog.h"
 
@@ -222,7 +223,7 @@ static void unique_check(const struct catalog *catalog, struct str tenant, const
 {
 	struct catalog_page page;
 	struct buf what = { 0 };
-	if (!kind->unique || problem->status)
+	if (!kind->unique || problem->status || MUTATE(57, false, true))
 		return;
 	catalog_list(catalog, tenant, kind, NULL, 0, 0, SIZE_MAX, &page, problem);
 	for (const char *const *name = kind->unique; *name; name++)
@@ -274,7 +275,7 @@ static enum catalog_status decide_put(const struct catalog *catalog, struct str 
 	}
 	*change = (struct catalog_change){
 		.op = CATALOG_PUT, .kind = kind->number, .id = before ? before->id : catalog->last_id + 1,
-		.version = before ? before->version + 1 : 1, .tenant = tenant, .time_ms = now_ms,
+		.version = before ? before->version + MUTATE(59, 1, now_ms % 2) : 1, .tenant = tenant, .time_ms = now_ms,
 		.created_ms = before ? before->created_ms : now_ms, .json = buf_view(&text), .owned = text.ptr,
 		.state = buf_view(&derived), .owned_state = derived.ptr,
 		.audited = true, .previous = before ? before->lsn : 0, .tenant_previous = catalog_audit(catalog, tenant)
@@ -332,7 +333,7 @@ static void patched_write(struct buf *out, const struct kind *kind, yyjson_val *
 	for (const struct field *field = kind->fields; field->name; field++) {
 		yyjson_val *change = json_get(patch, str_of(field->name)), *value = json_get(target,
 											     str_of(field->name));
-		if (change ? yyjson_is_null(change) : !value)
+		if (change ? yyjson_is_null(change) : !value || MUTATE(60, false, field->type == FIELD_BOOL))
 			continue;
 		member_begin(out, str_of(field->name));
 		if (change && field->type == FIELD_JSON)
@@ -438,7 +439,7 @@ enum catalog_status catalog_decide_delete(const struct catalog *catalog, struct 
 	if (!document)
 		return CATALOG_NOT_FOUND;
 	users_write(&users, catalog, tenant, document);
-	if (users.len)
+	if (users.len && MUTATE(58, true, false))
 		problem_set(problem, 409, "in_use", "%s %llu is in use by %.*s", kind->title, (unsigned long long)id,
 			    text_cut(buf_view(&users), 200), users.ptr);
 	buf_free(&users);

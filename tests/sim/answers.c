@@ -26,7 +26,7 @@ static bool record_read(struct sim *sim, uint64_t lsn, struct buf *out)
 		out->len = size;
 		good = memcmp(out->ptr, written, size) == 0;
 	}
-	if (!good && sim->disk->damage_count) {
+	if (!good && (sim->disk->damage_count || sim->buried)) {
 		sim->result->unread++;
 		sim->damage_read = true;
 		return false;                  /* what a reader's own check would have to say */
@@ -148,20 +148,48 @@ static void customer_answer(struct sim *sim, struct call *call, uint32_t index)
 	    call->op->customers[index].profile, LLU(row->lsn));
 }
 
+/* One document as it is shown: it has been that, and not earlier than when it was asked for. */
+static void document_answer(struct sim *sim, const struct call *call)
+{
+	const struct catalog_request *request = &call->catalog;
+	const struct document_model *document = oracle_document(sim->oracle, call->op->document);
+	uint64_t before = call->not_before[0];
+	bool there = document && document->kind == call->op->catalog_kind && document->tenant == call->op->tenant;
+	if (request->status == CATALOG_OK)
+		LAW(sim->oracle, "L2", there && request->version >= before && request->version <= document->version - document->removed,
+		    "%s %llu is shown in version %llu; it had %llu before the question, and has %llu", request->kind->name,
+		    LLU(call->op->document), LLU(request->version), LLU(before), LLU(document ? document->version : 0));
+	else
+		LAW(sim->oracle, "L10", request->status == CATALOG_NOT_FOUND && (!there || !before || document->removed),
+		    "%s %llu is not shown, and it is there", request->kind->name, LLU(call->op->document));
+}
+
 static void catalog_answer(struct sim *sim, struct call *call)
 {
 	const struct catalog_request *request = &call->catalog;
+	const struct op *op = call->op;
 	uint32_t size;
-	if (request->verb == CATALOG_LIST || request->status != CATALOG_OK) {
-		bool full = request->status == CATALOG_REFUSED && request->problem.status == 507;
-		LAW(sim->oracle, "L7", !full || excuse(sim), "a change of configuration is refused: %s", request->problem.code);
+	if (op->verb == CATALOG_GET) {
+		document_answer(sim, call);
 		return;
 	}
+	if (op->verb == CATALOG_LIST || request->status != CATALOG_OK) {
+		bool full = request->status == CATALOG_REFUSED && request->problem.status == 507;
+		LAW(sim->oracle, "L7", !full || excuse(sim), "a change of configuration is refused: %s", request->problem.code);
+		bool told = request->problem.status && request->problem.code && *request->problem.detail;
+		LAW(sim->oracle, "L10", op->verb == CATALOG_LIST ? request->status == CATALOG_OK : told, "a change of configuration is refused without a word");
+		LAW(sim->oracle, "rules", request->status != CATALOG_STALE || op->match, "a change of configuration is refused as stale, "
+		    "and it named no version");
+		return;
+	}
+	LAW(sim->oracle, "rules", !op->spoiled, "a body that cannot be a %s's is taken: %s", request->kind->name, op->body);
+	if (op->dry)
+		return;
 	const unsigned char *record = oracle_record(sim->oracle, request->lsn, &size);
 	LAW(sim->oracle, "L1", record, "a change of configuration is acknowledged at LSN %llu, where the durable log has nothing",
 	    LLU(request->lsn));
-	if (request->lsn > sim->acked_config[call->op->tenant])
-		sim->acked_config[call->op->tenant] = request->lsn;
+	if (request->lsn > sim->acked_config[op->tenant])
+		sim->acked_config[op->tenant] = request->lsn;
 }
 
 void member_check(struct sim *sim, const struct query *query, unsigned tenant, uint64_t not_before, uint64_t account_before)
@@ -247,7 +275,8 @@ bool call_finish(struct sim *sim, struct call *call, uint64_t wait_lsn, bool *un
 		for (uint32_t i = 0; i < op->count && !op->dry; i++)
 			customer_answer(sim, call, i);
 		return true;
-	case OP_CATALOG: catalog_answer(sim, call); return true;
+	case OP_CATALOG:
+	case OP_DOCUMENT: catalog_answer(sim, call); return true;
 	case OP_MEMBER: member_check(sim, &call->query, op->tenant, call->not_before[0], call->not_before[1]); return true;
 	}
 	return true;

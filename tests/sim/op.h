@@ -5,13 +5,14 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "engine/ledger/request.h"
 #include "engine/shard/batch.h"
 #include "tests/sim/rules.h"
 
-enum op_kind { OP_TRANSFERS, OP_ACCOUNTS, OP_CLOSE, OP_EVENTS, OP_CUSTOMERS, OP_CATALOG, OP_LOOKUP, OP_MEMBER, OP_BOOK };
-enum { OP_ROWS = 64, OP_SPECS = 8, OP_EVENTS_MAX = 8, PAYLOAD = 64, BODY = 400 };
+enum op_kind { OP_TRANSFERS, OP_ACCOUNTS, OP_CLOSE, OP_EVENTS, OP_CUSTOMERS, OP_CATALOG, OP_LOOKUP, OP_MEMBER, OP_BOOK, OP_DOCUMENT };
+enum { OP_ROWS = 64, OP_SPECS = 8, OP_EVENTS_MAX = 8, PAYLOAD = 64, BODY = 800, ACTOR_TEXT = 16 };
 
 extern const char *const sim_tenants[2];
 extern const char *const sim_units[2];
@@ -42,8 +43,10 @@ struct op {
 	struct account_spec specs[OP_SPECS];
 	struct sim_event events[OP_EVENTS_MAX];
 	struct sim_customer customers[OP_EVENTS_MAX];
-	/* CATALOG */
+	/* CATALOG, DOCUMENT */
 	enum catalog_verb verb;
+	uint64_t match;                /* the version it is for; 0: any */
+	bool spoiled;                  /* the body cannot be a document's */
 	unsigned catalog_kind, tenant, unit;
 	uint64_t document;
 	char body[BODY];
@@ -55,5 +58,11 @@ struct op {
 	bool dry;                      /* decided, answered, never in the log */
 	uint64_t config_lsn[2];        /* newest configuration of each tenant that was acknowledged to anybody */
 };
+
+/* Who asks, for the audit. */
+static inline void op_actor(const struct op *op, char actor[ACTOR_TEXT])
+{
+	snprintf(actor, ACTOR_TEXT, "client-%u", op->client);
+}
 
 #endif

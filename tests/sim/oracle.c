@@ -10,6 +10,7 @@
 #include "engine/base/json.h"
 #include "engine/catalog/catalog.h"
 #include "engine/ledger/record.h"
+#include "tests/sim/kinds.h"
 
 const char *const sim_tenants[2] = { "north", "south" };
 const char *const sim_units[2] = { "points", "stamps" };
@@ -43,6 +44,8 @@ void oracle_free(struct oracle *oracle)
 		configs_free(&oracle->configs[t]);
 	for (unsigned i = 0; i < oracle->number_count; i++)
 		free(oracle->numbers[i].history);
+	for (unsigned i = 0; i < oracle->document_count; i++)
+		yyjson_doc_free(oracle->documents[i].doc);
 	for (unsigned i = 0; i < oracle->op_count; i++)
 		op_free(oracle->ops[i]);
 	free(oracle->ops);
@@ -444,6 +447,8 @@ static void effects_take(struct oracle *oracle, struct member_model *member, con
 		for (unsigned e = 0; e < outcome->executions[i].effect_count; e++) {
 			int64_t points = outcome->executions[i].effects[e].points;
 			const char *text = outcome->executions[i].effects[e].text;
+			ASSERT((unsigned)outcome->executions[i].effects[e].type < SEEN_EFFECTS);
+			oracle->seen.effects[outcome->executions[i].effects[e].type]++;
 			switch (outcome->executions[i].effects[e].type) {
 			case EFFECT_EARN:
 				model_earn(oracle->model, tenant, profile, (uint64_t)points);
@@ -616,6 +621,32 @@ static void on_customer(struct oracle *oracle, const unsigned char *record, uint
 
 /* ---- configuration ------------------------------------------------------------------------------------------------- */
 
+struct document_model *oracle_document(struct oracle *oracle, uint64_t id)
+{
+	for (unsigned i = 0; i < oracle->document_count; i++)
+		if (oracle->documents[i].id == id)
+			return &oracle->documents[i];
+	return NULL;
+}
+
+/* A change of a kind that no rule needs: somebody asked for it. */
+static void document_asked(struct oracle *oracle, unsigned tenant, const struct document_model *before,
+			   const struct catalog_change *change, uint64_t lsn)
+{
+	const char *why = "nobody asked", *differs = NULL;
+	for (unsigned o = 0; o < oracle->op_count; o++) {
+		const struct op *op = oracle->ops[o];
+		if (op->kind != OP_DOCUMENT || op->tenant != tenant)
+			continue;
+		differs = document_differs(op, before, change);
+		if (!differs)
+			return;
+		why = strcmp(differs, "nobody asked") ? differs : why;
+	}
+	law_broken(oracle, "L4", "LSN %llu: %s %llu becomes %.*s: %s", LLU(lsn), kind_by_number(change->kind)->name, LLU(change->id),
+		   (int)change->json.len, change->json.ptr, why);
+}
+
 static void on_catalog(struct oracle *oracle, const unsigned char *record, uint32_t size, uint64_t lsn)
 {
 	struct catalog_change change;
@@ -623,20 +654,38 @@ static void on_catalog(struct oracle *oracle, const unsigned char *record, uint3
 	memcpy(&len, record + sizeof(struct record_head), sizeof len);
 	LAW(oracle, "L6", len <= size && catalog_change_decode(record + sizeof(struct record_head) + sizeof len, len, &change),
 	    "LSN %llu: a change of configuration cannot be read", LLU(lsn));
-	unsigned tenant = index_of(sim_tenants, change.tenant), at = 0;
-	bool removed = change.op == CATALOG_DELETE;
-	LAW(oracle, "L6", tenant < 2 && config_change(&oracle->configs[tenant], lsn, removed, change.kind, change.id, change.json),
-	    "LSN %llu: a change of configuration that nobody made", LLU(lsn));
-	while (at < oracle->document_count && oracle->documents[at].id != change.id)
-		at++;
-	ASSERT(at < DOCUMENTS_MAX);
-	struct document_model *document = &oracle->documents[at];
-	bool is_new = at == oracle->document_count;
-	LAW(oracle, "L4", is_new ? change.version == 1 && !removed : !document->removed && change.version == document->version + 1,
+	unsigned tenant = index_of(sim_tenants, change.tenant);
+	bool removed = change.op == CATALOG_DELETE, rules = change.kind == KIND_RULE || change.kind == KIND_EVENT_TYPE;
+	LAW(oracle, "L6", tenant < 2 && (change.op == CATALOG_PUT || removed), "LSN %llu: a change of configuration that nobody made",
+	    LLU(lsn));
+	struct document_model *document = oracle_document(oracle, change.id);
+	bool is_new = !document;
+	LAW(oracle, "L4", is_new ? change.version == 1 && !removed : !document->removed && document->kind == change.kind &&
+	    document->tenant == tenant && change.version == document->version + 1,
 	    "LSN %llu: document %llu has version %llu", LLU(lsn), LLU(change.id), LLU(change.version));
-	oracle->document_count += is_new;
+	LAW(oracle, "history", change.previous == (is_new ? 0 : document->lsn) && change.tenant_previous == oracle->audit_lsn[tenant],
+	    "LSN %llu: the chains of document %llu and of its tenant", LLU(lsn), LLU(change.id));
+	if (rules)
+		LAW(oracle, "L6", config_change(&oracle->configs[tenant], lsn, removed, change.kind, change.id, change.json),
+		    "LSN %llu: a change of configuration that nobody made", LLU(lsn));
+	else
+		document_asked(oracle, tenant, document, &change, lsn);
+	ASSERT(oracle->document_count < DOCUMENTS_MAX);
+	if (is_new)
+		document = &oracle->documents[oracle->document_count++];
+	else
+		yyjson_doc_free(document->doc);
+	struct json_error error;
 	*document = (struct document_model){ change.id, lsn, change.version, change.kind, tenant,
+					     removed ? NULL : json_read(change.json, &error),
 					     hash_bytes(change.json.ptr, change.json.len), removed };
+	LAW(oracle, "L6", removed || document->doc, "LSN %llu: a document that is no JSON", LLU(lsn));
+	oracle->audit_lsn[tenant] = lsn;
+	ASSERT(change.kind < SEEN_KINDS);
+	oracle->seen.kinds[change.kind]++;
+	const char *broken = documents_break(oracle, tenant);
+	LAW(oracle, "rules", !broken, "LSN %llu: %s, behind a change of %s %llu", LLU(lsn), broken, kind_by_number(change.kind)->name,
+	    LLU(change.id));
 	oracle->changes++;
 }
 
@@ -664,6 +713,7 @@ static void frame_follow(struct oracle *oracle, const struct kept_frame *frame)
 		uint32_t size = record->head.size;
 		unsigned used = 1;
 		oracle->records++;
+		oracle->seen.records[record->head.type % SEEN_RECORDS]++;
 		switch (record->head.type) {
 		case RECORD_FILLER: break;
 		case RECORD_ACCOUNT: on_account(oracle, record->at, size, record->lsn); break;

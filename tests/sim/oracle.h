@@ -23,6 +23,7 @@
 #include "engine/base/buf.h"
 #include "tests/sim/node.h"
 #include "tests/sim/op.h"
+#include "tests/sim/sim.h"
 
 enum { MEMBERS_MAX = 64, NUMBERS_MAX = 1024, SLOTS = 16384, EVENTS_KEPT = 16384 };
 
@@ -51,7 +52,7 @@ struct occurrence { const struct op *op; uint32_t index; uint32_t next; };      
 
 struct event_entry { uint64_t lsn; uint64_t id_hash; unsigned tenant; char id[TEXT]; };
 
-struct document_model { uint64_t id, lsn, version; unsigned kind, tenant; uint64_t json_hash; bool removed; };
+struct document_model { uint64_t id, lsn, version; unsigned kind, tenant; yyjson_doc *doc; uint64_t json_hash; bool removed; };
 
 struct oracle {
 	struct model *model;
@@ -63,6 +64,7 @@ struct oracle {
 	uint64_t slice_lsn[2][GROUP_COUNT];    /* newest event of a tenant in a group */
 	struct document_model documents[DOCUMENTS_MAX];
 	unsigned document_count;
+	uint64_t audit_lsn[2];         /* newest change of a tenant's configuration */
 	/* the log */
 	struct buf bytes;
 	struct kept_frame *frames;     /* owned; published, in order */
@@ -80,6 +82,7 @@ struct oracle {
 	unsigned event_count;
 	/* counts, so that a run can be seen to do something */
 	uint64_t records, transfers, failures, expiries, happened, customers, changes, replies, repeats;
+	struct sim_seen seen;
 	/* who breaks a law ends here */
 	jmp_buf *broken;
 	struct buf verdict;
@@ -107,6 +110,7 @@ struct number *oracle_number_of(struct oracle *oracle, u128 id);       /* NULL *
 struct member_model *oracle_member(struct oracle *oracle, unsigned tenant, struct str profile);        /* NULL */
 /* The record at an LSN as it was written; NULL: there is none. */
 const unsigned char *oracle_record(const struct oracle *oracle, uint64_t lsn, uint32_t *size);
+struct document_model *oracle_document(struct oracle *oracle, uint64_t id);   /* NULL; also one that was removed */
 uint64_t oracle_event_lsn(const struct oracle *oracle, unsigned tenant, const char *id);       /* 0: none */
 
 /* Replies as they leave the node; `excuses`: what may be full. */

@@ -14,7 +14,7 @@
 #include "engine/event/record.h"
 #include "tests/model/ledger_model.h"
 
-enum { RULES_MAX = 32, RULE_ACTIONS = 4, TYPES_MAX = 4, TAGS_MAX = 8, TEXT = 24, CONFIGS_MAX = 256, DOCUMENTS_MAX = 256 };
+enum { RULES_MAX = 32, RULE_ACTIONS = 4, TYPES_MAX = 4, TAGS_MAX = 8, TEXT = 24, CONFIGS_MAX = 256, DOCUMENTS_MAX = 512 };
 
 enum rule_act { ACT_EARN, ACT_EARN_PAYLOAD, ACT_EARN_AMOUNT, ACT_BURN, ACT_BURN_PAYLOAD, ACT_STATUS, ACT_TAG, ACT_RESET };
 

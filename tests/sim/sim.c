@@ -159,6 +159,12 @@ static void catalog_start(struct sim *sim, struct call *call)
 	request->tenant = str_of(sim_tenants[op->tenant]);
 	request->id = op->document;
 	request->limit = 100;
+	request->dry_run = op->dry;
+	request->match = (struct version_match){ .given = op->match, .count = op->match != 0, .versions = { op->match } };
+	op_actor(op, call->actor);
+	request->actor = str_of(call->actor);
+	const struct document_model *document = oracle_document(sim->oracle, op->document);
+	call->not_before[0] = document ? document->version : 0;
 	if (*op->body) {
 		call->docs[0] = document_of(op->body);
 		request->body = yyjson_doc_get_root(call->docs[0]);
@@ -218,7 +224,8 @@ static void call_start(struct sim *sim, struct call *call)
 		break;
 	case OP_EVENTS:
 	case OP_CUSTOMERS: rows_start(sim, call); return;
-	case OP_CATALOG: catalog_start(sim, call); return;
+	case OP_CATALOG:
+	case OP_DOCUMENT: catalog_start(sim, call); return;
 	case OP_MEMBER: query_start(sim, call); return;
 	}
 	ledger_start(request, &sim->node.env);
@@ -254,7 +261,7 @@ static void answered(struct sim *sim, const struct op *op)
 static void op_show(const struct op *op)
 {
 	static const char *const words[] = { "transfers", "accounts", "close", "events", "customers", "catalog", "lookup", "member",
-					     "book" };
+					     "book", "document" };
 	fprintf(stderr, "              op %u: %u %s%s\n", op->number, op->count, words[op->kind], op->dry ? ", dry" : "");
 	for (uint32_t i = 0; op->kind == OP_TRANSFERS && i < op->count; i++) {
 		struct transfer_row row = row_load(op->rows + (size_t)i * ROW_BYTES);
@@ -264,16 +271,17 @@ static void op_show(const struct op *op)
 	for (uint32_t i = 0; op->kind == OP_EVENTS && i < op->count; i++)
 		fprintf(stderr, "                 %u: %s %s of %s/%s %s\n", i, op->events[i].id, op->events[i].type,
 			sim_tenants[op->events[i].tenant], op->events[i].profile, op->events[i].payload);
-	if (op->kind == OP_CATALOG)
-		fprintf(stderr, "                 verb %u document %llu of %s %s\n", (unsigned)op->verb, LLU(op->document),
-			sim_tenants[op->tenant], op->body);
+	if (op->kind == OP_CATALOG || op->kind == OP_DOCUMENT)
+		fprintf(stderr, "                 verb %u %s %llu of %s %s\n", (unsigned)op->verb, kind_by_number(op->catalog_kind)->name,
+			LLU(op->document), sim_tenants[op->tenant], op->body);
 }
 
 static void request_send(struct sim *sim, struct client *client)
 {
 	struct op *op = client->op;
-	/* Making a rule has no id: who does not know whether it was made does not ask again. */
-	bool once = op->kind == OP_CATALOG && op->verb == CATALOG_CREATE && op->catalog_kind == KIND_RULE;
+	/* Making a document without a key of its own has no id: who does not know whether it was made does not ask again. */
+	bool once = (op->kind == OP_CATALOG || op->kind == OP_DOCUMENT) && op->verb == CATALOG_CREATE &&
+		    !kind_by_number(op->catalog_kind)->unique;
 	if (once && op->sent) {
 		answered(sim, op);
 		return;
@@ -1031,6 +1039,7 @@ void sim_run(uint64_t seed, bool trace, struct sim_result *result)
 	result->events = oracle->happened;
 	result->customers = oracle->customers;
 	result->changes = oracle->changes;
+	result->seen = oracle->seen;
 	result->verdict = oracle->verdict;
 	sim->oracle->verdict = (struct buf){ 0 };
 	for (unsigned i = 0; i < CLIENTS; i++)

@@ -13,10 +13,15 @@
 
 #include "engine/base/buf.h"
 
+/* What of the product's tables was seen in the log. */
+enum { SEEN_KINDS = 32, SEEN_EFFECTS = 64, SEEN_RECORDS = 16 };
+struct sim_seen { uint64_t kinds[SEEN_KINDS], effects[SEEN_EFFECTS], records[SEEN_RECORDS]; };    /* by number */
+
 struct sim_result {
 	bool good;
 	uint64_t hash;                 /* of everything that happened: the same for the same seed and the same program */
 	struct buf verdict;            /* owned; "law: what" when not good */
+	struct sim_seen seen;
 	/* what it came to, so that it can be seen that something happened */
 	uint64_t lives, cuts, cuts_in_calls, kills, deaths, stops, ops, replies, records, transfers, failures, expiries, events,
 		customers, changes, retries, repeats, refused, tails, full, segments, unread, dumps, snapshots, loads, passed_over;

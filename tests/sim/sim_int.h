@@ -30,6 +30,7 @@ struct call {
 	yyjson_doc *docs[OP_EVENTS_MAX];
 	struct query query;
 	struct catalog_request catalog;
+	char actor[ACTOR_TEXT];
 };
 
 struct letter { bool live, reply; uint64_t due_ns; const struct op *op; bool again; };

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "engine/catalog/kind.h"
 #include "tests/sim/sim.h"
 
 enum { SEEDS_DEFAULT = 200, JOBS_MAX = 64, COUNTS = 25 };
@@ -47,6 +48,9 @@ static void on_abort(int number)
 	_exit(2);
 }
 
+/* Over all seeds. */
+struct counts { uint64_t list[COUNTS]; struct sim_seen seen; };
+
 static const char *const names[COUNTS] = {
 	"lives", "power cuts", "cuts in the middle of a call", "kills", "failed writes", "clean stops", "operations", "answers",
 	"records", "transfers", "failed transfers", "expiries", "events", "customers", "changes of configuration", "sent again",
@@ -54,7 +58,15 @@ static const char *const names[COUNTS] = {
 	"snapshots written", "snapshots loaded", "broken ones passed over",
 };
 
-static void counts_of(const struct sim_result *result, uint64_t counts[COUNTS])
+static void seen_add(struct sim_seen *sum, const struct sim_seen *seen)
+{
+	uint64_t *to = (uint64_t *)sum;
+	const uint64_t *from = (const uint64_t *)seen;
+	for (unsigned i = 0; i < sizeof *sum / sizeof *to; i++)
+		to[i] += from[i];
+}
+
+static void counts_of(const struct sim_result *result, struct counts *counts)
 {
 	const uint64_t list[COUNTS] = {
 		result->lives, result->cuts, result->cuts_in_calls, result->kills, result->deaths, result->stops, result->ops,
@@ -63,11 +75,12 @@ static void counts_of(const struct sim_result *result, uint64_t counts[COUNTS])
 		result->segments, result->dumps, result->snapshots, result->loads, result->passed_over,
 	};
 	for (unsigned i = 0; i < COUNTS; i++)
-		counts[i] += list[i];
+		counts->list[i] += list[i];
+	seen_add(&counts->seen, &result->seen);
 }
 
 /* False: a law is broken; the line is on standard error. */
-static bool seed_run(uint64_t seed, bool trace, uint64_t counts[COUNTS], uint64_t *hash)
+static bool seed_run(uint64_t seed, bool trace, struct counts *counts, uint64_t *hash)
 {
 	struct sim_result result;
 	running = seed;
@@ -81,7 +94,7 @@ static bool seed_run(uint64_t seed, bool trace, uint64_t counts[COUNTS], uint64_
 }
 
 /* Seeds from + job, from + job + jobs, …: returns how many are broken. */
-static unsigned job_run(uint64_t from, uint64_t seeds, unsigned job, unsigned jobs, uint64_t counts[COUNTS])
+static unsigned job_run(uint64_t from, uint64_t seeds, unsigned job, unsigned jobs, struct counts *counts)
 {
 	unsigned broken = 0;
 	uint64_t hash, most = number_from("STOP", 20);
@@ -92,7 +105,7 @@ static unsigned job_run(uint64_t from, uint64_t seeds, unsigned job, unsigned jo
 
 struct job { pid_t pid; int pipe; };
 
-static unsigned jobs_run(uint64_t from, uint64_t seeds, unsigned jobs, uint64_t counts[COUNTS])
+static unsigned jobs_run(uint64_t from, uint64_t seeds, unsigned jobs, struct counts *counts)
 {
 	struct job list[JOBS_MAX];
 	unsigned broken = 0;
@@ -103,33 +116,48 @@ static unsigned jobs_run(uint64_t from, uint64_t seeds, unsigned jobs, uint64_t 
 		pid_t pid = fork();
 		assert_true(pid >= 0);
 		if (pid == 0) {
-			uint64_t own[COUNTS] = { 0 };
+			struct counts own = { 0 };
 			signal(SIGABRT, on_abort);
 			close(ends[0]);
-			unsigned bad = job_run(from, seeds, j, jobs, own);
-			ssize_t n = write(ends[1], own, sizeof own);
+			unsigned bad = job_run(from, seeds, j, jobs, &own);
+			ssize_t n = write(ends[1], &own, sizeof own);
 			_exit(bad || n != (ssize_t)sizeof own ? 1 : 0);
 		}
 		close(ends[1]);
 		list[j] = (struct job){ pid, ends[0] };
 	}
 	for (unsigned j = 0; j < jobs; j++) {
-		uint64_t own[COUNTS] = { 0 };
+		struct counts own = { 0 };
 		int status = 0;
-		ssize_t n = read(list[j].pipe, own, sizeof own);
+		ssize_t n = read(list[j].pipe, &own, sizeof own);
 		close(list[j].pipe);
 		waitpid(list[j].pid, &status, 0);
 		broken += n != (ssize_t)sizeof own || !WIFEXITED(status) || WEXITSTATUS(status) != 0;
 		for (unsigned i = 0; i < COUNTS; i++)
-			counts[i] += own[i];
+			counts->list[i] += own.list[i];
+		seen_add(&counts->seen, &own.seen);
 	}
 	return broken;
+}
+
+/* What is declared in a table of the product is exercised here, or this test says that it is not. */
+static void tables_exercised(const struct sim_seen *seen)
+{
+	const struct kind *kind;
+	unsigned missing = 0;
+	for (size_t k = 0; (kind = kind_at(k)); k++)
+		if (!seen->kinds[kind->number]) {
+			print_error("no document of kind %s was ever changed\n", kind->name);
+			missing++;
+		}
+	assert_int_equal(missing, 0);
 }
 
 static void histories(void **state)
 {
 	(void)state;
-	uint64_t only = number_from("SEED", 0), counts[COUNTS] = { 0 };
+	uint64_t only = number_from("SEED", 0);
+	struct counts counts = { 0 };
 	uint64_t from = number_from("FROM", 1), seeds = number_from("SEEDS", SEEDS_DEFAULT), jobs = number_from("JOBS", 1);
 #ifdef MUTANTS
 	mutant_on = (unsigned)number_from("MUTANT", 0);
@@ -137,36 +165,38 @@ static void histories(void **state)
 	if (only) {
 		uint64_t hashes[2];
 		signal(SIGABRT, on_abort);
-		bool good = seed_run(only, true, counts, &hashes[0]);
+		bool good = seed_run(only, true, &counts, &hashes[0]);
 		fprintf(stderr, "seed %llu: %s, hash %016llx\n", LLU(only), good ? "good" : "broken", LLU(hashes[0]));
 		if (good)
-			assert_true(seed_run(only, false, counts, &hashes[1]) && hashes[0] == hashes[1]);
+			assert_true(seed_run(only, false, &counts, &hashes[1]) && hashes[0] == hashes[1]);
 		assert_true(good);
 		return;
 	}
 	assert_true(jobs >= 1 && jobs <= JOBS_MAX && seeds >= 1);
-	unsigned broken = jobs_run(from, seeds, (unsigned)jobs, counts);
+	unsigned broken = jobs_run(from, seeds, (unsigned)jobs, &counts);
 	print_message("# %llu seeds from %llu:", LLU(seeds), LLU(from));
 	for (unsigned i = 0; i < COUNTS; i++)
-		print_message("%s %llu %s", i ? "," : "", LLU(counts[i]), names[i]);
+		print_message("%s %llu %s", i ? "," : "", LLU(counts.list[i]), names[i]);
 	print_message("\n");
 	assert_int_equal(broken, 0);
 	/* That there was something to see. */
 	for (unsigned i = 0; i < 17 && seeds >= SEEDS_DEFAULT; i++)
-		assert_true(counts[i] > 0);
+		assert_true(counts.list[i] > 0);
+	if (seeds >= SEEDS_DEFAULT)
+		tables_exercised(&counts.seen);
 }
 
 /* The same seed is the same history, to the last byte on the disk. */
 static void same_again(void **state)
 {
 	(void)state;
-	uint64_t counts[COUNTS] = { 0 };
+	struct counts counts = { 0 };
 	if (number_from("SEED", 0) || number_from("SEEDS", 0))
 		return;
 	for (uint64_t seed = 900001; seed < 900004; seed++) {
 		uint64_t hashes[2];
-		assert_true(seed_run(seed, false, counts, &hashes[0]));
-		assert_true(seed_run(seed, false, counts, &hashes[1]));
+		assert_true(seed_run(seed, false, &counts, &hashes[0]));
+		assert_true(seed_run(seed, false, &counts, &hashes[1]));
 		assert_true(hashes[0] == hashes[1]);
 	}
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/base/assert.h"
+#include "tests/sim/kinds.h"
 
 static const char *const profiles[] = { "m-0", "m-1", "m-2", "m-3", "m-4", "m-5", "m-6", "m-7", "m-8", "m-9", "m-10", "m-11" };
 static const char *const types[] = { "buy", "spend", "visit" };
@@ -343,6 +344,13 @@ static void rule_write(struct work *work, struct buf *out, bool patch)
 	buf_lit(out, "]}");
 }
 
+/* The last one is for jobs. */
+static void type_write(struct buf *out, unsigned number)
+{
+	buf_printf(out, "{\"key\":\"%s\",\"origin\":\"%s\",\"name\":\"x\"}", number == TYPES ? "inside" : types[number],
+		   number == TYPES ? "INTERNAL" : "EXTERNAL");
+}
+
 static void body_take(struct op *op, struct buf *body)
 {
 	ASSERT(body->len < BODY);
@@ -371,10 +379,17 @@ static struct op *catalog_op(struct work *work)
 		op->verb = CATALOG_REMOVE;
 		op->document = config->rules[chance(work, config->rule_count)].id;
 	} else {
-		op->verb = CATALOG_PATCH;
+		op->verb = one_in(work, 4) ? CATALOG_REMOVE : CATALOG_PATCH;
 		op->catalog_kind = KIND_EVENT_TYPE;
 		op->document = config->types[chance(work, config->type_count)].id;
-		buf_printf(&body, "{\"active\":%s}", one_in(work, 3) ? "false" : "true");
+		if (op->verb == CATALOG_PATCH)
+			buf_printf(&body, "{\"active\":%s}", one_in(work, 3) ? "false" : "true");
+	}
+	if (config->type_count <= TYPES && one_in(work, 3)) {          /* one was removed */
+		op->verb = CATALOG_CREATE;
+		op->catalog_kind = KIND_EVENT_TYPE;
+		body.len = 0;
+		type_write(&body, (unsigned)chance(work, TYPES + 1));
 	}
 	if (configs->count > CONFIGS_MAX - 40 || work->oracle->document_count > DOCUMENTS_MAX - 40)
 		op->verb = CATALOG_LIST;       /* enough of it */
@@ -418,6 +433,11 @@ struct op *work_next(struct work *work)
 	case OP_EVENTS: return events_op(work);
 	case OP_CUSTOMERS: return customers_op(work);
 	case OP_CATALOG: return catalog_op(work);
+	case OP_DOCUMENT: {
+		struct op *op = op_new(work, OP_DOCUMENT);
+		document_op(op, &work->seed, work->oracle);
+		return op;
+	}
 	case OP_LOOKUP:
 	case OP_MEMBER:
 	case OP_BOOK: break;
@@ -436,14 +456,14 @@ struct op *work_first(struct work *work, unsigned number)
 		return op;
 	}
 	number -= batches;
-	if (number >= 2 * TYPES)
+	if (number >= 2 * (TYPES + 1))
 		return NULL;
 	struct op *op = op_new(work, OP_CATALOG);
 	struct buf body = { 0 };
 	op->verb = CATALOG_CREATE;
 	op->catalog_kind = KIND_EVENT_TYPE;
 	op->tenant = number & 1;
-	buf_printf(&body, "{\"key\":\"%s\",\"origin\":\"EXTERNAL\",\"name\":\"x\"}", types[number / 2]);
+	type_write(&body, number / 2);
 	body_take(op, &body);
 	return op;
 }
@@ -452,7 +472,7 @@ void work_begin(struct work *work, uint64_t seed, struct oracle *oracle, int64_t
 {
 	static const unsigned usual[WORK_KINDS] = { [OP_TRANSFERS] = 40, [OP_ACCOUNTS] = 3, [OP_CLOSE] = 5, [OP_EVENTS] = 30,
 						    [OP_CUSTOMERS] = 6, [OP_CATALOG] = 4, [OP_LOOKUP] = 8, [OP_MEMBER] = 6,
-						    [OP_BOOK] = 3 };
+						    [OP_BOOK] = 3, [OP_DOCUMENT] = 5 };
 	static const unsigned rows[] = { 1, 6, 20, OP_ROWS };
 	*work = (struct work){ .seed = seed, .oracle = oracle, .now_ms = now_ms };
 	places_make(work);
