@@ -67,6 +67,8 @@ enum problem_scope {
 	X(in_use, 409, 0, OPERATION, "Other documents refer to it", "Change or delete those that are named first.") \
 	X(invalid, 422, 0, OPERATION, "Not a valid document of its kind", \
 	  "Correct what `errors` points to and send it again.") \
+	X(job_inactive, 400, 0, OPERATION, "The job is not active", "Activate it first; a preview needs no active job.") \
+	X(job_running, 409, 0, OPERATION, "The job is running already", "Wait until that run is through; a second one would find its events.") \
 	X(json_invalid, 400, 0, OPERATION, "The body is not valid JSON", \
 	  "Send strict JSON: no duplicate keys, lone surrogates, NaN, integers beyond 64 bits, more than 64 levels.") \
 	X(log_unreadable, 500, 0, OPERATION, "The disk does not give what is in the log", \
@@ -99,6 +101,7 @@ enum problem_scope {
 	X(snapshot_failed, 500, 0, OPERATION, "The snapshot was not written", "See `detail` and the server's own log.") \
 	X(snapshot_running, 409, 0, OPERATION, "A snapshot is being written already", "Wait for it.") \
 	X(snapshots_unreadable, 500, 0, OPERATION, "The folder of snapshots cannot be read", "See the server's own log.") \
+	X(stopping, 503, 0, OPERATION, "The server is stopping", "Ask again when it is back; what was made already is not made twice.") \
 	X(tenant_mismatch, 400, 0, OPERATION, "Two organizations in one request", "X-Tenant must name the same as org_id.") \
 	X(transfer_not_found, 404, 0, OPERATION, "No such transfer", "Check the id.") \
 	X(validation_failed, 422, 0, OPERATION, "The document does not have the expected shape", \

@@ -18,6 +18,13 @@ static struct str text_dup(struct str text)
 	return (struct str){ mem_dup(text.ptr, text.len), text.len };
 }
 
+static void due_set(struct catalog *catalog, struct document *document)
+{
+	document->due_ms = document->kind->due ? document->kind->due(document) : INT64_MAX;
+	if (catalog->next_due_ms > document->due_ms)
+		catalog->next_due_ms = document->due_ms;
+}
+
 static void state_free(struct document *document)
 {
 	mem_free((char *)(uintptr_t)document->state.ptr);
@@ -162,6 +169,7 @@ static void put(struct catalog *catalog, const struct catalog_change *change, ui
 	ASSERT(document->kind);
 	state_set(document, change);
 	audit_note(tenant, lsn);
+	due_set(catalog, document);
 }
 
 static void set_state(struct catalog *catalog, const struct catalog_change *change)
@@ -172,6 +180,7 @@ static void set_state(struct catalog *catalog, const struct catalog_change *chan
 		return;
 	state_free(tenant->list[place]);
 	state_set(tenant->list[place], change);
+	due_set(catalog, tenant->list[place]);
 }
 
 static void delete(struct catalog *catalog, const struct catalog_change *change, uint64_t lsn)
@@ -200,6 +209,23 @@ void catalog_apply(struct catalog *catalog, const struct catalog_change *change,
 		catalog->last_id = change->id;
 	if (catalog->last_lsn < lsn)
 		catalog->last_lsn = lsn;
+}
+
+size_t catalog_due(struct catalog *catalog, int64_t now_ms, const struct document **list, size_t max)
+{
+	size_t count = 0;
+	if (now_ms < catalog->next_due_ms)
+		return 0;
+	catalog->next_due_ms = INT64_MAX;
+	for (size_t t = 0; t < catalog->tenant_count; t++)
+		for (size_t d = 0; d < catalog->tenants[t]->count; d++) {
+			const struct document *document = catalog->tenants[t]->list[d];
+			if (document->due_ms < catalog->next_due_ms)
+				catalog->next_due_ms = document->due_ms;
+			if (document->due_ms <= now_ms && document->due_ms != INT64_MAX && count < max)
+				list[count++] = document;
+		}
+	return count;
 }
 
 const struct document *catalog_get(const struct catalog *catalog, struct str tenant, const struct kind *kind,
@@ -264,7 +290,7 @@ static bool filter_check(const struct kind *kind, const struct catalog_filter *f
 	const struct field *field = field_find(kind->fields, filter->field);
 	const char *expected = NULL;
 	int64_t number;
-	if (!field || field->type == FIELD_CONDITION || field->type == FIELD_ACTIONS || field->type == FIELD_SCHEMA ||
+	if (!field || field->flags & WRITEONLY || field->type == FIELD_CONDITION || field->type == FIELD_ACTIONS || field->type == FIELD_SCHEMA ||
 	    field->type == FIELD_JSON || field->type == FIELD_TEXTS || field->type == FIELD_DECIMAL) {
 		problem_set(problem, 422, "filter_unknown", "a list of %s cannot be filtered by \"%.*s\"", kind->plural,
 			    text_cut(filter->field, 60), filter->field.ptr);

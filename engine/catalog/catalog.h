@@ -35,6 +35,7 @@ struct document {
 	yyjson_doc *doc;               /* the same, read; owned */
 	struct str state;              /* JSON object, owned; empty: none */
 	yyjson_doc *state_doc;         /* the same, read; owned; NULL: none */
+	int64_t due_ms;                /* kind->due says so; INT64_MAX: never */
 };
 
 struct catalog_tenant {
@@ -50,6 +51,7 @@ struct catalog {                       /* zero-initialise; catalog_free gives th
 	uint64_t last_id;              /* the highest id ever given */
 	uint64_t last_lsn;             /* the highest LSN applied */
 	size_t documents;
+	int64_t next_due_ms;           /* at most the smallest due_ms of all documents, once something was applied */
 };
 
 enum catalog_op {
@@ -102,7 +104,8 @@ enum catalog_status catalog_decide_patch(const struct catalog *catalog, struct s
 enum catalog_status catalog_decide_delete(const struct catalog *catalog, struct str tenant, const struct kind *kind,
 					  uint64_t id, int64_t now_ms, struct catalog_change *change,
 					  struct problem *problem);
-/* RFC 7396 on the state alone; `patch` comes from the engine, never from a client.  CATALOG_NOT_FOUND where the document is gone. */
+/* The state alone: members of `patch` replace those of the same name, also by null.  It comes from the engine, never from a
+ * client.  CATALOG_NOT_FOUND where the document is gone. */
 enum catalog_status catalog_decide_state(const struct catalog *catalog, struct str tenant, const struct kind *kind,
 					 uint64_t id, yyjson_val *patch, struct catalog_change *change,
 					 struct problem *problem);
@@ -173,6 +176,9 @@ enum catalog_status catalog_list_after(const struct catalog *catalog, struct str
 				       const struct catalog_filter *filters, size_t filter_count, struct catalog_place after,
 				       size_t offset, size_t limit, struct catalog_page *page, struct problem *problem);
 void catalog_page_free(struct catalog_page *page);
+
+/* Documents of any tenant that are due at a time, `max` at most; returns how many.  Nearly free while none is. */
+size_t catalog_due(struct catalog *catalog, int64_t now_ms, const struct document **list, size_t max);
 
 /* {"id":"12","brand":"BRAND_A", …fields…, …state…, "version":1,"created_at":"…","updated_at":"…"} */
 void catalog_document_json(struct buf *out, const struct document *document);

@@ -454,6 +454,25 @@ enum catalog_status catalog_decide_delete(const struct catalog *catalog, struct 
 	return status_of(problem);
 }
 
+static void state_write(struct buf *out, yyjson_val *state, yyjson_val *patch)
+{
+	size_t i, max;
+	yyjson_val *key, *value;
+	buf_char(out, '{');
+	yyjson_obj_foreach(state, i, max, key, value) {
+		yyjson_val *change = json_get(patch, json_text(key));
+		member_begin(out, json_text(key));
+		json_write(out, change ? change : value);
+	}
+	yyjson_obj_foreach(patch, i, max, key, value) {
+		if (json_get(state, json_text(key)))
+			continue;
+		member_begin(out, json_text(key));
+		json_write(out, value);
+	}
+	buf_char(out, '}');
+}
+
 enum catalog_status catalog_decide_state(const struct catalog *catalog, struct str tenant, const struct kind *kind,
 					 uint64_t id, yyjson_val *patch, struct catalog_change *change,
 					 struct problem *problem)
@@ -463,7 +482,7 @@ enum catalog_status catalog_decide_state(const struct catalog *catalog, struct s
 	const struct document *document = find(catalog, tenant, kind, id, problem);
 	if (!document)
 		return CATALOG_NOT_FOUND;
-	merge_write(&text, document->state_doc ? yyjson_doc_get_root(document->state_doc) : NULL, patch);
+	state_write(&text, document->state_doc ? yyjson_doc_get_root(document->state_doc) : NULL, patch);
 	*change = catalog_document_change(document);
 	change->op = CATALOG_STATE;
 	change->tenant = tenant;

@@ -89,6 +89,8 @@ struct kind {
 	/* What stands against taking the document away, beside those who refer to it.  NULL: nothing to check. */
 	void (*check_delete)(const struct catalog *catalog, const struct document *document, struct problem *problem);
 	const char *successor;         /* path of what to use instead of this deprecated kind; NULL: it is not deprecated */
+	/* When something has to be done for a document, as its fields and state say: INT64_MAX never.  NULL: never. */
+	int64_t (*due)(const struct document *document);
 	const char *doc;
 };
 

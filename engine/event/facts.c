@@ -108,12 +108,20 @@ static struct rule_value bonuses_value(struct facts *facts)
 static bool birthday_today(struct facts *facts)
 {
 	struct str text = json_text(attribute(facts, STR("birthdate")));
-	struct civil today = civil_of(facts->now_ms);
+	struct civil today = civil_of(facts->now_ms + facts->zone_ms);
 	if (text.len < 10)
 		return false;
 	unsigned month = (unsigned)(text.ptr[5] - '0') * 10 + (unsigned)(text.ptr[6] - '0');
 	unsigned day = (unsigned)(text.ptr[8] - '0') * 10 + (unsigned)(text.ptr[9] - '0');
 	return month == today.month && day == today.day;
+}
+
+/* A day like the one on which the member was made, in a later year. */
+static bool anniversary_today(const struct facts *facts)
+{
+	struct civil today = civil_of(facts->now_ms + facts->zone_ms);
+	struct civil created = civil_of((facts->member ? facts->member->created_ms : facts->now_ms) + facts->zone_ms);
+	return today.year > created.year && today.month == created.month && today.day == created.day;
 }
 
 static struct rule_value tier_value(const struct facts *facts)
@@ -170,7 +178,7 @@ bool facts_lookup(void *context, struct str path, struct rule_value *out)
 		return customer_fact(facts, rest, out);
 	if (starts_with(path, STR("event."), &rest)) {
 		if (str_eq(rest, STR("weekday")))
-			*out = value_of_int(civil_of(facts->now_ms).weekday);
+			*out = value_of_int(civil_of(facts->now_ms + facts->zone_ms).weekday);
 		else if (str_eq(rest, STR("type")))
 			*out = value_of_text(facts->type);
 		else if (str_eq(rest, STR("source")))
@@ -180,6 +188,8 @@ bool facts_lookup(void *context, struct str path, struct rule_value *out)
 						    .boolean = !facts->member || facts->member->event_count == 0 };
 		else if (str_eq(rest, STR("birthday")))
 			*out = (struct rule_value){ .type = RULE_BOOL, .boolean = birthday_today(facts) };
+		else if (str_eq(rest, STR("anniversary")))
+			*out = (struct rule_value){ .type = RULE_BOOL, .boolean = anniversary_today(facts) };
 		else
 			return false;
 		return true;

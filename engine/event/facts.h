@@ -49,6 +49,7 @@ struct facts {
 	const struct scratch *scratch;
 	const struct catalog_view *view;       /* NULL: nothing is configured */
 	int64_t now_ms;
+	int64_t zone_ms;               /* local time less UTC: what day it is; 0: UTC's */
 	struct rule_arena *arena;      /* borrowed */
 	yyjson_doc *attributes;        /* the member's, read on first use; facts_end frees it */
 	struct rule_value *lists;      /* for tags and bonuses, made on first use; facts_end frees it */

@@ -3,7 +3,11 @@
 #include "engine/base/json.h"
 #include "engine/catalog/catalog.h"
 #include "engine/cron/schedule.h"
+#include "engine/job/job.h"
+#include "engine/job/selector.h"
 #include "engine/kinds/kinds.h"
+
+enum { START_SECONDS_MAX = 10 * 366 * 86400 };
 
 static const char *const unique[] = { "job_key", NULL };
 
@@ -18,7 +22,7 @@ static const struct field fields[] = {
 	  .doc = "What people call it." },
 	{ .name = "description", .type = FIELD_TEXT, .flags = NULLABLE, .min = 0, .max = 2000, .widget = "textarea",
 	  .doc = "What it is for." },
-	{ .name = "selector", .type = FIELD_JSON, .max = KIND_JSON_MAX, .fallback = "{}", .widget = "selector",
+	{ .name = "selector", .type = FIELD_JSON, .max = KIND_JSON_MAX, .fallback = "{}", .widget = "selector", .check = selector_check,
 	  .doc = "Which customers; {} is all of the brand." },
 	{ .name = "payload_template", .type = FIELD_JSON, .max = KIND_JSON_MAX, .fallback = "{}", .widget = "json",
 	  .doc = "What the payload of every event begins with." },
@@ -26,6 +30,10 @@ static const struct field fields[] = {
 	  .doc = "While false, it does not run." },
 	{ .name = "schedule", .type = FIELD_JSON, .flags = NULLABLE, .max = KIND_JSON_MAX, .widget = "schedule", .check = schedule_check,
 	  .doc = "When it runs by itself; null is only on demand." },
+	{ .name = "first_run_at", .type = FIELD_TIME, .flags = WRITEONLY | NULLABLE,
+	  .doc = "When it runs by itself next; after that the schedule counts." },
+	{ .name = "start_in_seconds", .type = FIELD_INT, .flags = WRITEONLY | NULLABLE, .min = 0, .max = START_SECONDS_MAX,
+	  .doc = "The same, from now on." },
 	{ 0 }
 };
 
@@ -46,6 +54,6 @@ static void check(const struct catalog *catalog, struct str tenant, yyjson_val *
 const struct kind kind_internal_job = {
 	.number = KIND_INTERNAL_JOB, .name = "internal_job", .plural = "internal_jobs", .title = "internal job",
 	.path = "/admin/internal-jobs", .permission = "internal_jobs.write", .fields = fields, .unique = unique,
-	.check = check,
+	.check = check, .state_fields = job_state_fields, .derive = job_derive, .due = job_due,
 	.doc = "Events that are emitted for many customers at once, on demand or by a schedule."
 };

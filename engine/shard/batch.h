@@ -33,7 +33,8 @@ enum message_kind {
 	MESSAGE_LEDGER,                /* of a ledger_request: at each shard in turn, run at the last */
 	MESSAGE_SPLIT_CLAIM, MESSAGE_SPLIT_DECIDE, MESSAGE_SPLIT_RESOLVE,      /* of transfers that shards decide side by side */
 	MESSAGE_CAPTURE,               /* a piece of a snapshot (capture.h) */
-	MESSAGE_VIEW                   /* take a new view of a tenant's configuration */
+	MESSAGE_VIEW,                  /* take a new view of a tenant's configuration */
+	MESSAGE_SCAN                   /* look through members (engine/job/scan.h) */
 };
 
 /* What travels through mailboxes; embedded in its owner. */
@@ -127,6 +128,8 @@ struct batch {
 void batch_init(struct batch *batch, unsigned shard_count);
 void batch_free(struct batch *batch);          /* parts and problems; not the rows */
 void batch_reuse(struct batch *batch);         /* as new, without rows; parts and their memory stay */
+void row_place(struct row *row);               /* hashes and partitions, from the texts */
+void row_content(struct row *row);             /* content_hash, from the texts and payload_text */
 struct problem *row_refuse(struct row *row);   /* marks it refused; the caller fills the problem */
 
 /* A question.  net/ fills the first part, the shard the second. */
@@ -156,8 +159,13 @@ struct query {
 void query_free(struct query *query);
 
 /* A change of configuration, or a question to the catalog.  The texts and the body are borrowed from the request. */
-enum catalog_verb { CATALOG_CREATE, CATALOG_PATCH, CATALOG_REMOVE, CATALOG_GET, CATALOG_LIST, CATALOG_AUDIT };
-enum { CATALOG_ACTOR_MAX = 200 };
+enum catalog_verb {
+	CATALOG_CREATE, CATALOG_PATCH, CATALOG_REMOVE, CATALOG_GET, CATALOG_LIST, CATALOG_AUDIT,
+	CATALOG_REMEMBER,              /* members of `body` replace those of the document's state; from the engine itself */
+	CATALOG_DUE                    /* what is due now; `json` holds DUE_MAX at most: u64 id, u16 length, tenant */
+};
+
+enum { DUE_MAX = 16, CATALOG_ACTOR_MAX = 200 };
 
 struct catalog_request {
 	struct message message;
@@ -172,7 +180,9 @@ struct catalog_request {
 	bool dry_run;
 	struct version_match match, none_match;    /* PATCH, REMOVE */
 	struct str actor;              /* who asks, for the audit; at most CATALOG_ACTOR_MAX bytes */
+	uint64_t at_version;           /* REMEMBER: a conflict unless the document has this version; 0: any */
 	void *context;
+	void (*answer)(struct catalog_request *request);       /* where the answer goes, on the loop; NULL: net/'s task */
 	/* the answer */
 	enum catalog_status status;
 	struct problem problem;        /* owned: problem_free */

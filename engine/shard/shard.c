@@ -11,6 +11,7 @@
 #include "engine/event/ingest.h"
 #include "engine/event/reverse.h"
 #include "engine/event/reward.h"
+#include "engine/job/scan.h"
 #include "engine/ledger/decide.h"
 #include "engine/shard/capture.h"
 #include "engine/shard/ledger.h"
@@ -557,7 +558,7 @@ static void run_query(struct shard *shard, struct query *query)
 
 /* ---- configuration ---------------------------------------------------------------------------------------------------- */
 
-static bool catalog_write(struct shard *shard, struct catalog_request *request, struct catalog_change *change)
+static bool catalog_write(struct shard *shard, struct catalog_request *request, struct catalog_change *change, int64_t now_ms)
 {
 	const struct env *env = shard->env;
 	struct buf record = { 0 };
@@ -589,7 +590,7 @@ static bool catalog_write(struct shard *shard, struct catalog_request *request, 
 	unsigned char *body;
 	request->lsn = env->log_begin(env->context, shard->state.shard, size, &body);
 	memcpy(body, record.ptr, size);
-	shard->appended_lsn = env->log_publish(env->context, shard->state.shard, change->time_ms, hash_bytes(body, size));
+	shard->appended_lsn = env->log_publish(env->context, shard->state.shard, now_ms, hash_bytes(body, size));
 	request->message.wait_lsn = shard->appended_lsn;
 	catalog_apply(shard->catalog, change, request->lsn);
 	buf_free(&record);
@@ -661,6 +662,28 @@ static void catalog_read(struct shard *shard, struct catalog_request *request)
 	request->message.wait_lsn = shard->appended_lsn;
 }
 
+static enum catalog_status remember_decide(struct shard *shard, struct catalog_request *request, struct catalog_change *change)
+{
+	const struct document *document = catalog_get(shard->catalog, request->tenant, request->kind, request->id);
+	if (document && request->at_version && document->version != request->at_version)
+		return CATALOG_CONFLICT;       /* who asks is part of the engine, and begins again */
+	return catalog_decide_state(shard->catalog, request->tenant, request->kind, request->id, request->body, change,
+				    &request->problem);
+}
+
+static void due_collect(struct shard *shard, struct catalog_request *request, int64_t now_ms)
+{
+	const struct document *list[DUE_MAX];
+	request->total = catalog_due(shard->catalog, now_ms, list, DUE_MAX);
+	for (size_t i = 0; i < request->total; i++) {
+		uint16_t len = (uint16_t)list[i]->tenant.len;
+		buf_bytes(&request->json, &list[i]->id, sizeof list[i]->id);
+		buf_bytes(&request->json, &len, sizeof len);
+		buf_str(&request->json, list[i]->tenant);
+	}
+	request->message.wait_lsn = shard->appended_lsn;
+}
+
 /* False: waits for room in the log. */
 static bool run_catalog(struct shard *shard, struct catalog_request *request)
 {
@@ -687,6 +710,13 @@ static bool run_catalog(struct shard *shard, struct catalog_request *request)
 			request->status = catalog_decide_delete(shard->catalog, request->tenant, request->kind, request->id, now_ms,
 							&change, &request->problem);
 		break;
+	case CATALOG_REMEMBER:
+		request->status = remember_decide(shard, request, &change);
+		break;
+	case CATALOG_DUE:
+		due_collect(shard, request, now_ms);
+		env->done(env->context, &request->message);
+		return true;
 	case CATALOG_GET:
 	case CATALOG_LIST:
 	case CATALOG_AUDIT:
@@ -696,7 +726,7 @@ static bool run_catalog(struct shard *shard, struct catalog_request *request)
 	}
 	if (request->status == CATALOG_OK) {
 		change.actor = request->actor;
-		if (!request->dry_run && !catalog_write(shard, request, &change)) {
+		if (!request->dry_run && !catalog_write(shard, request, &change, now_ms)) {
 			catalog_change_free(&change);
 			return false;
 		}
@@ -708,7 +738,7 @@ static bool run_catalog(struct shard *shard, struct catalog_request *request)
 	} else {
 		request->message.wait_lsn = shard->appended_lsn;
 	}
-	if (written)
+	if (written && request->verb != CATALOG_REMEMBER)
 		view_hand_out(shard, request);
 	else
 		env->done(env->context, &request->message);
@@ -768,6 +798,14 @@ static void run_capture(struct shard *shard, struct capture *capture)
 	shard->env->done(shard->env->context, &capture->message);
 }
 
+static void run_scan(struct shard *shard, struct scan *scan)
+{
+	scan_members(scan, &shard->state, shard->arena);
+	/* Who is told of a member rests on the record that made it (law L2). */
+	scan->message.wait_lsn = shard->appended_lsn;
+	shard->env->done(shard->env->context, &scan->message);
+}
+
 /* ---- the step --------------------------------------------------------------------------------------------------------- */
 
 static bool message_run(struct shard *shard, struct message *message)
@@ -788,6 +826,7 @@ static bool message_run(struct shard *shard, struct message *message)
 	case MESSAGE_SPLIT_RESOLVE: return ledger_split_run(shard, message);
 	case MESSAGE_VIEW: run_view(shard, message->owner); return true;
 	case MESSAGE_CAPTURE: run_capture(shard, message->owner); return true;
+	case MESSAGE_SCAN: run_scan(shard, message->owner); return true;
 	}
 	stage_finish((struct part *)message, shard);
 	return true;

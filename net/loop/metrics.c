@@ -76,6 +76,8 @@ static const struct metric_row table[METRIC_COUNT] = {
 		"Messages found waiting when a shard takes up work." },
 	[METRIC_EVENTS] = { "tally_events", COUNTER, "", NULL, "result", { "processed", "repeated", "refused" },
 		"Events received, by what became of them." },
+	[METRIC_JOB_RUNS] = { "tally_job_runs", COUNTER, "", NULL, "result", { "succeeded", "failed" },
+		"Runs of internal jobs, by how they ended." },
 	[METRIC_MEMBERS] = { "tally_members", GAUGE, "", NULL, NULL, { NULL },
 		"Members held in memory." },
 	[METRIC_IDS] = { "tally_ids", GAUGE, "", NULL, NULL, { NULL },

@@ -26,6 +26,7 @@ enum metric {
 	METRIC_WAL_DURABLE_LSN,        /* gauge */
 	METRIC_SHARD_MAILBOX_DEPTH,    /* histogram */
 	METRIC_EVENTS,                 /* counter by enum metric_result */
+	METRIC_JOB_RUNS,               /* counter by enum metric_job */
 	METRIC_MEMBERS,                /* gauge */
 	METRIC_IDS,                    /* gauge */
 	METRIC_MEMORY_BYTES,           /* gauge */
@@ -43,6 +44,7 @@ enum metric {
 enum metric_class { METRIC_2XX, METRIC_3XX, METRIC_4XX, METRIC_5XX };
 enum metric_answer { METRIC_ANSWER_RESULT, METRIC_ANSWER_ERROR };
 enum metric_snapshot { METRIC_SNAPSHOT_WRITTEN, METRIC_SNAPSHOT_FAILED };
+enum metric_job { METRIC_JOB_SUCCEEDED, METRIC_JOB_FAILED };
 enum metric_result { METRIC_PROCESSED, METRIC_REPEATED, METRIC_REFUSED };
 
 void metric_add(enum metric metric, int64_t n);            /* counters (n >= 0) and gauges, those without labels */

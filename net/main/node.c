@@ -42,6 +42,7 @@ struct node {
 	struct catalog catalog;
 	struct shard *shards;
 	unsigned shard_count;
+	int64_t clock_ahead_ms;
 	enum node_placement placement;
 	struct host hosts[SHARDS_MAX], log_host;
 	atomic_bool stopping;
@@ -66,7 +67,7 @@ static int64_t env_now_ms(void *context)
 	struct node *node = context;
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
-	long long wall = (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	long long wall = (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000 + node->clock_ahead_ms;
 	long long last = atomic_load_explicit(&node->last_time, memory_order_relaxed);
 	while (wall > last)
 		if (atomic_compare_exchange_weak(&node->last_time, &last, wall))
@@ -488,6 +489,7 @@ struct node *node_open(const struct node_options *options, struct buf *error)
 	char log_dir[4096];
 	uint64_t broken, records = 0;
 	node->shard_count = options->shards;
+	node->clock_ahead_ms = options->clock_ahead_ms;
 	node->placement = options->placement;
 	node->wake = options->wake;
 	node->context = options->context;

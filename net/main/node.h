@@ -29,6 +29,7 @@ struct node_options {
 	unsigned shards;
 	uint64_t segment_size, ring_size;
 	bool direct;
+	int64_t clock_ahead_ms;        /* added to the machine's clock */
 	uint64_t memory;               /* bytes for members and ids together; 0: no bound */
 	enum node_placement placement;
 	/* Called from any thread when node_take has something; NODE_APART only. */

@@ -23,6 +23,7 @@
 #include "net/main/pins.h"
 #include "net/rpc/rpc.h"
 #include "net/surface/app.h"
+#include "net/surface/jobs.h"
 
 enum { IDLE_AFTER_MS = 20, FILES_RESERVED = 64, TICK_MS = 100 };
 
@@ -107,6 +108,7 @@ static void on_tick(uv_timer_t *timer)
 	if (!serve->app.draining) {
 		node_tick(serve->app.node);
 		keeper_tick(serve->app.keeper);
+		jobs_tick(&serve->app);
 		pins_tick(serve->app.pins);
 	}
 }
@@ -140,6 +142,7 @@ static void on_signal(uv_signal_t *signal, int number)
 		 number == SIGTERM ? "SIGTERM" : "SIGINT", serve->app.tasks);
 	serve->app.draining = true;
 	keeper_stop(serve->app.keeper);
+	jobs_stop(&serve->app);
 	server_drain(serve->app.server, on_drained, serve);
 }
 
@@ -296,7 +299,7 @@ int cmd_serve(const struct options *options)
 	threads_start(serve);
 	struct node_options node = { .data = options->data, .shards = shards > SHARDS_MAX ? SHARDS_MAX : shards,
 				     .segment_size = (uint64_t)options->log_segment, .ring_size = (uint64_t)options->log_ring,
-				     .direct = options->log_direct,
+				     .direct = options->log_direct, .clock_ahead_ms = options->clock_ahead * 1000,
 				     .memory = options->memory ? (uint64_t)options->memory : memory_default(),
 				     .placement = shards == 1 ? NODE_TOGETHER : NODE_APART, .wake = node_wake,
 				     .context = serve };
@@ -312,6 +315,7 @@ int cmd_serve(const struct options *options)
 	struct keeper_options keeper = { .interval_ms = (uint64_t)options->snapshot_interval * 1000,
 					 .log_bytes = (uint64_t)options->snapshot_log_bytes,
 					 .rate = (uint64_t)options->snapshot_rate, .keep = (unsigned)options->snapshot_keep };
+	jobs_start(&serve->app, options->scheduler);
 	serve->app.keeper = keeper_new(&serve->loop, serve->app.node, &keeper);
 	serve->app.pins = pins_new(&serve->loop, options->data);
 	struct server_options server = {
@@ -336,11 +340,12 @@ int cmd_serve(const struct options *options)
 		server_drain(serve->app.server, on_drained, serve);
 	}
 	while (!serve->closed || serve->app.tasks || node_busy(serve->app.node) || keeper_busy(serve->app.keeper) ||
-	       pins_busy(serve->app.pins))
+	       pins_busy(serve->app.pins) || jobs_busy(&serve->app))
 		uv_run(&serve->loop, UV_RUN_ONCE);
 	uv_walk(&serve->loop, on_walk, NULL);
 	uv_run(&serve->loop, UV_RUN_DEFAULT);
 	server_free(serve->app.server);
+	jobs_free(&serve->app);
 	keeper_free(serve->app.keeper);
 	pins_free(serve->app.pins);
 	node_close(serve->app.node);

@@ -8,6 +8,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 #include "engine/base/utf8.h"
+#include "engine/job/scan.h"
 #include "engine/ledger/request.h"
 #include "engine/shard/capture.h"
 #include "net/loop/logline.h"
@@ -19,6 +20,7 @@ const struct route *const *app_surfaces(void)
 {
 	static const struct route *tables[] = {
 		brand_routes,
+		job_routes,
 		NULL,
 		audit_routes,
 		ledger_routes,
@@ -28,8 +30,8 @@ const struct route *const *app_surfaces(void)
 		backup_routes,
 		NULL
 	};
-	if (!tables[1])
-		tables[1] = resource_routes();
+	if (!tables[2])
+		tables[2] = resource_routes();
 	return tables;
 }
 
@@ -208,7 +210,14 @@ void app_message(struct app *app, struct message *message)
 		((struct ledger_request *)message->owner)->after(message->owner);
 		return;
 	case MESSAGE_CAPTURE: ((struct capture *)message->owner)->after(message->owner); return;
-	case MESSAGE_CATALOG: task = ((struct catalog_request *)message->owner)->context; break;
+	case MESSAGE_SCAN: ((struct scan *)message->owner)->after(message->owner); return;
+	case MESSAGE_CATALOG:
+		if (((struct catalog_request *)message->owner)->answer) {
+			((struct catalog_request *)message->owner)->answer(message->owner);
+			return;
+		}
+		task = ((struct catalog_request *)message->owner)->context;
+		break;
 	default:
 		((struct batch *)message->owner)->after(message->owner);
 		return;

@@ -29,6 +29,7 @@ struct app {
 	struct node *node;
 	struct server *server;
 	struct keeper *keeper;         /* of snapshots */
+	struct scheduler *scheduler;   /* of internal jobs (jobs.h) */
 	struct pins *pins;             /* of backups */
 	const struct options *options;
 	size_t tasks;                  /* requests in work; beyond TASKS_MAX sockets are not read */
@@ -96,7 +97,7 @@ struct gather {
 
 /* Every table of routes ends with a NULL method. */
 extern const struct route system_routes[], brand_routes[], ledger_routes[], pos_routes[], snapshot_routes[],
-	backup_routes[], audit_routes[];
+	backup_routes[], audit_routes[], job_routes[];
 /* All tables, ended by NULL; made at the first call, on the loop's thread, when all kinds are there. */
 const struct route *const *app_surfaces(void);
 

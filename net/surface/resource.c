@@ -82,7 +82,9 @@ void resource_answer(struct task *task)
 	case CATALOG_REMOVE: buf_lit(&task->out, "{\"deleted\":true}"); break;
 	case CATALOG_CREATE:
 	case CATALOG_PATCH:
-	case CATALOG_AUDIT: break;
+	case CATALOG_AUDIT:
+	case CATALOG_REMEMBER:
+	case CATALOG_DUE: break;
 	}
 	buf_str(&task->out, buf_view(&request->json));
 	task_json(task, request->verb == CATALOG_CREATE && !request->dry_run ? 201 : 200);

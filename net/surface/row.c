@@ -33,24 +33,6 @@ bool row_text(struct row *row, const char *name, bool required, enum row_form fo
 	return true;
 }
 
-void row_place(struct row *row)
-{
-	row->member_hash = hash_name(HASH_MEMBER, row->tenant, row->profile);
-	row->member_partition = partition_of(row->member_hash);
-	if (row->kind == ROW_EVENT) {
-		row->id_hash = hash_name(HASH_EVENT_ID, row->tenant, row->id);
-		row->id_partition = partition_of(row->id_hash);
-	}
-}
-
-void row_content(struct row *row)
-{
-	uint64_t parts[4] = { hash_bytes(row->profile.ptr, row->profile.len), hash_bytes(row->type.ptr, row->type.len),
-			      hash_bytes(row->source.ptr, row->source.len),
-			      hash_bytes(row->payload_text.ptr, row->payload_text.len) };
-	row->content_hash = hash_bytes(parts, sizeof parts);
-}
-
 /* A known id: the first outcome if the content is the same, else refused with the field that differs. */
 static void known_check(struct row *row, const struct event_view *first)
 {

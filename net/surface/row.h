@@ -29,9 +29,6 @@ static inline bool row_text_usual(struct str text, struct str *out)
 	return text.len - 1 < ROW_NAME_MAX;
 }
 
-void row_place(struct row *row);               /* hashes and partitions, from the texts */
-void row_content(struct row *row);             /* content_hash, from the texts and payload_text */
-
 /* The row's id is known and this is the record of the first time, as record_read gave it.  The row is refused, or
  * stays ROW_KNOWN as a true repeat.  True: the record is another id's, the row is open again and must run again. */
 bool row_first(struct row *row, const struct buf *record);

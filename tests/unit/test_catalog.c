@@ -486,16 +486,16 @@ static void test_document_state(void **state)
 	uint64_t lsn = rule->lsn, version = rule->version;
 	int64_t updated = rule->updated_ms;
 	remember(&catalog, BRAND, 2, "{\"runs\":1,\"last\":\"a\"}", CATALOG_OK);
-	remember(&catalog, BRAND, 2, "{\"runs\":2,\"gone\":null}", CATALOG_OK);
+	remember(&catalog, BRAND, 2, "{\"runs\":2,\"error\":null}", CATALOG_OK);
 	remember(&catalog, BRAND, 1, "{}", CATALOG_NOT_FOUND);
 	remember(&catalog, OTHER, 2, "{}", CATALOG_NOT_FOUND);
 	rule = catalog_get(&catalog, BRAND, kind_by_number(KIND_RULE), 2);
-	assert_true(str_eq(rule->state, STR("{\"runs\":2,\"last\":\"a\"}")));
+	assert_true(str_eq(rule->state, STR("{\"runs\":2,\"last\":\"a\",\"error\":null}")));
 	assert_true(rule->lsn == lsn && rule->version == version && rule->updated_ms == updated);
 	assert_int_equal(catalog.last_lsn, next_lsn);
 	catalog_document_json(&shown, rule);
 	buf_char(&shown, 0);
-	assert_non_null(strstr(shown.ptr, ",\"runs\":2,\"last\":\"a\",\"version\":1,"));
+	assert_non_null(strstr(shown.ptr, ",\"runs\":2,\"last\":\"a\",\"error\":null,\"version\":1,"));
 
 	catalog_dump(&catalog, &live);
 	for (size_t j = 0; j < catalog.tenants[0]->count; j++) {
@@ -507,7 +507,7 @@ static void test_document_state(void **state)
 	catalog_dump(&replica, &copy);
 	assert_true(str_eq(buf_view(&live), buf_view(&copy)));
 	buf_char(&live, 0);
-	assert_non_null(strstr(live.ptr, " state={\"runs\":2,\"last\":\"a\"}\n"));
+	assert_non_null(strstr(live.ptr, " state={\"runs\":2,\"last\":\"a\",\"error\":null}\n"));
 
 	/* A kind without `derive` has no state of its own: a change of the fields leaves none. */
 	accept(&catalog, BRAND, KIND_RULE, 2, "{\"priority\":3}");
