@@ -354,10 +354,24 @@ uint32_t limit_period_of(enum limit_period per, int64_t time_ms)
 		int64_t thursday = (time_ms / 86400000 - day.weekday + 3) * 86400000;
 		struct civil middle = civil_of(thursday);
 		int64_t first = civil_days(middle.year, 1, 1);
-		return (uint32_t)middle.year * 100 + (uint32_t)((thursday / 86400000 - first) / 7) + 1;
+		return (uint32_t)middle.year * 1000 + (uint32_t)((thursday / 86400000 - first) / 7) + 1;
 	}
 	case PERIOD_EVER:
 	case PERIODS: break;
 	}
 	return 0;
+}
+
+void limit_period_text(struct buf *out, uint32_t period)
+{
+	if (!period)
+		buf_lit(out, "EVER");
+	else if (period < 10000)
+		buf_printf(out, "%04u", period);
+	else if (period < 1000000)
+		buf_printf(out, "%04u-%02u", period / 100, period % 100);
+	else if (period < 10000000)
+		buf_printf(out, "%04u-W%02u", period / 1000, period % 1000);
+	else
+		buf_printf(out, "%04u-%02u-%02u", period / 10000, period / 100 % 100, period % 100);
 }

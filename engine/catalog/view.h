@@ -104,7 +104,10 @@ const struct view_tier *view_tier(const struct catalog_view *view, struct str ke
 const struct view_tier *view_tier_of(const struct catalog_view *view, int64_t status_points);
 
 extern const char *const limit_period_names[PERIODS + 1];  /* "EVER", "YEAR", …; ends with NULL */
-/* Which year, month, week or day, as a number that is never given to another one: 0, 2026, 202601, 202653, 20260131. */
+/* Which year, month, week or day, as a number that is never given to another one, whatever their kinds: 0, 2026, 202601,
+ * 2026053, 20260131. */
 uint32_t limit_period_of(enum limit_period per, int64_t time_ms);
+/* The same for people: EVER, 2026, 2026-01, 2026-W53, 2026-01-31. */
+void limit_period_text(struct buf *out, uint32_t period);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
+#include "engine/catalog/action.h"
 #include "engine/event/effect.h"
 #include "engine/event/facts.h"
 
@@ -15,6 +16,7 @@ struct reversal {
 	struct buf *out;
 	i128 left;                     /* of the event's points, not spent since; REVERSE_LEFT */
 	unsigned effects;              /* of the running execution */
+	bool keep_cost;                /* the reward that the next burn paid for was used */
 	const char *refusal;           /* why nothing of it can be undone */
 };
 
@@ -85,7 +87,10 @@ static void undo_burn(struct reversal *reversal, const struct effect_view *effec
 {
 	struct scratch *scratch = &reversal->scratch;
 	int64_t points = effect->head.points;
-	if (scratch->account && (scratch->account->flags & ACCOUNT_CLOSED)) {
+	if (reversal->keep_cost) {
+		reversal->keep_cost = false;
+		note(reversal, effect, "the points bought a reward that was used");
+	} else if (scratch->account && (scratch->account->flags & ACCOUNT_CLOSED)) {
 		reversal->refusal = "the customer's points account is closed";
 	} else if ((i128)scratch->points + points > scratch->room || points > ACTION_POINTS_MAX - scratch->points) {
 		reversal->refusal = "giving the points back would pass the account's ceiling";
@@ -146,6 +151,8 @@ static void undo_reward(struct reversal *reversal, const struct effect_view *eff
 	effect_struct(effect, &fixed, sizeof fixed);
 	const struct reward_item *item = member_reward(reversal->member, fixed.seq);
 	struct effect_seq seq = { .seq = fixed.seq, .state_before = REWARD_ISSUED };
+	/* Effects are undone last first: what a reward cost stands in front of it. */
+	reversal->keep_cost = item && item->state == REWARD_USED && effect->head.action == ACTION_REDEEM_REWARD;
 	if (!item)
 		note(reversal, effect, "the reward is not there");
 	else if (item->state != REWARD_ISSUED)
@@ -194,10 +201,13 @@ static void execution_undo(struct reversal *reversal, const struct execution_vie
 	size_t start = reversal->out->len;
 	buf_bytes(reversal->out, &head, sizeof head);
 	reversal->effects = 0;
+	reversal->keep_cost = false;
 	for (unsigned i = 0; i < count; i++)
 		effect_next(&at, &effects[i]);
 	while (count-- && !reversal->refusal) {
 		undo_fn *undo = undos[effect_kinds[effects[count].head.type].undo];
+		if (effects[count].head.action != ACTION_REDEEM_REWARD || effects[count].head.type != EFFECT_BURN)
+			reversal->keep_cost = false;
 		if (undo)
 			undo(reversal, &effects[count]);
 	}

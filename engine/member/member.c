@@ -137,9 +137,17 @@ struct reward_item *member_reward(const struct member *member, uint32_t seq)
 
 struct bonus_item *member_bonus(const struct member *member, uint32_t seq)
 {
-	for (uint32_t i = 0; member->more && i < member->more->bonus_count; i++)
-		if (member->more->bonuses[i].seq == seq)
-			return &member->more->bonuses[i];
+	size_t low = 0, high = member->more ? member->more->bonus_count : 0;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		struct bonus_item *item = &member->more->bonuses[middle];
+		if (item->seq == seq)
+			return item;
+		if (item->seq < seq)
+			low = middle + 1;
+		else
+			high = middle;
+	}
 	return NULL;
 }
 

@@ -105,5 +105,8 @@ void query_free(struct query *query)
 	buf_free(&query->attributes);
 	buf_free(&query->tags_json);
 	buf_free(&query->tags);
+	buf_free(&query->tier);
+	buf_free(&query->json);
+	buf_free(&query->awards);
 	mem_free(query->slices);
 }

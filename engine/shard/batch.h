@@ -133,9 +133,29 @@ void row_content(struct row *row);             /* content_hash, from the texts a
 struct problem *row_refuse(struct row *row);   /* marks it refused; the caller fills the problem */
 
 /* A question.  net/ fills the first part, the shard the second. */
-enum query_kind { QUERY_MEMBER, QUERY_TENANT, QUERY_STATS };
+enum query_kind {
+	QUERY_MEMBER, QUERY_TENANT, QUERY_STATS,
+	/* engine/shard/ask.h */
+	QUERY_REWARDS,                 /* of a member; `json` is a list, newest first */
+	QUERY_LOYALTY,                 /* the member's tier and the next one; `json` is an object */
+	QUERY_AWARDS,                  /* bonus awards of the tenant, newest first; `awards` */
+	QUERY_AWARD,                   /* one of them, by member_hash and seq; `json` is an object */
+	QUERY_EVENT_ID                 /* where an event id was used; `id_hash` gives `lsn` */
+};
 
 struct query_slice { uint64_t last_lsn, event_count; };
+
+/* A bonus award's place in the order of all: newest first, then by member and seq, both descending. */
+struct award_place {
+	int64_t awarded_ms;
+	uint64_t member_hash;
+	uint32_t seq;
+};
+
+struct query_award {
+	struct award_place place;
+	size_t at, len;                /* its JSON, in `json` */
+};
 
 struct query {
 	struct message message;
@@ -148,6 +168,24 @@ struct query {
 	int64_t points, status_points, lifetime_points, created_ms, active_ms;
 	uint32_t event_count;
 	struct buf status, attributes, tags_json;      /* owned by the query: query_free */
+	int64_t debt;
+	struct buf tier;                               /* key of the loyalty tier; empty: none */
+	uint64_t account_lsn;                          /* head of the points account's history; 0: no account */
+	uint32_t account_number;
+	/* REWARDS, AWARDS: in */
+	unsigned state;                                /* enum reward_state; REWARD_STATES: all */
+	size_t limit, offset;
+	uint32_t before_seq;                           /* REWARDS: only below it; 0: all */
+	struct award_place after;                      /* AWARDS: only behind it; awarded_ms 0: all */
+	struct str bonus_key;                          /* AWARDS: of this bonus; empty: of all */
+	uint64_t member_hash, id_hash;                 /* AWARD; EVENT_ID */
+	uint32_t seq;
+	/* and out */
+	struct buf json, awards;                       /* owned; awards: struct query_award */
+	size_t given, total;
+	uint32_t next_seq;                             /* REWARDS: the next page's before_seq; 0: this was the last */
+	bool too_broad;                                /* AWARDS: more would have to be looked at than is allowed */
+	uint64_t lsn;                                  /* EVENT_ID; 0: not used */
 	/* TENANT, of one shard: heads of the chains of events, tags (JSON texts, one a line), sums */
 	struct query_slice *slices;    /* GROUP_COUNT; owned; NULL for an unknown tenant */
 	struct buf tags;                               /* u16 length, text, … */

@@ -13,6 +13,7 @@
 #include "engine/event/reward.h"
 #include "engine/job/scan.h"
 #include "engine/ledger/decide.h"
+#include "engine/shard/ask.h"
 #include "engine/shard/capture.h"
 #include "engine/shard/ledger.h"
 
@@ -512,6 +513,7 @@ static void query_member(const struct state *state, struct query *query)
 	query->created_ms = member->created_ms;
 	query->active_ms = member->active_ms;
 	query->event_count = member->event_count;
+	ask_member(member, query);
 	buf_str(&query->status, member_status(member));
 	buf_str(&query->attributes, member_attributes(member));
 	buf_char(&query->tags_json, '[');
@@ -551,6 +553,11 @@ static void run_query(struct shard *shard, struct query *query)
 		query->events = shard->state.event_total;
 		query->memory = state_memory(&shard->state);
 		break;
+	case QUERY_REWARDS:
+	case QUERY_LOYALTY:
+	case QUERY_AWARDS:
+	case QUERY_AWARD:
+	case QUERY_EVENT_ID: ask_run(&shard->state, query, shard->env->now_ms(shard->env->context)); break;
 	}
 	query->message.wait_lsn = MUTATE(40, shard->appended_lsn, 0);
 	shard->env->done(shard->env->context, &query->message);

@@ -165,6 +165,9 @@ static void award_note(struct tenant *tenant, struct member *member, uint32_t se
 		tenant->award_cap = tenant->award_cap ? tenant->award_cap * 2 : 16;
 		tenant->awards = mem_realloc(tenant->awards, tenant->award_cap * sizeof *tenant->awards);
 	}
+	/* Records of several shards are replayed in the order of the log, which is not quite that of their times. */
+	if (tenant->award_count && tenant->awards[tenant->award_count - 1].awarded_ms > awarded_ms)
+		tenant->awards_unsorted = true;
 	tenant->awards[tenant->award_count++] = (struct award){ member, awarded_ms, seq };
 }
 

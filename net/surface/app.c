@@ -23,6 +23,8 @@ const struct route *const *app_surfaces(void)
 		job_routes,
 		NULL,
 		audit_routes,
+		reward_routes,
+		reverse_routes,
 		ledger_routes,
 		pos_routes,
 		system_routes,
@@ -156,6 +158,11 @@ void task_query(struct task *task, unsigned shard, void (*after)(struct task *))
 
 void task_gather(struct task *task, enum query_kind kind, void (*after)(struct task *))
 {
+	task_gather_like(task, &(struct query){ .kind = kind }, after);
+}
+
+void task_gather_like(struct task *task, const struct query *like, void (*after)(struct task *))
+{
 	unsigned count = node_shards(task->app->node);
 	task->shape = TASK_GATHER;
 	task->after = after;
@@ -164,7 +171,7 @@ void task_gather(struct task *task, enum query_kind kind, void (*after)(struct t
 	task->gather->waiting = count;
 	for (unsigned s = 0; s < count; s++) {
 		struct query *query = &task->gather->queries[s];
-		query->kind = kind;
+		*query = *like;
 		query->tenant = task->tenant;
 		query->context = task;
 		query->message = (struct message){ .kind = MESSAGE_QUERY, .shard = s, .owner = query };

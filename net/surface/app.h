@@ -97,7 +97,7 @@ struct gather {
 
 /* Every table of routes ends with a NULL method. */
 extern const struct route system_routes[], brand_routes[], ledger_routes[], pos_routes[], snapshot_routes[],
-	backup_routes[], audit_routes[], job_routes[];
+	backup_routes[], audit_routes[], job_routes[], reward_routes[], reverse_routes[];
 /* All tables, ended by NULL; made at the first call, on the loop's thread, when all kinds are there. */
 const struct route *const *app_surfaces(void);
 
@@ -119,6 +119,8 @@ void task_faults(struct task *task, const struct problem *problem);        /* a 
 /* Ways to go on. */
 void task_query(struct task *task, unsigned shard, void (*after)(struct task *));
 void task_gather(struct task *task, enum query_kind kind, void (*after)(struct task *));
+/* The same with a template for each shard's question, whose inputs are borrowed. */
+void task_gather_like(struct task *task, const struct query *like, void (*after)(struct task *));
 void task_catalog(struct task *task, void (*after)(struct task *));
 void task_batch(struct task *task, void (*after)(struct task *));
 void task_read(struct task *task, void (*read)(struct task *), void (*after)(struct task *));

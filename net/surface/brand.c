@@ -45,6 +45,13 @@ static bool customer_there(struct task *task)
 	return false;
 }
 
+/* Points owed, where there are any: of purchases that were undone after their points had been spent. */
+static void debt_json(struct buf *out, const struct query *query)
+{
+	if (query->debt)
+		buf_printf(out, ",\"debt\":%lld", (long long)query->debt);
+}
+
 static void customer_answer(struct task *task)
 {
 	const struct query *query = &task->query;
@@ -59,7 +66,13 @@ static void customer_answer(struct task *task)
 	buf_i64(&task->out, query->status_points);
 	buf_lit(&task->out, ",\"lifetimePoints\":");
 	buf_i64(&task->out, query->lifetime_points);
-	buf_lit(&task->out, ",\"loyaltyStatus\":null,\"events\":");
+	buf_lit(&task->out, ",\"loyaltyStatus\":");
+	if (query->tier.len)
+		buf_json_text(&task->out, buf_view(&query->tier));
+	else
+		buf_lit(&task->out, "null");
+	debt_json(&task->out, query);
+	buf_lit(&task->out, ",\"events\":");
 	buf_u64(&task->out, query->event_count);
 	buf_lit(&task->out, ",\"created_at\":\"");
 	time_write(&task->out, query->created_ms);
@@ -86,6 +99,7 @@ static void wallet_answer(struct task *task)
 	buf_json_text(&task->out, query->profile);
 	buf_lit(&task->out, ",\"points\":");
 	buf_i64(&task->out, query->points);
+	debt_json(&task->out, query);
 	buf_char(&task->out, '}');
 	task_json(task, 200);
 }

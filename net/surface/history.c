@@ -246,6 +246,22 @@ void movements_list(struct task *task)
 
 /* ---- one transaction --------------------------------------------------------------------------------------------------- */
 
+/* Names the reversal of the transaction that was just written. */
+static void reversed_by(struct task *task)
+{
+	struct walk *walk = task->context;
+	struct event_view event;
+	struct buf *record = &walk->records[1];
+	uint64_t lsn = task->query.lsn;
+	if (!lsn || !record_read(node_wal(task->app->node), lsn, record) ||
+	    !event_view_read((const unsigned char *)record->ptr, record->len, &event) || reversal_of(&event) != walk->at)
+		return;
+	task->out.len--;               /* the brace */
+	buf_lit(&task->out, ",\"reversedBy\":\"");
+	transaction_id(&task->out, event.tenant, lsn);
+	buf_lit(&task->out, "\"}");
+}
+
 static void one_read(struct task *task)
 {
 	struct walk *walk = task->context;
@@ -260,10 +276,17 @@ static void one_read(struct task *task)
 		walk->outcome = WALK_MISSING;
 		return;
 	}
-	if (walk->want == WANT_EXECUTIONS)
+	if (walk->want == WANT_EXECUTIONS) {
 		executions_json(&task->out, &event);
-	else
-		transaction_json(&task->out, &event, walk->at, false, true);
+		return;
+	}
+	transaction_json(&task->out, &event, walk->at, false, true);
+	reversed_by(task);
+}
+
+static void one_go(struct task *task)
+{
+	task_read(task, one_read, walk_answer);
 }
 
 static void one_start(struct task *task, enum walk_want want)
@@ -276,7 +299,16 @@ static void one_start(struct task *task, enum walk_want want)
 		walk_answer(task);
 		return;
 	}
-	task_read(task, one_read, walk_answer);
+	if (want == WANT_EXECUTIONS) {
+		one_go(task);
+		return;
+	}
+	struct buf id = { 0 };
+	reversal_id(&id, buf_view(&task->parts[0]));
+	task->query.kind = QUERY_EVENT_ID;
+	task->query.id_hash = hash_name(HASH_EVENT_ID, task->tenant, buf_view(&id));
+	buf_free(&id);
+	task_query(task, shard_of(partition_of(task->query.id_hash), node_shards(task->app->node)), one_go);
 }
 
 void transaction_get(struct task *task)

@@ -5,6 +5,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
+#include "net/surface/transaction.h"
 
 enum { FIRST_READ = TRANSFER_RECORD_MAX, PLACES = 1024 };
 
@@ -315,6 +316,53 @@ void log_sums_run(struct log_sums *sums)
 	}
 	if (!lsn)
 		sums->outcome = LOG_ABSENT;
+	buf_free(&bytes);
+}
+
+/* ---- what was spent ------------------------------------------------------------------------------------------------------- */
+
+static i128 event_spent(const struct event_view *event, uint64_t since)
+{
+	const unsigned char *at = event->executions;
+	bool undoes_later = reversal_of(event) > since;
+	i128 spent = 0;
+	for (unsigned i = 0; i < event->execution_count; i++) {
+		struct execution_view execution;
+		execution_next(&at, &execution);
+		const unsigned char *effects = execution.effects;
+		for (unsigned e = 0; e < execution.head.effect_count; e++) {
+			struct effect_view effect;
+			effect_next(&effects, &effect);
+			switch (effect.head.type) {
+			case EFFECT_BURN: spent += effect.head.points; break;
+			case EFFECT_EARN_REVERSED: spent += undoes_later ? 0 : effect.head.points; break;
+			case EFFECT_BURN_REVERSED: spent -= undoes_later ? effect.head.points : 0; break;
+			default: break;
+			}
+		}
+	}
+	return spent;
+}
+
+void log_spent_run(struct log_spent *spent)
+{
+	struct buf bytes = { 0 };
+	struct link link;
+	uint32_t steps = 0;
+	i128 sum = 0;
+	spent->outcome = LOG_DONE;
+	for (uint64_t lsn = spent->head; lsn > spent->event; lsn = link.prev) {
+		spent->lsn = lsn;
+		spent->outcome = steps++ == LOG_WALK_MAX ? LOG_TOO_LONG : link_read(spent->wal, spent->number, lsn, &bytes, &link);
+		if (spent->outcome)
+			break;
+		if (link.kind == LINK_EVENT)
+			sum += event_spent(&link.event, spent->event);
+		else if (link.kind == LINK_TRANSFER && link.debit &&
+			 !(link.transfer.head.flags & (TRANSFER_PENDING | TRANSFER_VOID | TRANSFER_EXPIRED)))
+			sum += link.transfer.head.amount;
+	}
+	spent->spent = sum > INT64_MAX ? INT64_MAX : sum < INT64_MIN ? INT64_MIN : (int64_t)sum;
 	buf_free(&bytes);
 }
 

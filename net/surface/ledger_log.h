@@ -81,6 +81,21 @@ struct log_sums {
 
 void log_sums_run(struct log_sums *sums);
 
+/* Points that left an account behind one of its events, as far as they can have been those that the event brought: what was
+ * burned and transferred away.  A reversal since then takes back what it undoes, where that was later than the event; where it
+ * was earlier, the points that it took left the account. */
+struct log_spent {
+	const struct wal *wal;
+	uint32_t number;
+	uint64_t head;
+	uint64_t event;                /* its LSN */
+	int64_t spent;                 /* out; may be below zero */
+	uint64_t lsn;                  /* out: where it ended, unless LOG_DONE */
+	enum log_outcome outcome;
+};
+
+void log_spent_run(struct log_spent *spent);
+
 /* The record of a transfer's outcome: LOG_DONE, _PRUNED, _UNREADABLE, or _ABSENT where it is another id's.  *failed is set for
  * a refusal that used the id up, with `refusal` and the time in *movement. */
 enum log_outcome log_transfer_read(const struct wal *wal, uint64_t lsn, u128 id, struct movement *movement, bool *failed,

@@ -2,6 +2,7 @@
 #include "net/surface/transaction.h"
 
 #include "engine/base/hash.h"
+#include "engine/base/json.h"
 #include "engine/base/time.h"
 #include "engine/catalog/action.h"
 #include "engine/event/effect.h"
@@ -232,6 +233,25 @@ size_t movements_json(struct buf *out, const struct event_view *event, uint64_t 
 	}
 	buf_free(&found);
 	return given;
+}
+
+uint64_t reversal_of(const struct event_view *event)
+{
+	struct json_error error;
+	uint64_t lsn = 0;
+	if (!(event->head.flags & EVENT_REVERSAL))
+		return 0;
+	yyjson_doc *doc = json_read(event->payload, &error);
+	if (doc && !transaction_id_parse(json_text(json_get(yyjson_doc_get_root(doc), STR("reverses"))), event->tenant, &lsn))
+		lsn = 0;
+	yyjson_doc_free(doc);
+	return lsn;
+}
+
+void reversal_id(struct buf *out, struct str id)
+{
+	buf_lit(out, "reverse:");
+	buf_str(out, id);
 }
 
 /* Part of the log as the bytes of `out`; one byte where it is there and cannot be read. */

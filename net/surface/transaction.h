@@ -24,6 +24,10 @@ void executions_json(struct buf *out, const struct event_view *event);
 /* Appends this event's movements, newest first, comma-separated behind what is there; returns how many. */
 size_t movements_json(struct buf *out, const struct event_view *event, uint64_t lsn, size_t already);
 
+/* The transaction that a reversal undoes; 0: it is none. */
+uint64_t reversal_of(const struct event_view *event);
+void reversal_id(struct buf *out, struct str transaction_id);      /* the event id of the reversal of a transaction */
+
 /* Reads a whole record of the log into `out` (replacing what is there).  False: pruned, or no record starts there, and
  * `out` is empty; or it is there and cannot be read, and `out` has one byte (RECORD_UNREADABLE). */
 bool record_read(const struct wal *wal, uint64_t lsn, struct buf *out);
