@@ -10,7 +10,8 @@
 
 struct member;
 
-enum { REWARDS_EXPIRED_MAX = 200 };    /* by one command; the rest by the next */
+/* By one command, the rest by the next: so few that the bound of the record fits the smallest ring, whatever the names. */
+enum { REWARDS_EXPIRED_MAX = 12 };
 
 uint32_t reward_bound(const struct row *row);
 /* Appends an ACTION record and returns true, or refuses: customer_unknown, not_found (404), reward_used, reward_expired,

@@ -35,11 +35,15 @@ static void found_add(struct scan *scan, const struct member *member)
 	scan->count++;
 }
 
-static bool chosen(const struct scan *scan, const struct member *member, struct rule_arena *arena)
+static bool chosen(struct scan *scan, const struct member *member, struct rule_arena *arena)
 {
-	if (scan->what == SCAN_REWARDS_DUE)
-		return (!scan->tenant.len || str_eq(member->tenant->name, scan->tenant)) &&
-		       member_rewards_due(member, scan->selection.now_ms) > 0;
+	if (scan->what == SCAN_REWARDS_DUE) {
+		uint32_t due = 0;
+		if (!scan->tenant.len || str_eq(member->tenant->name, scan->tenant))
+			due = member_rewards_due(member, scan->selection.now_ms);
+		scan->due += due;
+		return due > 0;
+	}
 	return str_eq(member->tenant->name, scan->tenant) &&
 	       selector_matches(&scan->selection, member, member->tenant->view, arena);
 }
@@ -84,6 +88,7 @@ void scan_members(struct scan *scan, const struct state *state, struct rule_aren
 	const struct tenant *tenant = scan->tenant.len ? state_tenant_find(state, scan->tenant) : NULL;
 	uint32_t looked = 0;
 	scan->count = 0;
+	scan->due = 0;
 	scan->found.len = 0;
 	ASSERT(scan->partition < PARTITION_COUNT && state_owns(state, scan->partition));
 	for (unsigned seen = 0; seen < PARTITIONS_LOOK && looked < SCAN_LOOK; seen++) {

@@ -38,6 +38,7 @@ struct scan {
 	uint64_t hash;
 	/* out */
 	uint32_t count;
+	uint64_t due;                  /* REWARDS_DUE: such rewards of those members */
 	struct buf found;              /* owned by the caller; count times u16 length of the tenant, u16 of the profile, texts */
 };
 

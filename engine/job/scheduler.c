@@ -83,10 +83,37 @@ static void on_due(struct catalog_request *request)
 	request->json.len = 0;
 }
 
+static void on_swept(struct sweep *sweep)
+{
+	struct scheduler *scheduler = sweep->context;
+	if (scheduler->swept)
+		scheduler->swept(scheduler->context, sweep);
+	sweep_free(sweep);
+	mem_free(sweep);
+	scheduler->sweep = NULL;
+}
+
+static void sweep_tick(struct scheduler *scheduler, int64_t now_ms)
+{
+	if (!scheduler->sweep_every_ms || scheduler->sweep)
+		return;
+	if (scheduler->sweep_ms && now_ms >= scheduler->sweep_ms) {
+		scheduler->sweep = mem_zalloc(sizeof *scheduler->sweep);
+		scheduler->sweep->context = scheduler;
+		scheduler->sweep->after = on_swept;
+		sweep_start(scheduler->sweep, scheduler->env);
+	} else if (scheduler->sweep_ms) {
+		return;
+	}
+	scheduler->sweep_ms = now_ms + scheduler->sweep_every_ms;
+}
+
 void scheduler_tick(struct scheduler *scheduler)
 {
 	int64_t now_ms = scheduler->env->now_ms(scheduler->env->context);
 	struct catalog_request *request = &scheduler->request;
+	if (scheduler->on && !scheduler->stopping)
+		sweep_tick(scheduler, now_ms);
 	if (!scheduler->on || scheduler->stopping || scheduler->asking || now_ms < scheduler->ask_ms)
 		return;
 	scheduler->asking = true;
@@ -98,7 +125,7 @@ void scheduler_tick(struct scheduler *scheduler)
 
 bool scheduler_busy(const struct scheduler *scheduler)
 {
-	return scheduler->asking || scheduler->runs;
+	return scheduler->asking || scheduler->runs || scheduler->sweep;
 }
 
 void scheduler_stop(struct scheduler *scheduler)
@@ -106,6 +133,8 @@ void scheduler_stop(struct scheduler *scheduler)
 	scheduler->stopping = true;
 	for (struct job_run *run = scheduler->runs; run; run = run->next)
 		run->stop = true;
+	if (scheduler->sweep)
+		scheduler->sweep->stop = true;
 }
 
 void scheduler_free(struct scheduler *scheduler)

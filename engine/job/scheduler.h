@@ -6,11 +6,14 @@
  * job runs twice at a time.  The simulator owns one as the server does: it ticks it, gives finished messages back, and compares.
  *
  * Missed occurrences: one run catches up, with the bucket of the last one.
+ *
+ * Beside jobs it sweeps through the members' rewards now and then; nothing is missed where that does not come to its end.
  */
 #ifndef ENGINE_JOB_SCHEDULER_H
 #define ENGINE_JOB_SCHEDULER_H
 
 #include "engine/job/run.h"
+#include "engine/job/sweep.h"
 
 enum { SCHEDULER_RUNS_MAX = 4,         /* that it starts itself, at a time */
        SCHEDULER_ASK_MS = 250,         /* between two questions */
@@ -22,12 +25,15 @@ struct scheduler {
 	/* A run is through, one's own or another's, before its `after`; NULL: nobody wants to know. */
 	void (*ended)(void *context, const struct job_run *run);
 	void (*known)(struct job_run *run);    /* for its own runs (run.h) */
+	int64_t sweep_every_ms;        /* rewards past their end are marked so often, first so long after the first tick; 0: never */
+	void (*swept)(void *context, const struct sweep *sweep);       /* such a sweep is through; NULL: nobody wants to know */
 	void *context;
 	/* its own */
 	struct job_run *runs;          /* under way; linked by `next` */
 	unsigned own;                  /* of them, those that it started */
 	bool asking, stopping;
-	int64_t ask_ms;                /* not before */
+	int64_t ask_ms, sweep_ms;      /* not before */
+	struct sweep *sweep;           /* owned; NULL: none is under way */
 	struct catalog_request request;
 };
 

@@ -70,6 +70,8 @@ static const struct spec specs[] = {
 	  .commands = "serve", .doc = "bytes a second that a snapshot takes, before compression; 0: as fast as it goes" },
 	{ "scheduler", "LOYALTY_SCHEDULER", TYPE_BOOL, AT(scheduler), "on", .unit = "on|off", .commands = "serve",
 	  .doc = "run internal jobs when they are due; off: only when asked to" },
+	{ "expiry-interval", "TALLY_EXPIRY_INTERVAL", TYPE_SECONDS, AT(expiry_interval), "3600", 1, 31536000, .zero = true,
+	  .unit = "SECONDS", .commands = "serve", .doc = "the scheduler marks rewards past their end this often; 0: never" },
 	{ "clock-ahead", "TALLY_CLOCK_AHEAD", TYPE_SECONDS, AT(clock_ahead), "0", 0, 3200000000, .unit = "SECONDS",
 	  .commands = "serve", .doc = "for rehearsals on a copy: the clock is so far ahead; there is no way back for that data" },
 	{ "body-max", "TALLY_BODY_MAX", TYPE_SIZE, AT(body_max), "16M", 1 * K, 1 * G, .unit = "SIZE",

@@ -47,6 +47,7 @@ struct options {
 	int64_t snapshot_keep;         /* so many stay */
 	int64_t snapshot_rate;         /* bytes a second, before compression; 0: as fast as it goes */
 	bool scheduler;                /* run internal jobs when they are due */
+	int64_t expiry_interval;       /* seconds between two sweeps for rewards past their end; 0: never */
 	int64_t clock_ahead;           /* seconds that this server's clock is ahead of the machine's */
 	int64_t body_max;              /* bytes of one request body */
 	int64_t connections;           /* open at a time */

@@ -78,6 +78,8 @@ static const struct metric_row table[METRIC_COUNT] = {
 		"Events received, by what became of them." },
 	[METRIC_JOB_RUNS] = { "tally_job_runs", COUNTER, "", NULL, "result", { "succeeded", "failed" },
 		"Runs of internal jobs, by how they ended." },
+	[METRIC_REWARDS_EXPIRED] = { "tally_rewards_expired", COUNTER, "", NULL, NULL, { NULL },
+		"Rewards past their end that were marked as expired." },
 	[METRIC_MEMBERS] = { "tally_members", GAUGE, "", NULL, NULL, { NULL },
 		"Members held in memory." },
 	[METRIC_IDS] = { "tally_ids", GAUGE, "", NULL, NULL, { NULL },

@@ -27,6 +27,7 @@ enum metric {
 	METRIC_SHARD_MAILBOX_DEPTH,    /* histogram */
 	METRIC_EVENTS,                 /* counter by enum metric_result */
 	METRIC_JOB_RUNS,               /* counter by enum metric_job */
+	METRIC_REWARDS_EXPIRED,        /* counter */
 	METRIC_MEMBERS,                /* gauge */
 	METRIC_IDS,                    /* gauge */
 	METRIC_MEMORY_BYTES,           /* gauge */

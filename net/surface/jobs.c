@@ -93,10 +93,21 @@ static void on_ended(void *context, const struct job_run *run)
 		 run->problem.status ? run->problem.detail : run->failed ? run->error : "");
 }
 
+static void on_swept(void *context, const struct sweep *sweep)
+{
+	(void)context;
+	metric_add(METRIC_REWARDS_EXPIRED, (int64_t)sweep->expired);
+	if (sweep->expired || sweep->problem.status)
+		log_line(sweep->problem.status ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "expiry", "%llu rewards of %llu customers expired%s%s",
+			 (unsigned long long)sweep->expired, (unsigned long long)sweep->members,
+			 sweep->problem.status ? "; " : "", sweep->problem.status ? sweep->problem.detail : "");
+}
+
 void jobs_start(struct app *app, bool on)
 {
 	app->scheduler = mem_zalloc(sizeof *app->scheduler);
 	*app->scheduler = (struct scheduler){ .env = node_env(app->node), .on = on, .ended = on_ended, .known = on_known,
+					      .sweep_every_ms = app->options->expiry_interval * 1000, .swept = on_swept,
 					      .context = app };
 	if (!on)
 		log_line(LOG_LEVEL_INFO, "scheduler", "off: jobs run only when they are asked to");
@@ -215,11 +226,47 @@ static void job_run_now(struct task *task)
 	run_task(task, run);
 }
 
+static void sweep_end(void *context)
+{
+	sweep_free(context);
+	mem_free(context);
+}
+
+static void sweep_answer(struct sweep *sweep)
+{
+	struct task *task = sweep->context;
+	if (!sweep->dry_run)
+		metric_add(METRIC_REWARDS_EXPIRED, (int64_t)sweep->expired);
+	if (sweep->problem.status) {
+		task_faults(task, &sweep->problem);
+		return;
+	}
+	buf_printf(&task->out, "{\"expired\":%llu}", (unsigned long long)sweep->expired);
+	task_json(task, 200);
+}
+
+static void rewards_expire(struct task *task)
+{
+	bool dry_run = false;
+	if (!task_brand(task) || !task_parameters_known(task, "dry_run") || !task_bool_parameter(task, "dry_run", &dry_run))
+		return;
+	struct sweep *sweep = mem_zalloc(sizeof *sweep);
+	sweep->tenant = task->tenant;
+	sweep->dry_run = dry_run;
+	sweep->context = task;
+	sweep->after = sweep_answer;
+	task->context = sweep;
+	task->free_context = sweep_end;
+	sweep_start(sweep, node_env(task->app->node));
+}
+
 const struct route job_routes[] = {
 	{ "POST", "/admin/internal-jobs/{id}/preview", job_preview, "internal_jobs.read",
 	  "Whom an internal job would choose, and which events it would emit", NULL, .command = "internal_jobs.preview",
 	  .query = "limit offset" },
 	{ "POST", "/admin/internal-jobs/{id}/run", job_run_now, "internal_jobs.run", "Run an internal job now", NULL,
 	  .command = "internal_jobs.run", .query = "dry_run" },
+	{ "POST", "/admin/rewards/expire", rewards_expire, "rewards.expire", "Expire the brand's rewards that are past their end", NULL,
+	  .command = "rewards.expire", .query = "dry_run" },
 	{ .method = NULL },
 };

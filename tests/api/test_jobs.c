@@ -484,6 +484,55 @@ static void a51_killed_in_the_middle(void **state)
 	own_end();
 }
 
+/* Three customers with a reward of one day, one of them with more than one record can end, one with a reward without an end. */
+static void make_rewards(const char *brand)
+{
+	char day[32], ever[32];
+	make_type(brand, "GIFT");
+	make_type(brand, "KEEP");
+	snprintf(day, sizeof day, "%s", text_at(want(201, "POST /rewards", brand, "{'name':'Cup','validity_days':1}"), "/id"));
+	snprintf(ever, sizeof ever, "%s", text_at(want(201, "POST /rewards", brand, "{'name':'Mug'}"), "/id"));
+	make_rule((char[32]){ 0 }, brand, "GIFT", 0, NULL, textf("[{'type':'issue_reward','reward_id':'%s'}]", day));
+	make_rule((char[32]){ 0 }, brand, "KEEP", 0, NULL, textf("[{'type':'issue_reward','reward_id':'%s'}]", ever));
+	send_event(201, brand, "p-1", "GIFT", "g-1", "{}");
+	send_event(201, brand, "p-2", "GIFT", "g-2", "{}");
+	send_event(201, brand, "p-2", "KEEP", "g-3", "{}");
+	for (int i = 0; i < 230; i++)
+		send_event(201, brand, "p-3", "GIFT", textf("h-%d", i), "{}");
+}
+
+static void a70_expire_rewards(void **state)
+{
+	static const char *const today[] = { "--expiry-interval", "0", NULL };
+	static const char *const later[] = { "--expiry-interval", "0", "--clock-ahead", "90000", NULL };
+	static const char *const often[] = { "--expiry-interval", "1", "--clock-ahead", "200000", NULL };
+	(void)state;
+	own_start(harness_shards, today);
+	make_rewards("A70");
+	make_rewards("A70_OTHER");
+	json_is(want(200, "POST /admin/rewards/expire", "A70", NULL), "", "{'expired':0}");
+	own_stop();
+	own_start(5 - harness_shards, later);
+	json_is(want(200, "POST /admin/rewards/expire?dry_run=true", "A70", NULL), "", "{'expired':232}");
+	json_is(want(200, "POST /admin/rewards/expire", "A70", NULL), "", "{'expired':232}");
+	json_is(want(200, "POST /admin/rewards/expire", "A70", NULL), "", "{'expired':0}");
+	json_is(want(200, "POST /admin/rewards/expire", "A70_NONE", NULL), "", "{'expired':0}");
+	refused(400, "brand_missing", NULL, "POST /admin/rewards/expire", NULL, NULL);
+	/* The other brand's are still there; the scheduler comes to them by itself. */
+	own_stop();
+	own_start(harness_shards, often);
+	for (unsigned waited = 0; waited < PATIENCE_MS; waited += STEP_MS) {
+		ask("GET /metrics", NULL, NULL, (struct str){ NULL, 0 });
+		if (strstr(last_reply()->body.ptr, "tally_rewards_expired_total 232"))
+			break;
+		pause_ms(STEP_MS);
+	}
+	json_is(want(200, "POST /admin/rewards/expire", "A70_OTHER", NULL), "", "{'expired':0}");
+	ask("GET /metrics", NULL, NULL, (struct str){ NULL, 0 });
+	assert_non_null(strstr(last_reply()->body.ptr, "tally_rewards_expired_total 232"));
+	own_end();
+}
+
 static void a74_walk_through(void **state)
 {
 	(void)state;
@@ -514,6 +563,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a47_a48_a49_buckets),
 	cmocka_unit_test(a51_by_schedule),
 	cmocka_unit_test(a51_killed_in_the_middle),
+	cmocka_unit_test(a70_expire_rewards),
 	cmocka_unit_test(a74_walk_through),
 };
 
