@@ -244,21 +244,21 @@ bool run_find(const struct run *run, const uint64_t *hashes, uint32_t count, uin
 	return good;
 }
 
-struct wanted { uint64_t value, content; bool found; };
+struct wanted { uint64_t lsn; bool found; struct run_entry entry; };
 
 static bool wanted_found(void *context, const struct run_entry *entry)
 {
 	struct wanted *wanted = context;
-	if (entry->value != wanted->value)
+	if ((entry->value & ID_LSN) != wanted->lsn)
 		return true;
-	wanted->content = entry->content;
+	wanted->entry = *entry;
 	wanted->found = true;
 	return false;
 }
 
-bool run_content(const struct run *run, uint64_t hash, uint64_t value, uint64_t *content, struct buf *error)
+bool run_entry(const struct run *run, uint64_t hash, uint64_t lsn, struct run_entry *entry, struct buf *error)
 {
-	struct wanted wanted = { .value = value };
+	struct wanted wanted = { .lsn = lsn };
 	uint64_t first = 0, behind = 0;
 	struct run_block *block = NULL;
 	bool good = filter_has(&run->filter, hash) && blocks_of(run, hash, &first, &behind);
@@ -270,7 +270,7 @@ bool run_content(const struct run *run, uint64_t hash, uint64_t value, uint64_t 
 			block_find(block, hash, wanted_found, &wanted);
 	}
 	mem_free(block);
-	*content = wanted.content;
+	*entry = wanted.entry;
 	return good && wanted.found;
 }
 

@@ -55,8 +55,8 @@ uint64_t run_memory(const struct run *run);
  * False with a line in `error`. */
 bool run_find(const struct run *run, const uint64_t *hashes, uint32_t count, uint64_t forgotten, struct id_query *query,
 	      struct buf *error);
-/* The content of the entry with this hash and value.  False with an empty `error`: the run has none. */
-bool run_content(const struct run *run, uint64_t hash, uint64_t value, uint64_t *content, struct buf *error);
+/* The entry with this hash and LSN.  False with an empty `error`: the run has none. */
+bool run_entry(const struct run *run, uint64_t hash, uint64_t lsn, struct run_entry *entry, struct buf *error);
 /* Every byte: blocks, order, and that the filter knows each entry. */
 bool run_verify(const struct run *run, struct buf *error);
 

@@ -579,13 +579,19 @@ bool runs_find(const struct runs *runs, struct id_query *query, struct buf *erro
 	return !query->failed;
 }
 
-bool runs_content(const struct runs *runs, uint64_t hash, uint64_t value, uint64_t *content, struct buf *error)
+bool runs_kept(const struct runs *runs, uint64_t hash, uint64_t lsn, struct id_kept *kept, struct buf *error)
 {
-	uint64_t lsn = value & ID_LSN;
-	for (unsigned r = 0; r < runs->count; r++)
-		if (lsn >= runs->runs[r]->info.from && lsn < runs->runs[r]->info.below)
-			return run_content(runs->runs[r], hash, value, content, error);
-	return false;
+	struct run_entry entry;
+	*kept = (struct id_kept){ 0 };
+	for (unsigned r = 0; r < runs->count; r++) {
+		size_t before = error->len;
+		if (lsn < runs->runs[r]->info.from || lsn >= runs->runs[r]->info.below)
+			continue;
+		if (run_entry(runs->runs[r], hash, lsn, &entry, error))
+			*kept = (struct id_kept){ true, entry.value & ID_FAILED, entry.content };
+		return error->len == before;
+	}
+	return true;
 }
 
 bool runs_verify(const struct runs *runs, struct buf *error)

@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 #include "engine/base/buf.h"
-#include "engine/ledger/filed.h"
+#include "engine/ledger/request.h"
 #include "snapshot/run.h"
 
 enum { RUNS_VERSION = 1, RUN_MARKS_MAX = 1024 };
@@ -77,8 +77,8 @@ uint64_t runs_lsn_before(const struct runs_store *store, int64_t time_ms);
 
 /* Answers a query (filed.h).  False with a line in `error`, and query->failed. */
 bool runs_find(const struct runs *runs, struct id_query *query, struct buf *error);
-/* The content that was kept for an id whose entry is (hash, value).  False with an empty `error`: it is not here. */
-bool runs_content(const struct runs *runs, uint64_t hash, uint64_t value, uint64_t *content, struct buf *error);
+/* What was kept of the outcome at `lsn` of an id with this hash.  False with a line in `error`: it cannot be read. */
+bool runs_kept(const struct runs *runs, uint64_t hash, uint64_t lsn, struct id_kept *kept, struct buf *error);
 /* Every byte of all runs.  False with a line in `error`. */
 bool runs_verify(const struct runs *runs, struct buf *error);
 

@@ -212,6 +212,28 @@ void table_remove(struct table *table, struct table_entry *entry)
 		}
 }
 
+uint32_t table_sift(struct table *table, bool (*keep)(const struct table_entry *entry, uint64_t context), uint64_t context)
+{
+	uint32_t before = table->count, begin = table->capacity * TABLE_BUCKET, kept = begin;
+	for (uint32_t bucket = 0; bucket < begin; bucket += TABLE_BUCKET) {
+		uint32_t at = bucket, slot = bucket;
+		for (; slot < bucket + TABLE_BUCKET && table->entries[slot].hash; slot++)
+			if (keep(&table->entries[slot], context))
+				table->entries[at++] = table->entries[slot];
+		table->count -= slot - at;
+		for (; at < slot; at++)
+			table->entries[at] = (struct table_entry){ 0, 0 };
+	}
+	for (uint32_t slot = begin; slot < begin + table->stash; slot++)
+		if (keep(&table->entries[slot], context))
+			table->entries[kept++] = table->entries[slot];
+	for (uint32_t slot = kept; slot < begin + table->stash; slot++)
+		table->entries[slot] = (struct table_entry){ 0, 0 };
+	table->count -= begin + table->stash - kept;
+	table->stash = kept - begin;
+	return before - table->count;
+}
+
 void table_free(struct table *table)
 {
 	mem_free(table->entries);

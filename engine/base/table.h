@@ -42,6 +42,8 @@ struct table_entry *table_insert(struct table *table, uint64_t hash, uint64_t va
  * partitions do not all grow at the same moment later. */
 void table_reserve(struct table *table, uint32_t count, unsigned spread);
 void table_remove(struct table *table, struct table_entry *entry);
+/* Drops every entry that `keep` does not want, in place; capacity stays.  Returns how many went. */
+uint32_t table_sift(struct table *table, bool (*keep)(const struct table_entry *entry, uint64_t context), uint64_t context);
 void table_free(struct table *table);
 
 static inline size_t table_bytes(const struct table *table)

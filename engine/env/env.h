@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 struct message;
+struct id_query;
 
 enum env_room { ENV_ROOM, ENV_WAIT, ENV_DISK_FULL };
 
@@ -26,6 +27,9 @@ struct env {
 	uint64_t (*log_publish)(void *context, unsigned shard, int64_t time_ms, uint64_t body_hash);
 	/* A position in front of every later append, behind every earlier one; NULL: not known. */
 	uint64_t (*log_head)(void *context);
+	/* Looks ids up on disk, outside the shards, then posts query->answer to its shard; the query is the callee's until then.  Only
+	 * asked once shards were handed runs of ids (filed.h). */
+	void (*ids_read)(void *context, struct id_query *query);
 	uint32_t log_frame_max;        /* greatest bound that log_credit takes, bytes */
 	/* Puts a message into another shard's mailbox (or this one's own); never fails. */
 	void (*post)(void *context, unsigned shard, struct message *message);

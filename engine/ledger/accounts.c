@@ -355,6 +355,8 @@ void transfers_find(const struct ledgers *ledgers, struct ledger_request *reques
 		const struct ledger *at = ledger_of_partition(ledgers, partition_of(hash));
 		const struct table_entry *entry = ids_find(at->ids, hash, 0);
 		enum pending_state state;
+		if (!entry)
+			entry = id_query_found(&request->query, hash, NULL);
 		request->lsns[i] = entry ? entry->value & ID_LSN : 0;
 		request->states[i] = !entry ? FOUND_NOTHING : entry->value & ID_FAILED ? FOUND_FAILED : FOUND_TRANSFER;
 		if (request->states[i] != FOUND_TRANSFER)

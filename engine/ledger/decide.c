@@ -335,6 +335,8 @@ static enum refusal decide_end(struct transfer_run *run, uint32_t index, struct 
 	ending.pending = ledger_pending(ending.ledger, row->debit, ending.hash, &state);
 	if (!ending.pending) {
 		const struct table_entry *entry = state == PENDING_OPEN ? ids_find(ending.ledger->ids, ending.hash, 0) : NULL;
+		if (!entry && state == PENDING_OPEN)
+			entry = id_query_found(&run->request->query, ending.hash, NULL);
 		switch (state) {
 		case PENDING_OPEN: break;
 		case PENDING_POSTED: return REFUSED_PENDING_TRANSFER_ALREADY_POSTED;
@@ -413,14 +415,27 @@ static void known_used(struct ledger_request *request, uint32_t first, uint32_t 
 	}
 }
 
+/* The entry after `previous` with this hash, in memory or else on disk. */
+static const struct table_entry *entry_next(const struct transfer_run *run, const struct table *table, uint64_t hash,
+					    const struct table_entry *previous)
+{
+	const struct id_query *query = &run->request->query;
+	if (!query->found_count)
+		return table_find(table, hash, previous);
+	uintptr_t at = (uintptr_t)previous - (uintptr_t)query->found;
+	bool filed = previous && at < query->found_count * sizeof *previous;
+	const struct table_entry *entry = filed ? NULL : table_find(table, hash, previous);
+	return entry ? entry : id_query_found(query, hash, filed ? previous : NULL);
+}
+
 /* The row's id by its hash; an entry that turned out to be another id's is passed over. */
 static const struct table_entry *id_find(const struct transfer_run *run, uint32_t index, uint64_t hash,
 					 const struct table_entry *previous)
 {
 	const struct ids *ids = ledger_of_partition(run->ledgers, partition_of(hash))->ids;
 	const struct table *table = &ids->tables[partition_of(hash)];
-	const struct table_entry *entry = table_find(table, hash, previous);
-	for (; entry && run->request->known_sorted; entry = table_find(table, hash, entry)) {
+	const struct table_entry *entry = entry_next(run, table, hash, previous);
+	for (; entry && run->request->known_sorted; entry = entry_next(run, table, hash, entry)) {
 		struct known_row *known = known_find(run->request, index);
 		while (known && !(known->collision && known->lsn == (entry->value & ID_LSN)))
 			known = known_next(run->request, known);
@@ -730,7 +745,8 @@ static inline bool decide_plain(struct transfer_run *run, uint32_t index)
 	    row->amount > (uint64_t)INT64_MAX - (credit->credits_posted + credit->credits_pending) ||
 	    run->request->known_sorted)
 		return false;
-	if (!run->share && table_find(&ids->ids->tables[partition_of(lane->id_hash)], lane->id_hash, NULL))
+	if (!run->share && (table_find(&ids->ids->tables[partition_of(lane->id_hash)], lane->id_hash, NULL) ||
+			    id_query_found(&run->request->query, lane->id_hash, NULL)))
 		return false;
 	struct transfer_record *record = writer_take(run->writer, sizeof *record, &lsn);
 	*record = (struct transfer_record){

@@ -91,6 +91,9 @@ void account_close(const struct ledgers *ledgers, struct account_spec *spec, str
 void accounts_lookup(const struct ledgers *ledgers, struct ledger_request *request);
 void accounts_name(const struct ledgers *ledgers, struct ledger_request *request);
 void transfers_find(const struct ledgers *ledgers, struct ledger_request *request);
+/* Adds the ids that look as if they were in the runs to request->query: of rows, with the pending transfers that are not there,
+ * or of a LEDGER_FIND. */
+void transfers_ask(const struct ledgers *ledgers, const struct id_runs *runs, struct ledger_request *request);
 void book_sum(const struct ledgers *ledgers, struct ledger_request *request);
 
 static inline struct ledger *ledger_of_partition(const struct ledgers *ledgers, unsigned partition)

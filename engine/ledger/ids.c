@@ -27,6 +27,8 @@ void ids_insert(struct ids *ids, uint64_t hash, uint64_t value)
 bool ids_replay(struct ids *ids, uint64_t hash, uint64_t value, bool perhaps)
 {
 	const struct table *table = &ids->tables[partition_of(hash)];
+	if ((value & ID_LSN) < ids->filed_below)
+		return true;
 	if (perhaps)
 		for (struct table_entry *entry = table_find(table, hash, NULL); entry; entry = table_find(table, hash, entry))
 			if (entry->value == value)
@@ -45,6 +47,16 @@ void ids_remove(struct ids *ids, uint64_t hash, uint64_t value)
 	ASSERT(entry);
 	table_remove(table, entry);
 	ids->total--;
+}
+
+static bool is_newer(const struct table_entry *entry, uint64_t lsn)
+{
+	return entry->value == ID_IN_FLIGHT || (entry->value & ID_LSN) >= lsn;
+}
+
+void ids_drop_below(struct ids *ids, unsigned partition, uint64_t lsn)
+{
+	ids->total -= table_sift(&ids->tables[partition], is_newer, lsn);
 }
 
 void ids_free(struct ids *ids)

@@ -6,6 +6,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 #include "engine/base/mutant.h"
+#include "engine/ledger/content.h"
 #include "engine/ledger/decide.h"
 
 /* What of a row differs from the first one of that id, but its accounts. */
@@ -42,6 +43,20 @@ static void compare(struct known_row *known, const struct transfer_row *row, con
 	}
 }
 
+void known_pruned(struct known_row *known, const unsigned char *bytes, const struct id_kept *kept)
+{
+	struct transfer_row row = row_load(bytes);
+	uint64_t content = transfer_content(&row, known->debit_number, known->credit_number);
+	known->balances[0] = known->balances[1] = BALANCE_NONE;
+	known->collision = known->unsure = false;
+	known->resolved = true;
+	known->refusal = REFUSED_OUTCOME_PRUNED;
+	if (kept->found && kept->failed)
+		known->refusal = REFUSED_ID_ALREADY_FAILED;
+	else if (kept->found && !transfer_repeats(&row, content, kept->content))
+		known->refusal = REFUSED_EXISTS_WITH_DIFFERENT_CONTENT;
+}
+
 void known_compare(struct known_row *known, const unsigned char *bytes, const unsigned char *record, size_t len)
 {
 	struct transfer_row row = row_load(bytes);
@@ -49,10 +64,7 @@ void known_compare(struct known_row *known, const unsigned char *bytes, const un
 	struct failed_record failed;
 	known->balances[0] = known->balances[1] = BALANCE_NONE;
 	known->collision = known->resolved = known->unsure = false;
-	if (!record) {
-		known->resolved = true;
-		known->refusal = REFUSED_OUTCOME_PRUNED;
-	} else if (failed_record_read(record, len, &failed) && u128_load(failed.id) == row.id) {
+	if (failed_record_read(record, len, &failed) && u128_load(failed.id) == row.id) {
 		known->resolved = true;
 		known->refusal = MUTATE(37, REFUSED_ID_ALREADY_FAILED, REFUSAL_NONE);
 	} else if (transfer_record_read(record, len, &view) && u128_load(view.head.id) == row.id &&

@@ -96,6 +96,8 @@ enum { REFUSAL_KEEPS = 0, REFUSAL_BURNS = 1 };
 	X(60, MEMORY_FULL, "memory_full", KEEPS, "the memory for accounts and ids is used up (--memory); nothing was written") \
 	X(61, DISK_FULL, "disk_full", KEEPS, "the disk is full; nothing was written") \
 	X(62, CHAIN_TOO_LONG, "chain_too_long", KEEPS, "the linked chain does not fit into one frame of the log (--log-ring)") \
+	X(63, EXISTS_WITH_DIFFERENT_CONTENT, "exists_with_different_content", KEEPS, \
+	  "a transfer with this id exists and asked for something else; what it was is no longer in the log") \
 	X(100, ACCOUNT_ID_MUST_NOT_BE_ZERO, "account_id_must_not_be_zero", KEEPS, \
 	  "the account's id is 0; leave it out and name member (and program) to have it derived") \
 	X(101, ACCOUNT_ID_MUST_NOT_BE_INT_MAX, "account_id_must_not_be_int_max", KEEPS, "the account's id is 2^128 - 1") \

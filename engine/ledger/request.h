@@ -22,6 +22,7 @@
 #include "engine/base/buf.h"
 #include "engine/base/str.h"
 #include "engine/ledger/account.h"
+#include "engine/ledger/filed.h"
 #include "engine/ledger/refusal.h"
 #include "engine/ledger/row.h"
 
@@ -86,6 +87,8 @@ struct ledger_request {
 	void *context;                 /* net/'s own */
 	uint64_t wait_lsn;             /* out: durable up to here before answering */
 	uint64_t lsn;                  /* out: end of the highest frame written, or what the answer rests on; for the reply */
+	struct id_query query;         /* internal; owned: ids that look as if they were on disk, and which of them are */
+	bool unreadable;               /* out: ids on disk could not be looked up; nothing was done but what is below next_row */
 	/* ACCOUNTS, CLOSE */
 	struct account_spec *specs;
 	/* TRANSFERS */
@@ -121,8 +124,12 @@ void ledger_request_reuse(struct ledger_request *request);     /* as new; its me
 /* All known rows are resolved, none is a collision: their refusals and balances into the answer, in order of the rows. */
 void ledger_known_finish(struct ledger_request *request);
 
-/* The first outcome's record against the row that came again: fills known->resolved and so on.  `record` is NULL where the
- * log no longer has it. */
+/* What a run has kept of an outcome whose record is gone. */
+struct id_kept { bool found, failed; uint64_t content; };
+
+/* The first outcome's record against the row that came again: fills known->resolved and so on.  Where the log no longer has it:
+ * known_pruned. */
+void known_pruned(struct known_row *known, const unsigned char *row, const struct id_kept *kept);
 void known_compare(struct known_row *known, const unsigned char *row, const unsigned char *record, size_t len);
 
 #endif

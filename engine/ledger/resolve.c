@@ -337,8 +337,10 @@ void transfers_ahead(const struct ledger *ledger, const struct ledger_request *r
 	const struct transfer_row_bytes *row = (const struct transfer_row_bytes *)(const void *)request->rows;
 	uint64_t hash = id_hash_of_transfer(row->id), keys[2] = { account_key(row->debit), account_key(row->credit) };
 	uint32_t number;
-	if (stage == 0)
+	if (stage == 0) {
 		table_prefetch(&ledger->ids->tables[partition_of(hash)], hash);
+		runs_prefetch(ledger->ids->runs, hash);
+	}
 	for (unsigned side = 0; side < 2; side++) {
 		if (ledger_maybe_sliced(ledger, keys[side]))
 			continue;
@@ -346,6 +348,34 @@ void transfers_ahead(const struct ledger *ledger, const struct ledger_request *r
 			table_prefetch(&ledger->accounts[partition_of(keys[side])], keys[side]);
 		else
 			account_ahead(&ledgers, keys[side], &number);
+	}
+}
+
+void transfers_ask(const struct ledgers *ledgers, const struct id_runs *runs, struct ledger_request *request)
+{
+	uint64_t hashes[RUN_BLOCK];
+	bool rows = request->verb == LEDGER_TRANSFERS;
+	for (uint32_t first = 0; first < request->count; first += RUN_BLOCK) {
+		uint32_t behind = first + RUN_BLOCK < request->count ? first + RUN_BLOCK : request->count;
+		for (uint32_t i = first; i < behind; i++) {
+			const unsigned char *row = request->rows + (size_t)i * ROW_BYTES;
+			hashes[i - first] = id_hash_of_transfer(rows ? ((const struct transfer_row_bytes *)(const void *)row)->id
+								     : request->ids[i]);
+			runs_prefetch(runs, hashes[i - first]);
+		}
+		for (uint32_t i = first; i < behind; i++) {
+			if (runs_may_have(runs, hashes[i - first]))
+				id_query_add(&request->query, hashes[i - first]);
+			if (!rows)
+				continue;
+			struct transfer_row row = row_load(request->rows + (size_t)i * ROW_BYTES);
+			uint64_t hash = is_end(&row) ? id_hash_of_transfer(row.debit) : 0;
+			enum pending_state state;
+			/* Whether there ever was a transfer of that name is asked where it is not pending. */
+			if (hash && !ledger_pending(ledger_of_partition(ledgers, partition_of(hash)), row.debit, hash, &state) &&
+			    state == PENDING_OPEN && runs_may_have(runs, hash))
+				id_query_add(&request->query, hash);
+		}
 	}
 }
 

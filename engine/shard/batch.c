@@ -52,8 +52,10 @@ static void problems_free(struct batch *batch)
 void batch_reuse(struct batch *batch)
 {
 	struct part *parts = batch->parts;
+	struct id_query query = batch->query;
 	problems_free(batch);
-	*batch = (struct batch){ .rows = batch->rows, .shard_count = batch->shard_count, .parts = parts };
+	id_query_clear(&query);
+	*batch = (struct batch){ .rows = batch->rows, .shard_count = batch->shard_count, .parts = parts, .query = query };
 	for (unsigned s = 0; s < batch->shard_count; s++) {
 		struct buf frames = parts[s].frames;
 		if (frames.cap > FRAMES_KEPT)
@@ -71,6 +73,7 @@ void batch_free(struct batch *batch)
 		buf_free(&batch->parts[s].frames);
 	mem_free(batch->parts);
 	batch->parts = NULL;
+	id_query_free(&batch->query);
 }
 
 struct problem *row_refuse(struct row *row)

@@ -8,6 +8,9 @@
  *     [EXISTS]  ->  CLAIM (owners of the ids)  ->  DECIDE (owners of the members)  ->  done
  *                     ^------------------------------'  rows whose id was in flight elsewhere claim again
  *
+ * Where CLAIM meets ids that look as if they were on disk, what was claimed is let go (RESOLVE), a reader outside the shards looks
+ * them up, and CLAIM runs again: nothing is decided before.
+ *
  * Ownership: net/ makes the batch and frees it after done; between, it belongs to the shards.
  */
 #ifndef ENGINE_SHARD_BATCH_H
@@ -22,6 +25,7 @@
 #include "engine/base/hash.h"
 #include "engine/base/problem.h"
 #include "engine/catalog/catalog.h"
+#include "engine/ledger/filed.h"
 
 struct batch;
 struct catalog_view;
@@ -32,6 +36,8 @@ enum message_kind {
 	MESSAGE_CATALOG,               /* a change or question of configuration; on the catalog's shard */
 	MESSAGE_LEDGER,                /* of a ledger_request: at each shard in turn, run at the last */
 	MESSAGE_SPLIT_CLAIM, MESSAGE_SPLIT_DECIDE, MESSAGE_SPLIT_RESOLVE,      /* of transfers that shards decide side by side */
+	MESSAGE_CLAIM_AGAIN, MESSAGE_SPLIT_AGAIN,      /* ids on disk were looked up: the batch begins anew */
+	MESSAGE_IDS,                   /* runs of ids to be taken over, or entries that are in them to be dropped (struct id_change) */
 	MESSAGE_CAPTURE,               /* a piece of a snapshot (capture.h) */
 	MESSAGE_VIEW,                  /* take a new view of a tenant's configuration */
 	MESSAGE_SCAN                   /* look through members (engine/job/scan.h) */
@@ -75,6 +81,7 @@ enum row_flags { ROW_STRICT = 1,       /* refuse an unknown member instead of ma
 		 ROW_INTERNAL = 2,     /* the event comes from a job: INTERNAL event types are allowed */
 		 ROW_CLAIMED = 4,      /* its id is marked in flight by this row */
 		 ROW_RETRY = 8,        /* its id was in flight: claim again */
+		 ROW_ASKS = 32,        /* its id looks as if it were on disk: to be looked up */
 		 ROW_CLAIM_TURN = 16 };        /* with ROW_CLAIMED: the generation of the claim (struct claims) */
 
 struct row {
@@ -106,6 +113,7 @@ struct part {
 	struct batch *batch;
 	uint32_t next_row;             /* progress: a part that must wait for room goes on here */
 	bool concerned;                /* has rows in the running stage */
+	uint64_t generation;           /* of the runs of ids that the last CLAIM asked */
 	struct buf frames;             /* the records that were written, for the answer */
 };
 
@@ -116,6 +124,8 @@ struct batch {
 	bool exists_first;             /* nothing is done unless every member exists (CSV import) */
 	bool missing;                  /* the outcome of that */
 	bool dry_run;                  /* decide, answer, log nothing */
+	bool asking;                   /* there are rows with ROW_ASKS */
+	struct id_query query;         /* owned; ids that look as if they were on disk, and which of them are */
 	atomic_uint waiting;           /* parts that have not finished the stage */
 	unsigned rounds;               /* claims made again */
 	struct part *parts;            /* one a shard; owned */

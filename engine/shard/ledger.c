@@ -13,7 +13,7 @@
 #include "engine/shard/ledger.h"
 #include "engine/shard/shard.h"
 
-enum { FRAME_BYTES = 192 * 1024, EXPIRE_FRAME_MAX = 64, EXPIRE_MAX = 10000 };
+enum { SPLIT_ASKS = 8, FRAME_BYTES = 192 * 1024, EXPIRE_FRAME_MAX = 64, EXPIRE_MAX = 10000 };
 
 struct ledger_split {
 	struct ledger_request *request;
@@ -22,10 +22,12 @@ struct ledger_split {
 	atomic_uint waiting;           /* shards that have not finished the stage */
 	atomic_bool crossing;          /* something needs a visit */
 	struct buf outcomes;           /* u64 a row */
-	struct buf deciders, claimed;  /* u8 a row; claimed: 0, or 1 and the claim's generation */
+	struct buf deciders, claimed;  /* u8 a row; claimed: 0, or 1 and the claim's generation, or SPLIT_ASKS */
+	atomic_bool asking;            /* some ids look as if they were on disk: they are looked up before anything is done */
 	struct split_part {
 		struct message message;
 		bool claims;           /* has ids of the batch */
+		uint64_t generation;   /* of the runs whose filters it asked */
 		atomic_bool decides;   /* has rows to decide */
 		struct transfer_share share;
 		struct buf refused;
@@ -45,6 +47,7 @@ void ledger_request_free(struct ledger_request *request)
 		mem_free(split);
 	}
 	mem_free(request->messages);
+	id_query_free(&request->query);
 	mem_free(request->known);
 	buf_free(&request->refused);
 	buf_free(&request->balances);
@@ -56,7 +59,8 @@ void ledger_request_reuse(struct ledger_request *request)
 	struct ledger_request old = *request;
 	*request = (struct ledger_request){ .messages = old.messages, .split = old.split, .known = old.known,
 					    .known_cap = old.known_cap, .refused = old.refused, .balances = old.balances,
-					    .texts = old.texts };
+					    .texts = old.texts, .query = old.query };
+	id_query_clear(&request->query);
 	request->refused.len = request->balances.len = request->texts.len = 0;
 }
 
@@ -138,6 +142,7 @@ void ledger_start(struct ledger_request *request, const struct env *env)
 	split->env = env;
 	split->count = env->shards;
 	atomic_store(&split->crossing, false);
+	atomic_store(&split->asking, false);
 	room(&split->outcomes, request->count * sizeof(uint64_t));
 	room(&split->deciders, request->count);
 	room(&split->claimed, request->count);
@@ -168,7 +173,12 @@ static void split_claim(struct shard *shard, struct ledger_split *split, const s
 	struct ledger_request *request = split->request;
 	struct ids *ids = &shard->state.ids;
 	uint8_t *deciders = (uint8_t *)split->deciders.ptr, *claimed = (uint8_t *)split->claimed.ptr;
-	bool decides[SHARDS_MAX] = { false }, crossing = false;
+	bool decides[SHARDS_MAX] = { false }, crossing = false, asking = false;
+	const struct id_runs *runs = ids->runs;
+	/* What was looked up in these very runs is not asked again. */
+	if (runs && runs->generation == request->query.generation)
+		runs = NULL;
+	split->parts[shard->state.shard].generation = ids->runs ? ids->runs->generation : 0;
 	enum { BLOCK = 64 };
 	uint64_t hashes[BLOCK];
 	shard_claims_begin(shard);
@@ -177,17 +187,24 @@ static void split_claim(struct shard *shard, struct ledger_split *split, const s
 			for (uint32_t j = i; j < request->count && j < i + BLOCK; j++) {
 				uint64_t hash = id_hash_of_transfer(row_load(request->rows + (size_t)j * ROW_BYTES).id);
 				hashes[j - i] = hash;
-				if (state_owns(&shard->state, partition_of(hash)))
+				if (state_owns(&shard->state, partition_of(hash))) {
 					table_prefetch(&ids->tables[partition_of(hash)], hash);
+					runs_prefetch(runs, hash);
+				}
 			}
 		uint64_t hash = hashes[i % BLOCK];
 		if (!state_owns(&shard->state, partition_of(hash)))
 			continue;
 		struct transfer_row row = row_load(request->rows + (size_t)i * ROW_BYTES);
 		unsigned decider = transfer_decider(ledgers, &row, hash);
-		if (decider == SHARDS_MAX || ids_find(ids, hash, 0)) {
+		if (decider == SHARDS_MAX || ids_find(ids, hash, 0) || id_query_found(&request->query, hash, NULL)) {
 			crossing = true;
 			break;
+		}
+		if (runs_may_have(runs, hash)) {
+			claimed[i] = SPLIT_ASKS;
+			asking = true;
+			continue;
 		}
 		ids_insert(ids, hash, ID_IN_FLIGHT);
 		claimed[i] = (uint8_t)(1 + shard_claim(shard));
@@ -199,6 +216,8 @@ static void split_claim(struct shard *shard, struct ledger_split *split, const s
 			atomic_store(&split->parts[s].decides, true);
 	if (crossing)
 		atomic_store(&split->crossing, true);
+	if (asking)
+		atomic_store(&split->asking, true);
 }
 
 static bool chunk_run(struct shard *shard, uint32_t bound, bool all);
@@ -222,10 +241,10 @@ static void split_resolve(struct shard *shard, struct ledger_split *split)
 	struct ledger_request *request = split->request;
 	struct ids *ids = &shard->state.ids;
 	const uint64_t *outcomes = (const uint64_t *)(const void *)split->outcomes.ptr;
-	bool crossing = atomic_load(&split->crossing);
+	bool crossing = atomic_load(&split->crossing) || atomic_load(&split->asking);
 	for (uint32_t i = 0; i < request->count; i++) {
 		uint64_t hash = id_hash_of_transfer(row_load(request->rows + (size_t)i * ROW_BYTES).id);
-		if (!state_owns(&shard->state, partition_of(hash)) || !split->claimed.ptr[i])
+		if (!state_owns(&shard->state, partition_of(hash)) || !split->claimed.ptr[i] || split->claimed.ptr[i] == SPLIT_ASKS)
 			continue;
 		shard_claim_end(shard, split->claimed.ptr[i] - 1u);
 		if (crossing || !outcomes[i]) {
@@ -263,12 +282,37 @@ static void split_done(struct ledger_split *split)
 	env->done(env->context, &request->messages[0]);
 }
 
+/* Asks for the ids that look as if they were on disk; then the batch begins anew. */
+static void split_ask(struct ledger_split *split)
+{
+	struct ledger_request *request = split->request;
+	struct id_query *query = &request->query;
+	id_query_clear(query);
+	query->generation = UINT64_MAX;
+	for (unsigned s = 0; s < split->count; s++)
+		if (split->parts[s].claims && split->parts[s].generation < query->generation)
+			query->generation = split->parts[s].generation;
+	for (uint32_t i = 0; i < request->count; i++)
+		if (split->claimed.ptr[i] == SPLIT_ASKS)
+			id_query_add(query, id_hash_of_transfer(row_load(request->rows + (size_t)i * ROW_BYTES).id));
+	split->parts[0].message = (struct message){ .kind = MESSAGE_SPLIT_AGAIN, .owner = split };
+	query->answer = &split->parts[0].message;
+	split->env->ids_read(split->env->context, query);
+}
+
 bool ledger_split_run(struct shard *shard, struct message *message)
 {
 	struct ledger_split *split = message->owner;
 	enum message_kind kind = message->kind;
 	struct ledgers ledgers = { .count = split->count, .home = shard->state.shard };
 	uint64_t claimers = 0, deciders = 0;
+	if (kind == MESSAGE_SPLIT_AGAIN) {
+		if (split->request->query.failed)
+			ledger_visit(split->request, split->env);      /* which ends it */
+		else
+			ledger_start(split->request, split->env);
+		return true;
+	}
 	for (unsigned s = 0; s < split->count; s++)
 		ledgers.at[s] = &shard->peers[s].state.ledger; /* of others nothing is read */
 	if (kind == MESSAGE_SPLIT_CLAIM)
@@ -283,15 +327,40 @@ bool ledger_split_run(struct shard *shard, struct message *message)
 		claimers |= (uint64_t)split->parts[s].claims << s;
 		deciders |= (uint64_t)atomic_load(&split->parts[s].decides) << s;
 	}
-	bool crossing = atomic_load(&split->crossing);
+	bool crossing = atomic_load(&split->crossing), asking = atomic_load(&split->asking);
 	if (kind == MESSAGE_SPLIT_CLAIM)
-		stage_post(split, crossing ? MESSAGE_SPLIT_RESOLVE : MESSAGE_SPLIT_DECIDE, crossing ? claimers : deciders);
+		stage_post(split, crossing || asking ? MESSAGE_SPLIT_RESOLVE : MESSAGE_SPLIT_DECIDE,
+			   crossing || asking ? claimers : deciders);
 	else if (kind == MESSAGE_SPLIT_DECIDE)
 		stage_post(split, MESSAGE_SPLIT_RESOLVE, claimers);
 	else if (crossing)
 		ledger_visit(split->request, split->env);
+	else if (asking)
+		split_ask(split);
 	else
 		split_done(split);
+	return true;
+}
+
+bool ledger_asks(struct shard *shard, struct ledger_request *request)
+{
+	const struct id_runs *runs = shard->state.ids.runs;
+	struct ledgers ledgers = { .count = shard->state.shard_count, .home = shard->state.shard };
+	if (!runs || request->query.generation == runs->generation ||
+	    (request->verb != LEDGER_TRANSFERS && request->verb != LEDGER_FIND))
+		return false;
+	for (unsigned s = 0; s < ledgers.count; s++)
+		ledgers.at[s] = &shard->peers[s].state.ledger;
+	id_query_clear(&request->query);
+	request->query.generation = runs->generation;
+	transfers_ask(&ledgers, runs, request);
+	if (!request->query.count)
+		return false;
+	/* The request enters the mailboxes again, as when it was new. */
+	request->entered = false;
+	for (unsigned s = 0; s < ledgers.count; s++)
+		request->messages[s] = (struct message){ .kind = MESSAGE_LEDGER, .shard = s, .owner = request };
+	request->query.answer = &request->messages[0];
 	return true;
 }
 
@@ -421,6 +490,10 @@ static void dry_run(struct shard *shard, const struct ledgers *ledgers, struct l
 
 static bool transfers_run(struct shard *shard, const struct ledgers *ledgers, struct ledger_request *request)
 {
+	if (request->query.failed) {
+		request->unreadable = true;
+		return true;
+	}
 	known_settle(ledgers, request);
 	if (request->dry_run) {
 		dry_run(shard, ledgers, request);
@@ -517,7 +590,10 @@ bool ledger_run(struct shard *shard, struct ledger_request *request)
 	case LEDGER_TRANSFERS: done = transfers_run(shard, &ledgers, request); break;
 	case LEDGER_LOOKUP: accounts_lookup(&ledgers, request); break;
 	case LEDGER_NAMES: accounts_name(&ledgers, request); break;
-	case LEDGER_FIND: transfers_find(&ledgers, request); break;
+	case LEDGER_FIND:
+		request->unreadable = request->query.failed;
+		transfers_find(&ledgers, request);
+		break;
 	case LEDGER_BOOK: book_sum(&ledgers, request); break;
 	case LEDGER_EXPIRE: done = expire_run(shard, &ledgers); break;
 	}

@@ -26,6 +26,9 @@ void ledger_visit(struct ledger_request *request, const struct env *env);      /
 /* For shard.c: a stage of a split batch; false: waits for room.  And whether a visit comes in between such stages. */
 bool ledger_split_run(struct shard *shard, struct message *message);
 bool ledger_must_wait(struct shard *shard, const struct ledger_request *request);
+/* The shard is the last one of the visit, nothing of the request has run.  True: some of its ids look as if they were on disk;
+ * request->query is to be answered first, and the visit begins anew. */
+bool ledger_asks(struct shard *shard, struct ledger_request *request);
 /* Goes on after known rows were resolved: with the chain it stopped at, or with rows whose hash had collided. */
 void ledger_restart(struct ledger_request *request, const struct env *env);
 /* True if a pending transfer's timeout has passed: time for a LEDGER_EXPIRE request. */

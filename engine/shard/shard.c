@@ -104,6 +104,8 @@ static bool stage_post(struct batch *batch, enum message_kind stage, struct shar
 	}
 	if (!concerned)
 		return false;
+	for (unsigned s = 0; stage == MESSAGE_CLAIM && s < batch->shard_count; s++)
+		batch->parts[s].generation = UINT64_MAX;
 	atomic_store(&batch->waiting, concerned);
 	if (concerned == 1 && here && here->state.shard == last) {
 		/* Straight on, without a turn through the mailbox: in front of the queue, so that order is kept. */
@@ -148,6 +150,37 @@ static bool any_retry(struct batch *batch)
 	return any;
 }
 
+/* Lets a reader look up the ids that look as if they were on disk.  None of the batch is claimed. */
+static void batch_ask(struct batch *batch, const struct env *env)
+{
+	struct id_query *query = &batch->query;
+	id_query_clear(query);
+	query->generation = UINT64_MAX;
+	for (unsigned s = 0; s < batch->shard_count; s++)
+		if (batch->parts[s].generation < query->generation)
+			query->generation = batch->parts[s].generation;
+	for (uint32_t r = 0; r < batch->row_count; r++)
+		if (batch->rows[r].flags & ROW_ASKS)
+			id_query_add(query, batch->rows[r].id_hash);
+	batch->parts[0].message.kind = MESSAGE_CLAIM_AGAIN;
+	query->answer = &batch->parts[0].message;
+	env->ids_read(env->context, query);
+}
+
+static void batch_again(struct batch *batch, struct shard *shard)
+{
+	batch->asking = false;
+	for (uint32_t r = 0; r < batch->row_count; r++) {
+		struct row *row = &batch->rows[r];
+		if ((row->flags & ROW_ASKS) && batch->query.failed)
+			problem_set(row_refuse(row), 500, "log_unreadable",
+				    "whether eventId %.*s is known cannot be read; the server's log says why",
+				    (int)(row->id.len < 100 ? row->id.len : 100), row->id.ptr);
+		row->flags &= ~(unsigned)(ROW_ASKS | ROW_RETRY);
+	}
+	batch_next(batch, MESSAGE_EXISTS, shard, shard->env);
+}
+
 /* The stage behind a finished one; empty stages are passed over. */
 static void batch_next(struct batch *batch, enum message_kind finished, struct shard *shard, const struct env *env)
 {
@@ -157,6 +190,11 @@ static void batch_next(struct batch *batch, enum message_kind finished, struct s
 	}
 	if (finished < MESSAGE_CLAIM && stage_post(batch, MESSAGE_CLAIM, shard, env))
 		return;
+	if (batch->asking && (finished == MESSAGE_CLAIM || finished == MESSAGE_RESOLVE)) {
+		if (finished == MESSAGE_RESOLVE || !stage_post(batch, MESSAGE_RESOLVE, shard, env))
+			batch_ask(batch, env);
+		return;
+	}
 	if (finished < MESSAGE_DECIDE && stage_post(batch, MESSAGE_DECIDE, shard, env))
 		return;
 	if (finished < MESSAGE_RESOLVE && stage_post(batch, MESSAGE_RESOLVE, shard, env))
@@ -229,6 +267,11 @@ static void run_claim(struct part *part, struct shard *shard)
 {
 	struct batch *batch = part->batch;
 	struct state *state = &shard->state;
+	const struct id_runs *runs = state->ids.runs;
+	part->generation = runs ? runs->generation : 0;
+	/* What was looked up in these very runs is not asked again. */
+	if (runs && runs->generation == batch->query.generation)
+		runs = NULL;
 	shard_claims_begin(shard);
 	for (uint32_t r = 0; r < batch->row_count; r++) {
 		struct row *row = &batch->rows[r];
@@ -236,16 +279,25 @@ static void run_claim(struct part *part, struct shard *shard)
 			const struct row *ahead = &batch->rows[r + PREFETCH_AHEAD];
 			table_prefetch(&state->ids.tables[ahead->id_partition], ahead->id_hash);
 			table_prefetch(&state->members[ahead->member_partition], ahead->member_hash);
+			runs_prefetch(runs, ahead->id_hash);
 		}
 		if (!state_owns(state, row->id_partition) || !row_kind_has_id(row->kind) || row->result != ROW_OPEN ||
 		    (row->flags & ROW_CLAIMED))
 			continue;
-		struct table_entry *entry = ids_find(&state->ids, row->id_hash, row->ignored_lsn);
+		const struct table_entry *entry = ids_find(&state->ids, row->id_hash, row->ignored_lsn);
+		if (!entry) {
+			entry = id_query_found(&batch->query, row->id_hash, NULL);
+			while (entry && row->ignored_lsn && (entry->value & ID_LSN) == row->ignored_lsn)
+				entry = id_query_found(&batch->query, row->id_hash, entry);
+		}
 		if (entry && entry->value == ID_IN_FLIGHT) {
 			row->flags |= ROW_RETRY;
 		} else if (entry) {
 			row->result = ROW_KNOWN;
-			row->lsn = entry->value;
+			row->lsn = entry->value & ID_LSN;
+		} else if (runs_may_have(runs, row->id_hash)) {
+			row->flags |= ROW_ASKS;
+			__atomic_store_n(&batch->asking, true, __ATOMIC_RELAXED);
 		} else if (memory_full(shard)) {
 			problem_set(row_refuse(row), 507, "memory_full", MEMORY_FULL_TEXT);
 		} else if (!batch->dry_run) {
@@ -772,7 +824,8 @@ static bool run_visit(struct shard *shard, struct ledger_request *request)
 	}
 	bool again = !request->entered && count > 1 && ledger_must_wait(shard, request);
 	request->entered = true;
-	if (!again && !ledger_run(shard, request))
+	bool asks = !again && ledger_asks(shard, request);
+	if (!again && !asks && !ledger_run(shard, request))
 		return false;
 	for (unsigned s = 0; s < here; s++) {
 		atomic_store(&shard->peers[s].parked, false);
@@ -782,6 +835,10 @@ static bool run_visit(struct shard *shard, struct ledger_request *request)
 	if (again) {
 		/* Behind what is under way with those ids. */
 		ledger_visit(request, env);
+		return true;
+	}
+	if (asks) {
+		env->ids_read(env->context, &request->query);
 		return true;
 	}
 	struct message *message = &request->messages[0];
@@ -813,6 +870,29 @@ static void run_scan(struct shard *shard, struct scan *scan)
 	shard->env->done(shard->env->context, &scan->message);
 }
 
+/* ---- ids that move ---------------------------------------------------------------------------------------------------- */
+
+/* Entries are dropped some at a time, between other messages. */
+static void run_ids(struct shard *shard, struct id_change *change)
+{
+	enum { SLICE = 1 << 15 };
+	struct ids *ids = &shard->state.ids;
+	if (change->runs) {
+		ids->runs = change->runs;
+		change->after(change);
+		return;
+	}
+	for (uint32_t looked = 0; change->partition < PARTITION_COUNT && looked < SLICE; change->partition++)
+		if (state_owns(&shard->state, change->partition)) {
+			looked += ids->tables[change->partition].slots;
+			ids_drop_below(ids, change->partition, change->below);
+		}
+	if (change->partition < PARTITION_COUNT)
+		shard->env->post(shard->env->context, shard->state.shard, &change->message);
+	else
+		change->after(change);
+}
+
 /* ---- the step --------------------------------------------------------------------------------------------------------- */
 
 static bool message_run(struct shard *shard, struct message *message)
@@ -830,7 +910,10 @@ static bool message_run(struct shard *shard, struct message *message)
 	case MESSAGE_LEDGER: return run_visit(shard, message->owner);
 	case MESSAGE_SPLIT_CLAIM:
 	case MESSAGE_SPLIT_DECIDE:
-	case MESSAGE_SPLIT_RESOLVE: return ledger_split_run(shard, message);
+	case MESSAGE_SPLIT_RESOLVE:
+	case MESSAGE_SPLIT_AGAIN: return ledger_split_run(shard, message);
+	case MESSAGE_CLAIM_AGAIN: batch_again(((struct part *)message)->batch, shard); return true;
+	case MESSAGE_IDS: run_ids(shard, message->owner); return true;
 	case MESSAGE_VIEW: run_view(shard, message->owner); return true;
 	case MESSAGE_CAPTURE: run_capture(shard, message->owner); return true;
 	case MESSAGE_SCAN: run_scan(shard, message->owner); return true;

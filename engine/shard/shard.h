@@ -20,6 +20,16 @@
 
 enum { CATALOG_SHARD = 0, CATALOG_PARTITION = 0 };
 
+/* A change of where ids are; posted by who moves them, one at a time. */
+struct id_change {
+	struct message message;        /* MESSAGE_IDS */
+	const struct id_runs *runs;    /* to be taken over; borrowed until others are.  NULL: drop instead */
+	uint64_t below;                /* entries with an LSN below this are in the runs that every shard has: drop them */
+	unsigned partition;            /* progress, 0 at first */
+	void (*after)(struct id_change *change);       /* on the shard's thread */
+	void *context;
+};
+
 /* Ids marked in flight here, whose outcomes other shards write into the log: how far back their records may stand.  Claims are
  * of two generations; a new one begins when the older one is through. */
 struct claims {

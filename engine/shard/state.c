@@ -80,7 +80,8 @@ struct member *state_member_find(const struct state *state, uint64_t hash, struc
 
 uint64_t state_memory(const struct state *state)
 {
-	return state->bytes + state->ids.bytes + state->ledger.bytes;
+	uint64_t filed = state->ids.runs ? state->ids.runs->bytes / state->shard_count : 0;
+	return state->bytes + state->ids.bytes + state->ledger.bytes + filed;
 }
 
 static void counted_insert(struct state *state, struct table *table, uint64_t hash, uint64_t value)

@@ -164,7 +164,11 @@ static void known_read(struct ledger_call *call)
 			struct known_row *known = &request->known[list[i].known];
 			const unsigned char *record = (const unsigned char *)bytes.ptr + (list[i].lsn - from);
 			size_t len = list[i].lsn < to ? (size_t)(to - list[i].lsn) : 0;
-			known_compare(known, request->rows + (size_t)known->index * ROW_BYTES, there && len ? record : NULL, len);
+			const unsigned char *row = request->rows + (size_t)known->index * ROW_BYTES;
+			if (there && len)
+				known_compare(known, row, record, len);
+			else
+				known_pruned(known, row, &(struct id_kept){ 0 });
 		}
 	}
 	buf_free(&repeats);

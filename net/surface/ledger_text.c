@@ -102,6 +102,7 @@ int refusal_status(enum refusal refusal)
 	case REFUSED_OUTCOME_PRUNED: return 410;
 	case REFUSED_MEMORY_FULL:
 	case REFUSED_DISK_FULL: return 507;
+	case REFUSED_EXISTS_WITH_DIFFERENT_CONTENT:
 	case REFUSED_PENDING_TRANSFER_NOT_PENDING: return 409;
 	default: break;
 	}

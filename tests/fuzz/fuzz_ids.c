@@ -91,9 +91,10 @@ static void run_ask(struct buf *error)
 	if (!run)
 		return;
 	struct id_query query = { 0 };
-	uint64_t hashes[3] = { 1, run->blocks ? run->first[0] : 5, UINT64_MAX }, content;
+	uint64_t hashes[3] = { 1, run->blocks ? run->first[0] : 5, UINT64_MAX };
+	struct run_entry entry;
 	run_find(run, hashes, 3, 0, &query, error);
-	run_content(run, hashes[1], 48, &content, error);
+	run_entry(run, hashes[1], 48, &entry, error);
 	run_verify(run, error);
 	id_query_free(&query);
 	run_release(run);

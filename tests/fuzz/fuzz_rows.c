@@ -155,6 +155,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct account_spec got[ACCOUNTS], wanted;
 	struct buf why = { 0 };
 	world->wait_one_in = control & 32 ? 4 : 0;
+	world->files_one_in = control & 64 ? 10 : 0;
 	if (control & 4)
 		world->env.log_frame_max = 4096;
 	memcpy(got, specs, sizeof got);

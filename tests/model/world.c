@@ -11,6 +11,7 @@
 #include "engine/catalog/view.h"
 #include "engine/event/record.h"
 #include "engine/ledger/record.h"
+#include "tests/model/world_ids.h"
 
 enum { STEPS_MAX = 2000000 };          /* of one request: more, and the shards wait for each other */
 enum { ROUNDS_MAX = 20000 };           /* of one request: at most as many as it has rows, and collisions */
@@ -118,6 +119,11 @@ static void env_done(void *context, struct message *message)
 	world->done[world->done_count++] = message->owner;
 }
 
+static void env_ids_read(void *context, struct id_query *query)
+{
+	world_ids_read(((struct world *)context)->ids, query);
+}
+
 /* ---- a world ---------------------------------------------------------------------------------------------------- */
 
 struct world *world_new(unsigned shard_count, uint64_t seed)
@@ -129,7 +135,8 @@ struct world *world_new(unsigned shard_count, uint64_t seed)
 	world->env = (struct env){ .context = world, .shards = shard_count, .now_ms = env_now, .log_credit = env_credit,
 				   .log_credit_drop = env_credit_drop, .log_begin = env_begin,
 				   .log_publish = env_publish, .log_frame_max = WORLD_FRAME_MAX, .post = env_post,
-				   .wake = env_wake, .done = env_done, .log_head = env_head };
+				   .wake = env_wake, .done = env_done, .log_head = env_head, .ids_read = env_ids_read };
+	world->ids = world_ids_new(world);
 	world->shards = mem_zalloc(shard_count * sizeof *world->shards);
 	for (unsigned s = 0; s < shard_count; s++)
 		shard_init(&world->shards[s], s, shard_count, &world->env, &world->catalog);
@@ -142,6 +149,7 @@ void world_free(struct world *world)
 	for (unsigned s = 0; s < world->shard_count; s++)
 		shard_deinit(&world->shards[s]);
 	catalog_free(&world->catalog);
+	world_ids_free(world->ids);
 	buf_free(&world->log);
 	mem_free(world->shards);
 	mem_free(world->frames);
@@ -211,7 +219,13 @@ struct world *world_replay_loaded(const struct world *from, unsigned shard_count
 	world->now_ms = from->now_ms;
 	world->wait_one_in = from->wait_one_in;
 	world->env.log_frame_max = from->env.log_frame_max;
+	world->files_one_in = from->files_one_in;
 	uint64_t begin = load ? load(world, context) : 0;
+	if (!load && frames == from->frame_count && world_chance(&world->seed, 2)) {
+		world->frames = from->frames;
+		world_ids_copy(world->ids, from->ids);
+		world->frames = NULL;
+	}
 	records_replay(world, from, frames, begin, apart ? STATE_IDS : STATE_ALL);
 	if (apart)
 		records_replay(world, from, frames, begin, STATE_ACTORS);
@@ -287,6 +301,10 @@ void world_run(struct world *world, void *const *owners, size_t count)
 		bool stalled;
 		if (world->rider && steps >= world->rider_after)
 			rider_post(world);
+		bool asleep = true;
+		for (unsigned s = 0; s < world->shard_count; s++)
+			asleep &= !world->awake[s];
+		world_ids_step(world->ids, asleep);
 		unsigned shard = shard_draw(world);
 		world->awake[shard] = false;
 		if (shard_step(&world->shards[shard], 1 + (unsigned)world_chance(&world->seed, 4), &stalled))
@@ -324,7 +342,9 @@ static bool known_resolve(struct world *world, struct ledger_request *request)
 			continue;
 		const unsigned char *row = request->rows + (size_t)known->index * ROW_BYTES;
 		if (known->lsn < world->pruned_lsn) {
-			known_compare(known, row, NULL, 0);
+			uint64_t hash = id_hash_of_transfer(row_load(row).id);
+			const struct id_kept kept = world_ids_kept(world->ids, hash, known->lsn);
+			known_pruned(known, row, &kept);
 		} else {
 			const unsigned char *record = record_at(world, known->lsn, &head);
 			known_compare(known, row, record, head.size);
@@ -600,6 +620,7 @@ void world_dump(const struct world *world, struct buf *out)
 	struct buf text = { 0 }, lines = { 0 };
 	for (unsigned s = 0; s < world->shard_count; s++)
 		state_dump(&world->shards[s].state, &text);
+	world_ids_dump(world->ids, &text);
 	for (size_t at = 0; at < text.len;) {
 		const char *end = memchr(text.ptr + at, '\n', text.len - at);
 		ASSERT(end);
@@ -611,8 +632,10 @@ void world_dump(const struct world *world, struct buf *out)
 	size_t count = lines.len / sizeof *list;
 	if (count)
 		qsort(list, count, sizeof *list, line_order);
+	/* An id may be in memory and filed as well. */
 	for (size_t i = 0; i < count; i++)
-		buf_str(out, list[i]);
+		if (!i || !str_eq(list[i], list[i - 1]))
+			buf_str(out, list[i]);
 	buf_char(out, '\0');
 	buf_free(&text);
 	buf_free(&lines);

@@ -56,6 +56,8 @@ struct world {
 	unsigned wait_one_in;          /* so often the log has no room just now; 0: never */
 	bool disk_full;
 	bool awake[SHARDS_MAX];        /* a host would step it; the others sleep until a message or env.wake */
+	struct world_ids *ids;         /* owned (world_ids.h) */
+	unsigned files_one_in;         /* so often, in steps, ids move out of the shards' memory; 0: never */
 	uint64_t pruned_lsn;           /* records below are gone from the log (for who reads it, not for replay) */
 	/* the log */
 	struct buf log;                /* owned; the byte at LSN L is log.ptr[L - WORLD_FIRST_LSN] */

@@ -49,7 +49,10 @@ static enum ready known_resolve(struct sim *sim, struct ledger_request *request)
 			buf_free(&record);
 			return UNREADABLE;
 		}
-		known_compare(known, request->rows + (size_t)known->index * ROW_BYTES, (unsigned char *)record.ptr, record.len);
+		if (record.len)
+			known_compare(known, request->rows + (size_t)known->index * ROW_BYTES, (unsigned char *)record.ptr, record.len);
+		else
+			known_pruned(known, request->rows + (size_t)known->index * ROW_BYTES, &(struct id_kept){ 0 });
 		again |= known->collision;
 		sim->result->repeats++;
 	}

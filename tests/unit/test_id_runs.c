@@ -165,12 +165,14 @@ static void lookups_compare(struct runs_store *store, const struct naive *naive,
 	}
 	for (unsigned i = 0; naive->count && i < 10; i++) {
 		const struct run_entry *entry = &naive->list[random_next(seed) % naive->count];
-		uint64_t content;
-		if ((entry->value & ID_LSN) < naive->forgotten)
+		uint64_t lsn = entry->value & ID_LSN;
+		struct id_kept kept;
+		if (lsn < naive->forgotten)
 			continue;
-		assert_true(runs_content(runs, entry->hash, entry->value, &content, &error));
-		assert_true(content == entry->content);
-		assert_false(runs_content(runs, entry->hash, entry->value + 1, &content, &error));
+		assert_true(runs_kept(runs, entry->hash, lsn, &kept, &error));
+		assert_true(kept.found && kept.content == entry->content && kept.failed == !!(entry->value & ID_FAILED));
+		assert_true(runs_kept(runs, entry->hash, lsn + 1, &kept, &error));
+		assert_false(kept.found);
 	}
 	assert_int_equal(error.len, 0);
 	assert_true(filtered > 0 || naive->count < 100);

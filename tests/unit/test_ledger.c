@@ -118,10 +118,10 @@ static void refusals_are_a_table(void **unused)
 		for (const struct refusal_info *other = refusals; other < info; other++)
 			assert_string_not_equal(other->name, info->name);
 	}
-	assert_int_equal(count, 62);
+	assert_int_equal(count, 63);
 	assert_null(refusal_find(0));
 	assert_null(refusal_find(46));
-	assert_null(refusal_find(63));
+	assert_null(refusal_find(64));
 	assert_null(refusal_find(114));
 	assert_null(refusal_find(UINT32_MAX));
 }
@@ -266,6 +266,7 @@ static struct stage *stage_new(unsigned shard_count)
 	struct stage *stage = mem_zalloc(sizeof *stage);
 	stage->world = world_new(shard_count, 7);
 	stage->world->wait_one_in = 20;
+	stage->world->files_one_in = 50;
 	accounts_set(stage);
 	transfers_set(stage);
 	for (unsigned i = 0; i < COUNT_OF(stage->debits); i++)

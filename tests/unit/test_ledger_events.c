@@ -165,6 +165,7 @@ static void events_use_the_ledger(void **unused)
 			{ .tenant = NORTH, .unit = POINTS, .kind = ACCOUNT_MEMBER, .member = str_of(profiles[0]) }
 		};
 		shop.world->wait_one_in = 8;
+		shop.world->files_one_in = 40;
 		world_event_type(shop.world, "north", "EARN", "[{'type':'earn_points','from_payload':'points'}]");
 		world_event_type(shop.world, "north", "BURN", "[{'type':'burn_points','from_payload':'points'}]");
 		for (unsigned m = 0; m < MEMBERS; m++)

@@ -15,6 +15,7 @@
 
 #include "engine/ledger/ids.h"
 #include "tests/model/world.h"
+#include "tests/model/world_ids.h"
 
 #define COUNT_OF(list) (sizeof(list) / sizeof *(list))
 
@@ -112,6 +113,79 @@ static void ids_have_one_outcome(void **unused)
 		assert_int_equal(replies[0].refusal, REFUSED_OUTCOME_PRUNED);
 		assert_int_equal(replies[1].refusal, REFUSED_LINKED_EVENT_FAILED);
 		assert_int_equal(balance_of(world, other), 11);
+		world_free(world);
+	}
+}
+
+/* Ids that moved to disk have the same answers, and when their records are gone what was asked for is still compared. */
+static void filed_ids_outlive_their_records(void **unused)
+{
+	(void)unused;
+	for (unsigned s = 0; s < COUNT_OF(shard_counts); s++) {
+		struct world *world = world_new(shard_counts[s], 7);
+		u128 rich = account_new(world, ACCOUNT_RAW), other = account_new(world, ACCOUNT_RAW);
+		u128 poor = account_new(world, ACCOUNT_MEMBER);
+		struct transfer_row good = move(rich, other, 10), bad = move(poor, other, 10), hold = move(rich, other, 5);
+		hold.flags = TRANSFER_PENDING;
+		hold.code = 7;
+		struct transfer_row post = { .id = id_new(), .debit = hold.id, .flags = TRANSFER_POST };
+		assert_int_equal(send(world, good), REFUSAL_NONE);
+		assert_int_equal(send(world, bad), REFUSED_EXCEEDS_FLOOR);
+		assert_int_equal(send(world, hold), REFUSAL_NONE);
+		assert_int_equal(send(world, post), REFUSAL_NONE);
+		world->files_one_in = 1;
+		while (world_ids_filed(world->ids) < 4 || world->shards[0].state.ids.total)
+			send(world, move(rich, other, 0));
+		world->files_one_in = 0;
+		assert_int_equal(world_ids_filed(world->ids), 4);
+		for (unsigned i = 0; i < shard_counts[s]; i++)
+			assert_int_equal(world->shards[i].state.ids.total, 0);
+		for (unsigned gone = 0; gone < 2; gone++) {
+			struct transfer_row rows[3] = { good, bad, post };
+			static const unsigned there[3] = { 0, REFUSED_ID_ALREADY_FAILED, 0 },
+					      pruned[3] = { REFUSED_OUTCOME_PRUNED, REFUSED_ID_ALREADY_FAILED, REFUSED_OUTCOME_PRUNED };
+			struct model_reply replies[3];
+			world_transfers(world, (const unsigned char *)rows, 3, true, replies);
+			for (unsigned i = 0; i < 3; i++)
+				assert_int_equal(replies[i].refusal, (gone ? pruned : there)[i]);
+			struct transfer_row changed = good;
+			changed.amount = 11;
+			assert_int_equal(send(world, changed), gone ? REFUSED_EXISTS_WITH_DIFFERENT_CONTENT : REFUSED_EXISTS_WITH_DIFFERENT_AMOUNT);
+			changed = good;
+			changed.credit = rich;
+			changed.debit = other;
+			assert_int_equal(send(world, changed), gone ? REFUSED_EXISTS_WITH_DIFFERENT_CONTENT
+								    : REFUSED_EXISTS_WITH_DIFFERENT_DEBIT_ACCOUNT_ID);
+			/* A post may repeat its code as 0 or as it was. */
+			changed = post;
+			changed.code = 7;
+			assert_int_equal(send(world, changed), gone ? REFUSED_OUTCOME_PRUNED : REFUSAL_NONE);
+			changed.code = 8;
+			assert_int_equal(send(world, changed), gone ? REFUSED_EXISTS_WITH_DIFFERENT_CONTENT
+								    : REFUSED_EXISTS_WITH_DIFFERENT_CODE);
+			/* Whether there was a transfer to be posted is known as well. */
+			struct transfer_row end = { .id = id_new(), .debit = good.id, .flags = TRANSFER_VOID };
+			assert_int_equal(send(world, end), REFUSED_PENDING_TRANSFER_NOT_PENDING);
+			end.debit = id_new();
+			assert_int_equal(send(world, end), REFUSED_PENDING_TRANSFER_NOT_FOUND);
+			u128 ids[3] = { good.id, bad.id, id_new() };
+			uint64_t lsns[3];
+			uint8_t states[3];
+			world_find(world, ids, lsns, states, 3);
+			assert_int_equal(states[0], FOUND_TRANSFER);
+			assert_int_equal(states[1], FOUND_FAILED);
+			assert_int_equal(states[2], FOUND_NOTHING);
+			/* A chain that names one stops at it. */
+			rows[0] = move(rich, other, 1);
+			rows[0].flags = TRANSFER_LINKED;
+			rows[1] = good;
+			world_transfers(world, (const unsigned char *)rows, 2, false, replies);
+			assert_int_equal(replies[0].refusal, gone ? REFUSED_LINKED_EVENT_FAILED : REFUSAL_NONE);
+			assert_int_equal(replies[1].refusal, gone ? REFUSED_OUTCOME_PRUNED : REFUSAL_NONE);
+			assert_int_equal(balance_of(world, other), 10 + 5 + 1);
+			world->pruned_lsn = world_end(world);
+		}
+		assert_true(world_ids_lookups(world->ids) > 10);
 		world_free(world);
 	}
 }
@@ -299,7 +373,7 @@ static void hashes_may_collide(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ids_have_one_outcome),
+		cmocka_unit_test(ids_have_one_outcome), cmocka_unit_test(filed_ids_outlive_their_records),
 		cmocka_unit_test(records_are_compared),
 		cmocka_unit_test(accounts_may_collide),
 		cmocka_unit_test(hashes_may_collide),

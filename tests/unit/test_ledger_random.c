@@ -19,6 +19,7 @@
 #include "engine/base/mem.h"
 #include "engine/ledger/record.h"
 #include "tests/model/world.h"
+#include "tests/model/world_ids.h"
 
 enum {
 	STEPS_DEFAULT = 1000000,
@@ -533,12 +534,15 @@ static void restart_step(struct game *game, bool stay)
 
 /* ---- the run ---------------------------------------------------------------------------------------------------- */
 
+static uint64_t lookups_seen;          /* of ids that had moved out of memory */
+
 static struct game *game_new(uint64_t seed, unsigned shard_count)
 {
 	struct game *game = mem_zalloc(sizeof *game);
 	game->first_seed = game->seed = seed;
 	game->world = world_new(shard_count, seed ^ UINT64_C(0xABCDEF));
 	game->world->wait_one_in = 8;
+	game->world->files_one_in = seed % 3 ? 60 : 0;
 	if (seed & 8)                  /* small frames, so that a batch takes several */
 		game->world->env.log_frame_max = 16 * 1024;
 	game->model = model_new();
@@ -549,6 +553,8 @@ static struct game *game_new(uint64_t seed, unsigned shard_count)
 
 static void game_free(struct game *game)
 {
+	if (world_ids_filed(game->world->ids) > 200)
+		lookups_seen += world_ids_lookups(game->world->ids);
 	world_free(game->world);
 	model_free(game->model);
 	mem_free(game);
@@ -630,6 +636,7 @@ static void like_the_model(void **unused)
 	}
 	for (uint64_t seed = 1, done = 0; done < steps; seed++, done += ROWS_A_RUN)
 		game_run(seed, steps - done < ROWS_A_RUN ? steps - done : ROWS_A_RUN);
+	assert_true(lookups_seen > 0);
 }
 
 /* ---- several batches in flight ---------------------------------------------------------------------------------- */

@@ -68,6 +68,26 @@ static uint64_t hash_some(uint64_t *seed, unsigned kind)
 	}
 }
 
+static bool not_below(const struct table_entry *entry, uint64_t limit)
+{
+	return entry->value >= limit;
+}
+
+/* A part goes at once. */
+static void part_take(struct table *table, struct model *model, uint64_t *seed)
+{
+	uint64_t limit = model->count ? model->entries[random_next(seed) % model->count].value : 0;
+	size_t kept = 0, before = model->count;
+	for (size_t i = 0; i < before; i++)
+		if (model->entries[i].value >= limit)
+			model->entries[kept++] = model->entries[i];
+	model->count = kept;
+	assert_int_equal(table_sift(table, not_below, limit), before - kept);
+	assert_int_equal(table->count, kept);
+	for (size_t i = 0; i < model->count; i++)
+		hash_compare(table, model, model->entries[i].hash);
+}
+
 static void follows_the_model(void **state)
 {
 	(void)state;
@@ -89,6 +109,8 @@ static void follows_the_model(void **state)
 			} else if (!more && model->count) {
 				entry_take(&table, model, random_next(&seed) % model->count);
 			}
+			if (step % 1000 == 999)
+				part_take(&table, model, &seed);
 			assert_int_equal(table.count, model->count);
 			hash_compare(&table, model, hash_some(&seed, kind));
 			if (step % 200 == 0)
