@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "engine/base/assert.h"
+#include "engine/base/decimal.h"
 #include "engine/base/mem.h"
 
 /* Objects up to this size are checked for duplicate keys pair by pair; larger ones are sorted first. */
@@ -189,9 +190,10 @@ bool json_int(yyjson_val *value, int64_t *out)
 			return false;
 		sum = sum * 10 + digit;
 	}
-	if (i < digits.len && digits.ptr[i] == '.')
-		for (i++; i < digits.len && digits.ptr[i] == '0'; i++)
-			;
+	if (i < digits.len && (digits.ptr[i] == '.' || digits.ptr[i] == 'e' || digits.ptr[i] == 'E')) {
+		struct decimal number;
+		return decimal_parse(digits, &number) && decimal_trunc(number, out) && decimal_cmp(decimal_of(*out), number) == 0;
+	}
 	if (i < digits.len || sum > (uint64_t)INT64_MAX + negative)
 		return false;
 	*out = negative ? (int64_t)(0 - sum) : (int64_t)sum;

@@ -44,7 +44,8 @@ static inline struct str json_raw(yyjson_val *value)       /* a number's digits 
 	return yyjson_is_raw(value) ? (struct str){ yyjson_get_raw(value), yyjson_get_len(value) } : (struct str){ "", 0 };
 }
 
-/* An integer within 64 signed bits, written without fraction or exponent ("3.0" counts as 3).  False for anything else. */
+/* A number that is whole and within 64 signed bits, however it is written ("3.0" and "3e0" count as 3).  False for anything
+ * else. */
 bool json_int(yyjson_val *value, int64_t *out);
 
 /* The member of an object, NULL where absent or where `object` is none. */

@@ -6,10 +6,13 @@
 #include "engine/base/json.h"
 #include "engine/catalog/catalog.h"
 
+/* ACTION_PATH_MAX parts. */
+#define PATH_PATTERN "^[^.\\u0000]+(\\.[^.\\u0000]+){0,15}$"
+
 static const struct field amount_args[] = {
 	{ .name = "rate", .type = FIELD_DECIMAL, .flags = REQUIRED, .min = 0, .max = INT64_MAX,
 	  .doc = "Points for each unit of the amount; the product is truncated." },
-	{ .name = "amount_path", .type = FIELD_TEXT, .min = 1, .max = 256, .fallback = "\"amount\"",
+	{ .name = "amount_path", .type = FIELD_TEXT, .min = 1, .max = 256, .fallback = "\"amount\"", .pattern = PATH_PATTERN,
 	  .doc = "Where in the payload the amount is, with dots." },
 	{ .name = "min_points", .type = FIELD_INT, .flags = NULLABLE, .min = 0, .max = ACTION_POINTS_MAX,
 	  .doc = "At least so many points." },
@@ -20,7 +23,7 @@ static const struct field amount_args[] = {
 
 static const struct field points_args[] = {
 	{ .name = "points", .type = FIELD_INT, .min = 1, .max = ACTION_POINTS_MAX, .doc = "How many points." },
-	{ .name = "from_payload", .type = FIELD_TEXT, .min = 1, .max = 256,
+	{ .name = "from_payload", .type = FIELD_TEXT, .min = 1, .max = 256, .pattern = PATH_PATTERN,
 	  .doc = "Where in the payload the number of points is, with dots." },
 	{ 0 }
 };
@@ -37,7 +40,7 @@ static const struct field tag_args[] = {
 
 static const struct field reward_args[] = {
 	{ .name = "reward_id", .type = FIELD_REF, .flags = REQUIRED, .min = 1, .max = 128, .ref_kind = "reward",
-	  .ref_key = "id", .ref_unknown = "reward_unknown", .doc = "Id of the reward." },
+	  .ref_key = "id", .ref_unknown = "reward_unknown", .pattern = "^[1-9][0-9]{0,19}$", .doc = "Id of the reward." },
 	{ 0 }
 };
 

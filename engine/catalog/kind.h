@@ -59,11 +59,18 @@ struct field {
 	const char *ref_key;           /* FIELD_REF: its field */
 	const char *ref_unknown;       /* FIELD_REF: code of the refusal (status 400) where there is no such document */
 	const char *ref_inactive;      /* FIELD_REF: the same where its `active` is false; NULL: may be inactive */
+	const char *ref_filter;        /* FIELD_REF: what a form asks the list of choices for, "origin=INTERNAL"; NULL: all */
 	const char *widget;            /* hint for forms; NULL: from the type */
 	const char *doc;               /* one sentence */
 	/* What the type does not say about a value that is not null; adds faults below `pointer` and returns false if it
 	 * found any.  NULL: nothing. */
 	bool (*check)(yyjson_val *value, const char *pointer, struct faults *faults);
+	/* For the schema: a regular expression of the texts that check (or the owner of the table) lets pass; NULL: any. */
+	const char *pattern;
+	/* Appends the JSON Schema of what check lets pass, of an object; `partial`: of a merge patch to it.  NULL: by the type.
+	 * Definitions are found at `refs` ("#/$defs/"): "condition", and what `definitions` appends, members without braces. */
+	void (*schema)(struct buf *out, bool partial, const char *refs);
+	void (*definitions)(struct buf *out, const char *refs);        /* NULL: needs none */
 };
 
 struct kind {
@@ -88,6 +95,8 @@ struct kind {
 	void (*derive)(yyjson_val *document, yyjson_val *body, const struct document *before, int64_t now_ms, struct buf *out);
 	/* What stands against taking the document away, beside those who refer to it.  NULL: nothing to check. */
 	void (*check_delete)(const struct catalog *catalog, const struct document *document, struct problem *problem);
+	const char *key;               /* text field that others name it by; NULL: the id */
+	const char *label;             /* text field that people know it by; NULL: "name" */
 	const char *successor;         /* path of what to use instead of this deprecated kind; NULL: it is not deprecated */
 	/* When something has to be done for a document, as its fields and state say: INT64_MAX never.  NULL: never. */
 	int64_t (*due)(const struct document *document);

@@ -498,3 +498,64 @@ void schema_free(struct schema *schema)
 	mem_free(schema->nodes);
 	mem_free(schema);
 }
+
+/* ---- describing itself ------------------------------------------------------------------------------------------------- */
+
+static void describe_keywords(struct buf *out, const char *refs, bool root)
+{
+	buf_lit(out, "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{");
+	for (size_t i = 0, written = 0; i < sizeof keywords / sizeof *keywords; i++) {
+		if (keywords[i].keyword == KEY_DEFS && !root)
+			continue;
+		buf_printf(out, "%s\"%s\":", written++ ? "," : "", keywords[i].name);
+		switch (keywords[i].keyword) {
+		case KEY_TYPE:
+			buf_printf(out, "{\"anyOf\":[{\"$ref\":\"%spayload_type\"},{\"type\":\"array\",\"minItems\":1,\"items\":"
+					"{\"$ref\":\"%spayload_type\"}}]}", refs, refs);
+			break;
+		case KEY_PROPERTIES:
+		case KEY_DEFS:
+			buf_printf(out, "{\"type\":\"object\",\"additionalProperties\":{\"$ref\":\"%spayload_part\"}}", refs);
+			break;
+		case KEY_REQUIRED: buf_lit(out, "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}"); break;
+		case KEY_ADDITIONAL:
+		case KEY_ITEMS:
+		case KEY_NOT: buf_printf(out, "{\"$ref\":\"%spayload_part\"}", refs); break;
+		case KEY_PREFIX:
+		case KEY_ALL:
+		case KEY_ANY:
+		case KEY_ONE:
+			buf_printf(out, "{\"type\":\"array\",\"minItems\":1,\"items\":{\"$ref\":\"%spayload_part\"}}", refs);
+			break;
+		case KEY_ENUM: buf_lit(out, "{\"type\":\"array\",\"minItems\":1}"); break;
+		case KEY_CONST:
+		case KEY_NOTE: buf_lit(out, "true"); break;
+		case KEY_BOUND:
+			buf_str(out, keywords[i].index == BOUND_MULTIPLE ? STR("{\"type\":\"number\",\"exclusiveMinimum\":0}")
+									 : STR("{\"type\":\"number\"}"));
+			break;
+		case KEY_LIMIT: buf_printf(out, "{\"type\":\"integer\",\"minimum\":0,\"maximum\":%lld}", (long long)INT64_MAX); break;
+		case KEY_PATTERN: buf_printf(out, "{\"type\":\"string\",\"maxLength\":%d,\"format\":\"regex\"}", SCHEMA_PATTERN_MAX); break;
+		case KEY_UNIQUE:
+		case KEY_NOTE_BOOL: buf_lit(out, "{\"type\":\"boolean\"}"); break;
+		case KEY_REF: buf_lit(out, "{\"type\":\"string\",\"pattern\":\"^#(/[$]defs/.*)?$\"}"); break;
+		case KEY_DIALECT: buf_lit(out, "{\"const\":\"https://json-schema.org/draft/2020-12/schema\"}"); break;
+		case KEY_NOTE_TEXT: buf_lit(out, "{\"type\":\"string\"}"); break;
+		case KEY_NOTE_ARRAY: buf_lit(out, "{\"type\":\"array\"}"); break;
+		}
+	}
+	buf_lit(out, "}}");
+}
+
+void schema_definitions(struct buf *out, const char *refs)
+{
+	buf_lit(out, "\"payload_type\":{\"enum\":[");
+	for (int i = 0; i < SCHEMA_TYPES; i++)
+		buf_printf(out, "%s\"%s\"", i ? "," : "", schema_type_names[i]);
+	buf_lit(out, "]},\"payload_part\":{\"anyOf\":[{\"type\":\"boolean\"},");
+	describe_keywords(out, refs, false);
+	buf_lit(out, "]},\"payload_schema\":{\"description\":\"JSON Schema 2020-12; a keyword that is not listed is refused.\","
+		     "\"anyOf\":[{\"type\":\"boolean\"},");
+	describe_keywords(out, refs, true);
+	buf_lit(out, "]}");
+}

@@ -13,7 +13,7 @@
 
 #include "engine/base/fault.h"
 
-enum { SCHEMA_DEPTH_MAX = 64, SCHEMA_STEPS_MAX = 250000, SCHEMA_NODES_MAX = 4096, SCHEMA_PATTERN_MAX = 256 };
+enum { SCHEMA_DEPTH_MAX = 64, SCHEMA_STEPS_MAX = 250000, SCHEMA_NODES_MAX = 4096, SCHEMA_PATTERN_MAX = 1024 };
 
 struct schema;                         /* immutable; may be shared between threads; opaque */
 
@@ -22,5 +22,9 @@ struct schema *schema_compile(yyjson_val *source, const char *pointer, struct fa
 /* False if the value does not fit, with faults below `pointer`; `faults` may be NULL. */
 bool schema_check(const struct schema *schema, yyjson_val *value, const char *pointer, struct faults *faults);
 void schema_free(struct schema *schema);                   /* NULL is allowed */
+
+/* Appends the schema of such schemas as definitions, members of an object that is found at `refs` ("#/$defs/"):
+ * "payload_schema" and what it needs.  What it cannot say: that a $ref leads somewhere and a pattern is one. */
+void schema_definitions(struct buf *out, const char *refs);
 
 #endif

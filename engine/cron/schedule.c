@@ -105,3 +105,51 @@ void schedule_close(struct schedule *schedule)
 	cron_zone_close(schedule->zone);
 	*schedule = (struct schedule){ 0 };
 }
+
+static void any_case(struct buf *out, const char *names)
+{
+	for (size_t i = 0; names[i]; i += 3) {
+		buf_char(out, '|');
+		for (size_t j = i; j < i + 3; j++)
+			buf_printf(out, "[%c%c]", names[j], names[j] | 0x20);
+	}
+}
+
+/* What one of the five fields may hold, as parse.c reads them; the others are anything here. */
+static void cron_pattern(struct buf *out, unsigned index)
+{
+	static const struct { const char *numbers, *names, *step; } fields[] = {
+		{ "[0-5]?[0-9]", "", "[1-9]|[1-5][0-9]|60" },
+		{ "[01]?[0-9]|2[0-3]", "", "[1-9]|1[0-9]|2[0-4]" },
+		{ "[1-9]|[12][0-9]|3[01]", "", "[1-9]|[12][0-9]|3[01]" },
+		{ "[1-9]|1[0-2]", "JANFEBMARAPRMAYJUNJULAUGSEPOCTNOVDEC", "[1-9]|1[0-2]" },
+		{ "[0-7]", "SUNMONTUEWEDTHUFRISAT", "[1-7]" },
+	};
+	struct buf pattern = { 0 }, value = { 0 }, item = { 0 };
+	buf_printf(&value, "(0*(%s)", fields[index].numbers);
+	any_case(&value, fields[index].names);
+	buf_char(&value, ')');
+	buf_printf(&item, "(\\*(/0*(%s))?|%.*s(-%.*s(/0*(%s))?)?)", fields[index].step, (int)value.len, value.ptr, (int)value.len,
+		   value.ptr, fields[index].step);
+	buf_printf(&pattern, "^[ \\t]*([^ \\t]+[ \\t]+){%u}(%.*s,)*%.*s([ \\t]+[^ \\t]+){%u}[ \\t]*$", index, (int)item.len,
+		   item.ptr, (int)item.len, item.ptr, 4 - index);
+	buf_printf(out, "%s{\"pattern\":", index ? "," : "");
+	buf_json_text(out, buf_view(&pattern));
+	buf_char(out, '}');
+	buf_free(&pattern);
+	buf_free(&value);
+	buf_free(&item);
+}
+
+void schedule_schema(struct buf *out, bool partial, const char *refs)
+{
+	(void)refs;
+	buf_printf(out,
+		   "{\"type\":\"object\",\"properties\":{\"type\":{\"const\":\"cron\"},\"cron\":{\"type\":\"string\",\"maxLength\":%d,"
+		   "\"description\":\"Five fields: minute, hour, day of month, month, day of week.\",\"allOf\":[", CRON_TEXT_MAX);
+	for (unsigned i = 0; i < 5; i++)
+		cron_pattern(out, i);
+	buf_lit(out, "]},\"timezone\":{\"type\":[\"string\",\"null\"],\"description\":\"IANA name; UTC without one.\"}},");
+	buf_str(out, partial ? STR("\"additionalProperties\":{\"type\":\"null\"}}")
+			     : STR("\"required\":[\"type\",\"cron\"],\"additionalProperties\":false}"));
+}

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <yyjson.h>
 
+#include "engine/base/buf.h"
 #include "engine/base/fault.h"
 #include "engine/cron/cron.h"
 
@@ -24,5 +25,9 @@ bool schedule_check(yyjson_val *value, const char *pointer, struct faults *fault
  * it costs. */
 bool schedule_open(yyjson_val *value, const char *pointer, struct schedule *out, struct faults *faults);
 void schedule_close(struct schedule *schedule);                /* and back to empty; an empty one is allowed */
+
+/* Appends the JSON Schema of a schedule; `partial`: of a merge patch to one.  What it cannot say: names of time zones, and
+ * that a range of the expression rises. */
+void schedule_schema(struct buf *out, bool partial, const char *refs);
 
 #endif

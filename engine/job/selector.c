@@ -254,6 +254,64 @@ bool selector_check(yyjson_val *selector, const char *pointer, struct faults *fa
 	return rule != NULL;
 }
 
+/* What a key may be given; `partial`: in a merge patch, where an object is merged with what is there. */
+static void key_schema(struct buf *out, const struct selector_key *key, bool partial, const char *refs)
+{
+	buf_str(out, partial ? STR("{\"anyOf\":[{\"type\":\"null\"},") : STR("{\"allOf\":["));
+	switch (key->type) {
+	case SELECTOR_GROUP:
+		buf_printf(out, "{\"type\":\"array\",\"minItems\":1,\"items\":{\"$ref\":\"%sselector\"}}", refs);
+		break;
+	case SELECTOR_NOT:
+		buf_printf(out, "{\"anyOf\":[{\"type\":\"array\",\"minItems\":1,\"items\":{\"$ref\":\"%sselector\"}},", refs);
+		if (partial)
+			buf_lit(out, "{\"type\":\"object\"}]}");
+		else
+			buf_printf(out, "{\"$ref\":\"%sselector\"}]}", refs);
+		break;
+	case SELECTOR_TEXTS:
+		buf_printf(out, "{\"type\":\"array\",\"minItems\":1,\"maxItems\":%d,\"items\":{\"type\":\"string\",\"minLength\":1}}",
+			   SELECTOR_TEXTS_MAX);
+		break;
+	case SELECTOR_NUMBER:
+		buf_printf(out, "{\"type\":\"integer\",\"minimum\":0,\"maximum\":%lld}", (long long)INT64_MAX);
+		break;
+	case SELECTOR_FLAG: buf_lit(out, "{\"type\":\"boolean\"}"); break;
+	case SELECTOR_TEXT: buf_lit(out, "{\"type\":\"string\",\"minLength\":1}"); break;
+	case SELECTOR_CONDITION:
+		buf_printf(out, partial ? "{\"anyOf\":[{\"type\":\"object\"},{\"$ref\":\"%scondition\"}]}"
+					: "{\"$ref\":\"%scondition\"}", refs);
+		break;
+	}
+	buf_lit(out, "],\"description\":");
+	buf_json_text(out, str_of(key->doc));
+	buf_char(out, '}');
+}
+
+static void object_schema(struct buf *out, bool partial, const char *refs)
+{
+	buf_lit(out, "{\"type\":\"object\",\"properties\":{");
+	for (const struct selector_key *key = selector_keys; key->name; key++) {
+		buf_printf(out, "%s\"%s\":", key == selector_keys ? "" : ",", key->name);
+		key_schema(out, key, partial, refs);
+	}
+	buf_str(out, partial ? STR("},\"additionalProperties\":{\"type\":\"null\"}}") : STR("},\"additionalProperties\":false}"));
+}
+
+void selector_definitions(struct buf *out, const char *refs)
+{
+	buf_lit(out, "\"selector\":");
+	object_schema(out, false, refs);
+}
+
+void selector_schema(struct buf *out, bool partial, const char *refs)
+{
+	if (partial)
+		object_schema(out, true, refs);
+	else
+		buf_printf(out, "{\"$ref\":\"%sselector\"}", refs);
+}
+
 bool selector_matches(const struct selection *selection, const struct member *member, const struct catalog_view *view,
 		      struct rule_arena *arena)
 {

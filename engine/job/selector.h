@@ -47,6 +47,9 @@ extern const struct selector_key selector_keys[];
 bool selector_to_jsonlogic(yyjson_val *selector, const char *pointer, struct buf *out, struct faults *faults);
 /* For the table of the kind: faults for all that is wrong; false if there is any. */
 bool selector_check(yyjson_val *selector, const char *pointer, struct faults *faults);
+/* And its JSON Schema: a definition "selector" at `refs`, which needs "condition" there; and what refers to it. */
+void selector_definitions(struct buf *out, const char *refs);
+void selector_schema(struct buf *out, bool partial, const char *refs);
 /* The caller frees it with rule_free; NULL with faults. */
 struct rule *selector_compile(yyjson_val *selector, const char *pointer, struct faults *faults);
 

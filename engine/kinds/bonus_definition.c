@@ -23,6 +23,6 @@ static const struct field fields[] = {
 const struct kind kind_bonus_definition = {
 	.number = KIND_BONUS_DEFINITION, .name = "bonus_definition", .plural = "bonus_definitions",
 	.title = "bonus definition", .path = "/admin/bonus-definitions", .permission = "bonus_definitions.write",
-	.fields = fields, .unique = unique,
+	.fields = fields, .unique = unique, .key = "bonus_key",
 	.doc = "What a member is awarded once in a while, and how often."
 };

@@ -23,6 +23,6 @@ static const struct field fields[] = {
 
 const struct kind kind_event_type = {
 	.number = KIND_EVENT_TYPE, .name = "event_type", .plural = "event_types", .title = "event type",
-	.path = "/admin/event-types", .permission = "event_types.write", .fields = fields, .unique = unique,
+	.path = "/admin/event-types", .permission = "event_types.write", .fields = fields, .unique = unique, .key = "key",
 	.doc = "What kinds of events there are, and what their payloads look like."
 };

@@ -16,19 +16,21 @@ static const struct field fields[] = {
 	  .doc = "What people and programs call it; unique within the brand." },
 	{ .name = "event_type", .type = FIELD_REF, .flags = REQUIRED, .min = 1, .max = 128,
 	  .ref_kind = "event_type", .ref_key = "key", .ref_unknown = "event_type_unknown",
-	  .ref_inactive = "event_type_inactive", .widget = "remote_select",
+	  .ref_inactive = "event_type_inactive", .ref_filter = "origin=INTERNAL", .widget = "remote_select",
 	  .doc = "Key of the event type that it emits; of origin INTERNAL." },
 	{ .name = "name", .type = FIELD_TEXT, .flags = NULLABLE, .min = 0, .max = 200,
 	  .doc = "What people call it." },
 	{ .name = "description", .type = FIELD_TEXT, .flags = NULLABLE, .min = 0, .max = 2000, .widget = "textarea",
 	  .doc = "What it is for." },
 	{ .name = "selector", .type = FIELD_JSON, .max = KIND_JSON_MAX, .fallback = "{}", .widget = "selector", .check = selector_check,
+	  .schema = selector_schema, .definitions = selector_definitions,
 	  .doc = "Which customers; {} is all of the brand." },
 	{ .name = "payload_template", .type = FIELD_JSON, .max = KIND_JSON_MAX, .fallback = "{}", .widget = "json",
 	  .doc = "What the payload of every event begins with." },
 	{ .name = "active", .type = FIELD_BOOL, .fallback = "true",
 	  .doc = "While false, it does not run." },
 	{ .name = "schedule", .type = FIELD_JSON, .flags = NULLABLE, .max = KIND_JSON_MAX, .widget = "schedule", .check = schedule_check,
+	  .schema = schedule_schema,
 	  .doc = "When it runs by itself; null is only on demand." },
 	{ .name = "first_run_at", .type = FIELD_TIME, .flags = WRITEONLY | NULLABLE,
 	  .doc = "When it runs by itself next; after that the schedule counts." },
@@ -53,7 +55,7 @@ static void check(const struct catalog *catalog, struct str tenant, yyjson_val *
 
 const struct kind kind_internal_job = {
 	.number = KIND_INTERNAL_JOB, .name = "internal_job", .plural = "internal_jobs", .title = "internal job",
-	.path = "/admin/internal-jobs", .permission = "internal_jobs.write", .fields = fields, .unique = unique,
+	.path = "/admin/internal-jobs", .permission = "internal_jobs.write", .fields = fields, .unique = unique, .key = "job_key",
 	.check = check, .state_fields = job_state_fields, .derive = job_derive, .due = job_due,
 	.doc = "Events that are emitted for many customers at once, on demand or by a schedule."
 };

@@ -605,3 +605,123 @@ bool condition_to_jsonlogic(yyjson_val *condition, const char *pointer, struct b
 		out->len = before;
 	return good;
 }
+
+/* --- describing the forms: what is above, as JSON Schema --- */
+
+#define SCALAR "{\"type\":[\"string\",\"number\",\"boolean\",\"null\"]}"
+#define PATH "{\"type\":\"string\",\"minLength\":1}"
+
+static const struct { unsigned from, to; const char *value; } operands[] = {   /* of comparisons from..to */
+	{ EQ, NE, SCALAR }, { GT, LTE, "{\"type\":[\"number\",\"string\"]}" },
+	{ BETWEEN, BETWEEN, "{\"type\":\"array\",\"minItems\":2,\"maxItems\":2,\"anyOf\":[{\"items\":{\"type\":\"number\"}},"
+			    "{\"items\":{\"type\":\"string\"}}]}" },
+	{ IN, NOT_IN, "{\"type\":\"array\",\"items\":" SCALAR "}" }, { CONTAINS, CONTAINS, SCALAR },
+	{ EXISTS, EXISTS, "{\"type\":\"boolean\"}" },
+};
+
+/* {field, operator, value} in its variants; `open`: the leaf *_cmp, which takes fewer comparisons and ignores other members. */
+static void describe_comparisons(struct buf *out, const char *path, bool open)
+{
+	static const char *const names[] = { "operator", "op" };
+	for (size_t n = 0; n < 2; n++)
+		for (size_t i = 0; i < sizeof operands / sizeof *operands; i++) {
+			bool first = true;
+			if (open && operands[i].from > BETWEEN)
+				continue;
+			buf_printf(out, "%s{\"type\":\"object\",\"properties\":{\"%s\":" PATH ",\"%s\":{\"enum\":[", n + i ? "," : "",
+				   path, names[n]);
+			for (size_t c = 0; c < sizeof comparisons / sizeof *comparisons; c++)
+				if (comparisons[c].what >= operands[i].from && comparisons[c].what <= operands[i].to) {
+					buf_printf(out, "%s\"%s\"", first ? "" : ",", comparisons[c].name.ptr);
+					first = false;
+				}
+			buf_printf(out, "]},\"value\":%s},\"required\":[\"%s\",\"%s\"%s]%s}", operands[i].value, path, names[n],
+				   operands[i].from == EXISTS ? "" : ",\"value\"",
+				   !open ? ",\"additionalProperties\":false" : n ? "" : ",\"not\":{\"required\":[\"op\"]}");
+		}
+}
+
+static void describe_leaf(struct buf *out, const struct leaf *leaf)
+{
+	bool customer = str_eq(leaf->name, STR("customer_cmp"));
+	if (leaf->write == leaf_number) {
+		buf_lit(out, "{\"type\":\"number\"}");
+	} else if (leaf->write == leaf_texts) {
+		buf_lit(out, "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}");
+	} else if (leaf->write == leaf_weekdays) {
+		buf_lit(out, "{\"type\":\"array\",\"items\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":6}}");
+	} else if (leaf->write == leaf_flag) {
+		buf_lit(out, "{\"type\":\"boolean\"}");
+	} else if (leaf->write == leaf_bonus) {
+		buf_lit(out, "{\"type\":\"string\"}");
+	} else if (leaf->write == leaf_payload) {
+		buf_lit(out, "{\"type\":\"object\",\"minProperties\":1,\"additionalProperties\":" SCALAR ",\"not\":{\"type\":\"object\","
+			     "\"required\":[\"path\",\"value\"],\"maxProperties\":2,\"properties\":{\"path\":{\"const\":\"\"}}}}");
+	} else if (leaf->write == leaf_present) {
+		buf_lit(out, "{\"anyOf\":[" PATH ",{\"type\":\"array\",\"minItems\":1,\"items\":" PATH "},{\"type\":\"object\","
+			     "\"required\":[\"path\"],\"properties\":{\"path\":" PATH "}}]}");
+	} else if (customer || str_eq(leaf->name, STR("payload_cmp"))) {
+		buf_lit(out, "{\"anyOf\":[");
+		describe_comparisons(out, customer ? "field" : "path", true);
+		buf_lit(out, "]}");
+	} else {
+		ASSERT(leaf->write == leaf_at_path);
+		buf_printf(out, "{\"type\":\"object\",\"properties\":{\"path\":" PATH ",\"%s\":%s},\"required\":[\"path\",\"%s\"]}",
+			   leaf->what == IN ? "values" : "value",
+			   leaf->what == IN ? "{\"type\":\"array\",\"items\":" SCALAR "}" : SCALAR,
+			   leaf->what == IN ? "values" : "value");
+	}
+}
+
+/* Objects of one operation.  In a condition, what looks like one of its own forms is none: see is_system_form. */
+static void describe_operations(struct buf *out, const char *refs, bool condition)
+{
+	static const char *const of_lists[] = { "var", "if", "?:", "map", "filter", "reduce", "merge", "missing", "missing_some",
+						"log", "and", "or", NULL };
+	struct str name;
+	buf_lit(out, "{\"type\":\"object\",\"minProperties\":1,\"maxProperties\":1,\"additionalProperties\":false,\"properties\":{");
+	for (size_t i = 0; (name = op_at(i)).len; i++) {
+		buf_printf(out, "%s\"%s\":", i ? "," : "", name.ptr);
+		if (condition && str_eq(name, STR("all"))) {
+			buf_printf(out, "{\"anyOf\":[{\"type\":\"object\",\"$ref\":\"%slogic\"},{\"type\":\"array\",\"minItems\":2,"
+					"\"maxItems\":2,\"items\":{\"$ref\":\"%scondition_operand\"},\"prefixItems\":[{\"allOf\":["
+					"{\"$ref\":\"%scondition_operand\"},{\"anyOf\":[{\"type\":[\"string\",\"number\",\"boolean\",\"null\","
+					"\"array\"]}", refs, refs, refs);
+			for (size_t j = 0; of_lists[j]; j++)
+				buf_printf(out, ",{\"type\":\"object\",\"required\":[\"%s\"]}", of_lists[j]);
+			buf_lit(out, "]}]}]}]}");
+		} else if (condition && (str_eq(name, STR("and")) || str_eq(name, STR("or")))) {
+			buf_printf(out, "{\"anyOf\":[{\"type\":\"array\",\"items\":{\"$ref\":\"%scondition_operand\"}},{\"type\":"
+					"[\"string\",\"number\",\"boolean\",\"null\",\"object\"],\"$ref\":\"%slogic\"}]}", refs, refs);
+		} else {
+			buf_printf(out, "{\"$ref\":\"%slogic\"}", refs);
+		}
+	}
+	buf_lit(out, "}}");
+}
+
+void condition_definitions(struct buf *out, const char *refs)
+{
+	static const char *const groups[] = { "all", "and", "any", "or" };
+	buf_printf(out, "\"condition\":{\"description\":\"all, any, not of conditions; leaves; {field, operator, value}; or JSONLogic.\","
+			"\"anyOf\":[{\"type\":[\"boolean\",\"null\"]},{\"$ref\":\"%scondition_group\"},{\"$ref\":\"%scondition_field\"},"
+			"{\"$ref\":\"%scondition_logic\"}]},\"condition_group\":{\"type\":\"object\",\"additionalProperties\":false,"
+			"\"properties\":{", refs, refs, refs);
+	for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
+		buf_printf(out, "\"%s\":{\"type\":\"array\",\"items\":{\"$ref\":\"%scondition\"}},", groups[i], refs);
+	buf_printf(out, "\"not\":{\"anyOf\":[{\"$ref\":\"%scondition\"},{\"type\":\"array\",\"items\":{\"$ref\":\"%scondition\"}}]}",
+		   refs, refs);
+	for (size_t i = 0; i < sizeof leaves / sizeof *leaves; i++) {
+		buf_printf(out, ",\"%s\":", leaves[i].name.ptr);
+		describe_leaf(out, &leaves[i]);
+	}
+	buf_lit(out, "}},\"condition_field\":{\"anyOf\":[");
+	describe_comparisons(out, "field", false);
+	buf_lit(out, "]},\"condition_logic\":");
+	describe_operations(out, refs, true);
+	buf_printf(out, ",\"condition_operand\":{\"anyOf\":[" SCALAR ",{\"type\":\"array\",\"$ref\":\"%slogic\"},"
+			"{\"$ref\":\"%scondition_logic\"}]},\"logic\":{\"anyOf\":[" SCALAR ",{\"type\":\"array\",\"items\":{\"$ref\":"
+			"\"%slogic\"}},{\"type\":\"object\",\"maxProperties\":0},{\"type\":\"object\",\"minProperties\":2},"
+			"{\"$ref\":\"%slogic_operation\"}]},\"logic_operation\":", refs, refs, refs, refs);
+	describe_operations(out, refs, false);
+}

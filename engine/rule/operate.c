@@ -35,6 +35,11 @@ bool op_find(struct str name, enum op *op)
 	return false;
 }
 
+struct str op_at(size_t index)
+{
+	return index < sizeof operators / sizeof *operators ? operators[index].name : (struct str){ NULL, 0 };
+}
+
 static const char *op_name(enum op op)
 {
 	for (size_t i = 0; i < sizeof operators / sizeof *operators; i++)

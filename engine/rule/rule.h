@@ -73,4 +73,8 @@ void rule_value_json(struct buf *out, const struct rule_value *value);
  * become JSONLogic over the facts below. Appends JSON text to `out`; false with faults. `null` becomes `true`. */
 bool condition_to_jsonlogic(yyjson_val *condition, const char *pointer, struct buf *out, struct faults *faults);
 
+/* Appends the JSON Schema of all these forms as definitions, members of an object that is found at `refs` ("#/$defs/"):
+ * "condition" and what it needs.  What it cannot say: how deep and how large one may be, and how long its numbers. */
+void condition_definitions(struct buf *out, const char *refs);
+
 #endif

@@ -43,6 +43,7 @@ enum op {
 	OP_COUNT
 };
 bool op_find(struct str name, enum op *op);
+struct str op_at(size_t index);                            /* their names, for lists; empty behind the last one */
 
 /* Operands of a strict operator are kept on the stack up to this many. */
 enum { OPERANDS_FEW = 4 };

@@ -3,7 +3,8 @@
  * "-K N" deletes it, "! {…}" is the payload of an event of the first type.
  *
  * Whatever the bodies are: a change that is accepted survives its own bytes, the catalog that is replayed from the bytes
- * is the one that is live, a refusal says why and changes nothing, and what was accepted can be compiled and used.
+ * is the one that is live, a refusal says why and changes nothing, and what was accepted can be compiled and used.  What
+ * the kind's schema refuses is not accepted.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -13,6 +14,8 @@
 #include "engine/base/assert.h"
 #include "engine/base/json.h"
 #include "engine/catalog/catalog.h"
+#include "engine/catalog/describe.h"
+#include "engine/catalog/schema.h"
 #include "engine/catalog/view.h"
 
 #define TENANT STR("T")
@@ -39,6 +42,25 @@ static void accepted(struct world *world, struct catalog_change *change)
 	catalog_change_free(change);
 }
 
+static const struct schema *schema_of(const struct kind *kind, enum kind_form form)
+{
+	static struct schema *schemas[KIND_NUMBER_MAX + 1][2];
+	struct schema **schema = &schemas[kind->number][form];
+	if (*schema)
+		return *schema;
+	struct buf text = { 0 };
+	struct faults faults = { 0 };
+	struct json_error error;
+	kind_schema(&text, kind, form);
+	yyjson_doc *doc = json_read(buf_view(&text), &error);
+	ASSERT(doc);
+	*schema = schema_compile(yyjson_doc_get_root(doc), "", &faults);
+	ASSERT(*schema);
+	yyjson_doc_free(doc);
+	buf_free(&text);
+	return *schema;
+}
+
 static void change(struct world *world, struct str line)
 {
 	const struct kind *kind = line.len > 1 ? kind_by_number((unsigned)(line.ptr[1] - '0')) : NULL;
@@ -61,6 +83,8 @@ static void change(struct world *world, struct str line)
 	else
 		status = catalog_decide_patch(&world->live, TENANT, kind, (uint64_t)(line.ptr[0] - '0'), body, 2000, &made,
 					      &problem);
+	if (body && status == CATALOG_OK)
+		ASSERT(schema_check(schema_of(kind, line.ptr[0] == '+' ? KIND_CREATE : KIND_UPDATE), body, "", NULL));
 	if (status == CATALOG_OK)
 		accepted(world, &made);
 	else
