@@ -369,6 +369,13 @@ static int piece_take(struct run *run, struct piece *piece, int fd, const char *
 	return DONE;
 }
 
+/* With a rate, pieces of an eighth of a second. */
+static size_t piece_size(const struct run *run)
+{
+	uint64_t wanted = run->order->rate / 8 < 4096 ? 4096 : run->order->rate / 8;
+	return run->order->rate && wanted < run->piece ? (size_t)wanted : run->piece;
+}
+
 static void rate_keep(struct run *run)
 {
 	double due = run->order->rate ? (double)run->fetched / (double)run->order->rate : 0, spent = seconds() - run->began;
@@ -382,10 +389,11 @@ static int bytes_fetch(struct run *run, int fd, const struct backup_file *file, 
 	struct piece pieces[FLIGHT] = { 0 };
 	uint64_t asked = from, written = from;
 	unsigned head = 0, count = 0;
+	size_t most = piece_size(run);
 	int status = DONE, tries = 0;
 	while (written < file->bytes && !status) {
 		while (count < FLIGHT && asked < file->bytes) {
-			size_t n = file->bytes - asked < run->piece ? (size_t)(file->bytes - asked) : run->piece;
+			size_t n = file->bytes - asked < most ? (size_t)(file->bytes - asked) : most;
 			rate_keep(run);
 			piece_start(run, &pieces[(head + count++) % FLIGHT], file->path, asked, n);
 			asked += n;
