@@ -111,6 +111,11 @@ bool wal_disk_full(const struct wal *wal);
  * must be below wal_durable().  False: pruned, or outside the log. */
 bool wal_read(const struct wal *wal, uint64_t lsn, void *out, size_t size);
 
+/* Whether the frame that holds the record at `lsn` is whole, by its checksums: what wal_read gives of the record is what was written.
+ * To be asked for each record that is not read while frames are walked in order.  False: it cannot be read, or it is damaged, which is
+ * told with file, LSN and bytes; or it is pruned meanwhile (wal_first). */
+bool wal_check(const struct wal *wal, uint64_t lsn);
+
 struct wal_stats {
 	uint64_t writes, bytes, segments;          /* since the start */
 	uint64_t last_write_ns, last_write_bytes;  /* of the last durable write: feed for histograms */

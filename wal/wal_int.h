@@ -41,6 +41,10 @@ struct reader_file {
 	uint64_t used;                 /* tick of the last use */
 };
 
+/* A frame whose checksums held a while ago; likewise guarded by the lock. */
+enum { CHECKED_SLOTS = 1024 };
+struct checked { uint64_t lsn, end, at_ns; };
+
 struct wal {
 	/* constant once open */
 	struct wal_options options;
@@ -81,6 +85,7 @@ struct wal {
 	struct segments segments;
 	struct reader_file files[READER_FILES];
 	uint64_t tick;
+	struct checked checked[CHECKED_SLOTS];
 };
 
 static inline uint64_t block_floor(uint64_t lsn)

@@ -156,6 +156,8 @@ static void known_read(struct ledger_call *call)
 		bytes.len = 0;
 		buf_room(&bytes, (size_t)(to - from) + 1);
 		bool there = from >= first && from < to && wal_read(wal, from, bytes.ptr, (size_t)(to - from));
+		for (size_t k = i; k < behind && there; k++)
+			there = wal_check(wal, list[k].lsn);
 		if (!there && from >= wal_first(wal)) {
 			call->unreadable = true;
 			break;

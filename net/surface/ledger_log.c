@@ -24,6 +24,8 @@ static enum log_outcome record_at(const struct wal *wal, uint64_t lsn, struct bu
 	out->len = 0;
 	if (lsn % 8 || lsn < wal_first(wal) || lsn >= durable || durable - lsn < sizeof head)
 		return LOG_PRUNED;
+	if (!wal_check(wal, lsn))
+		return unread(wal, lsn);
 	size_t size = durable - lsn < FIRST_READ ? (size_t)(durable - lsn) : FIRST_READ;
 	buf_room(out, FIRST_READ);
 	if (!wal_read(wal, lsn, out->ptr, size))

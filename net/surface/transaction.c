@@ -272,6 +272,11 @@ bool record_read(const struct wal *wal, uint64_t lsn, struct buf *out)
 	out->len = 0;
 	if (lsn % 8 || lsn < wal_first(wal) || lsn + sizeof head > wal_durable(wal))
 		return false;
+	if (!wal_check(wal, lsn)) {
+		if (lsn >= wal_first(wal))
+			buf_char(out, '\0');
+		return false;
+	}
 	if (!log_read(wal, lsn, sizeof head, out))
 		return false;
 	memcpy(&head, out->ptr, sizeof head);

@@ -11,25 +11,29 @@ static unsigned excuse(const struct sim *sim)
 /* A record out of the files, as the product reads it.  False: it cannot be read now. */
 static bool record_read(struct sim *sim, uint64_t lsn, struct buf *out)
 {
-	struct record_head head;
 	uint32_t size;
 	const unsigned char *written = oracle_record(sim->oracle, lsn, &size);
 	LAW(sim->oracle, "L1", written, "an answer names LSN %llu, where no durable record stands", LLU(lsn));
+	bool harmed = sim->disk->damage_count || sim->buried, overwritten = false;
+	for (unsigned i = 0; i < sim->disk->damage_count; i++)
+		overwritten |= sim->disk->damages[i].kind == DAMAGE_MISDIRECTED;       /* perhaps behind the check */
+	sim->disk->read_failed = false;
 	out->len = 0;
-	if (!wal_read(sim->node.wal, lsn, &head, sizeof head))
+	if (!wal_check(sim->node.wal, lsn)) {
+		LAW(sim->oracle, "L6", harmed || sim->disk->read_failed, "the record at LSN %llu is called damaged, and it is not",
+		    LLU(lsn));
+		sim->result->unread += !sim->disk->read_failed;
+		sim->damage_read |= !sim->disk->read_failed;
 		return false;
-	bool good = head.size == size;
-	if (good) {
-		buf_room(out, size);
-		if (!wal_read(sim->node.wal, lsn, out->ptr, size))
-			return false;
-		out->len = size;
-		good = memcmp(out->ptr, written, size) == 0;
 	}
-	if (!good && (sim->disk->damage_count || sim->buried)) {
-		sim->result->unread++;
+	buf_room(out, size);
+	if (!wal_read(sim->node.wal, lsn, out->ptr, size))
+		return false;
+	out->len = size;
+	bool good = memcmp(out->ptr, written, size) == 0;
+	if (!good && overwritten) {
 		sim->damage_read = true;
-		return false;                  /* what a reader's own check would have to say */
+		return false;
 	}
 	LAW(sim->oracle, "L6", good, "the record at LSN %llu is read as another than was written", LLU(lsn));
 	return true;

@@ -20,7 +20,7 @@
 #include "engine/catalog/kind.h"
 #include "tests/sim/sim.h"
 
-enum { SEEDS_DEFAULT = 200, JOBS_MAX = 64, COUNTS = 25 };
+enum { SEEDS_DEFAULT = 200, JOBS_MAX = 64, COUNTS = 26 };
 
 #define LLU(x) ((unsigned long long)(x))
 
@@ -55,7 +55,7 @@ static const char *const names[COUNTS] = {
 	"lives", "power cuts", "cuts in the middle of a call", "kills", "failed writes", "clean stops", "operations", "answers",
 	"records", "transfers", "failed transfers", "expiries", "events", "customers", "changes of configuration", "sent again",
 	"known ids", "refused for damage", "damaged tails", "disk full", "segments", "states compared with their files",
-	"snapshots written", "snapshots loaded", "broken ones passed over",
+	"snapshots written", "snapshots loaded", "broken ones passed over", "damaged records read",
 };
 
 static void seen_add(struct sim_seen *sum, const struct sim_seen *seen)
@@ -73,6 +73,7 @@ static void counts_of(const struct sim_result *result, struct counts *counts)
 		result->replies, result->records, result->transfers, result->failures, result->expiries, result->events,
 		result->customers, result->changes, result->retries, result->repeats, result->refused, result->tails, result->full,
 		result->segments, result->dumps, result->snapshots, result->loads, result->passed_over,
+		result->unread,
 	};
 	for (unsigned i = 0; i < COUNTS; i++)
 		counts->list[i] += list[i];

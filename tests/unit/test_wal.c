@@ -273,6 +273,68 @@ static void test_from(void **state)
 	open_refused(&options, end + 10 * MIB, "known to reach");
 }
 
+/* Every record of the running log is asked for by its LSN, with one byte of its frame flipped, and without. */
+static void test_check(void **state)
+{
+	(void)state;
+	static const uint32_t sizes[] = { 8, 100, 5000, 60000 };
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		folder_empty();
+		said[0] = 0;
+		struct wal_options options = plain(1);
+		struct seen seen;
+		struct wal *wal = open_good(&options, &seen);
+		uint64_t first = wal_durable(wal), size = frame_size(sizes[i]);
+		fill(wal, 0, 6, sizes[i]);
+		for (uint64_t k = 0; k < 6; k++) {
+			uint64_t lsn = first + k * size + WAL_FRAME_HEADER, last = lsn + (sizes[i] - 1) / 8 * 8;
+			uint64_t hurt = k % 2 ? lsn - 4 : lsn + sizes[i] / 2;          /* in the header, in the body */
+			unsigned char byte;
+			file_read(0, hurt, &byte, 1);
+			byte ^= 16;
+			file_write(0, hurt, &byte, 1);
+			assert_false(wal_check(wal, last));
+			char wanted[80];
+			snprintf(wanted, sizeof(wanted), "damage at LSN %" PRIu64 ", file 0000000000000000.log", k % 2 ? last : lsn - 48);
+			if (!strstr(said, wanted))
+				fail_msg("'%s' is not in '%s'", wanted, said);
+			said[0] = 0;
+			byte ^= 16;
+			file_write(0, hurt, &byte, 1);
+			assert_true(wal_check(wal, last));
+			assert_true(wal_check(wal, lsn));
+			assert_string_equal(said, "");
+		}
+		assert_false(wal_check(wal, wal_durable(wal)));
+		assert_false(wal_check(wal, 0));
+		assert_false(wal_check(wal, first + WAL_FRAME_HEADER + 1));
+		wal_close(wal);
+	}
+}
+
+/* A body that looks like frames: neither does it make good what is damaged, nor does it spoil what is whole. */
+static void test_check_mimicry(void **state)
+{
+	(void)state;
+	struct wal_options options = plain(1);
+	struct seen seen;
+	struct wal *wal = open_good(&options, &seen);
+	struct wal_producer *producer = wal_producer_at(wal, 0);
+	unsigned char *body;
+	assert_int_equal(wal_credit(producer, 400), WAL_ROOM);
+	uint64_t lsn = wal_append_begin(producer, 400, &body);
+	memset(body, 0, 400);
+	struct wal_frame false_one = { .lsn = lsn + 80, .size = frame_size(200), .body_size = 200, .epoch = 1,
+				       .kind = WAL_FRAME_RECORDS, .time_ms = 1000 };
+	frame_stamp(body + 80, &false_one, 12345);
+	wal_append_publish(producer, 1000, frame_hash(body, 400));
+	while (wal_step(wal, false))
+		;
+	assert_true(wal_check(wal, lsn + 80 + WAL_FRAME_HEADER + 16));
+	assert_string_equal(said, "");
+	wal_close(wal);
+}
+
 static void test_segments(void **state)
 {
 	(void)state;
@@ -797,6 +859,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_round_trip, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_from, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_check, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_check_mimicry, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_segments, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_credit, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_crowd, set_up, tear_down),
