@@ -51,13 +51,35 @@ static void remember(struct job_run *run, struct buf *text, uint64_t at_version,
 	ask(run, CATALOG_REMEMBER, yyjson_doc_get_root(run->patch), at_version, after);
 }
 
+static void on_read(struct catalog_request *request);
+
+/* The run that was cut off is through; now the one that was asked for. */
+static void begin_anew(struct job_run *run)
+{
+	job_free(&run->job);
+	rule_free(run->selector);
+	run->selector = NULL;
+	yyjson_doc_free(run->payload_doc);
+	run->payload_doc = NULL;
+	run->payload.len = 0;
+	run->scan.partition = 0;
+	run->scan.hash = 0;
+	run->targets = run->created = run->existing = run->failed = 0;
+	run->error[0] = '\0';
+	run->begun = run->resumes = false;
+	ask(run, CATALOG_GET, NULL, 0, on_read);
+}
+
 static void on_ended(struct catalog_request *request)
 {
 	struct job_run *run = request->context;
 	/* A job that was deleted meanwhile remembers nothing. */
 	if (request->status != CATALOG_OK && request->status != CATALOG_NOT_FOUND)
 		problem_set(&run->problem, request->problem.status, request->problem.code, "%s", request->problem.detail);
-	finish(run);
+	if (run->resumes && !run->problem.status)
+		begin_anew(run);
+	else
+		finish(run);
 }
 
 /* It cannot run as it stands: that is remembered, or it would be due for ever. */
@@ -281,8 +303,6 @@ static bool prepare(struct job_run *run)
 	return !run->problem.status;
 }
 
-static void on_read(struct catalog_request *request);
-
 static void on_begun(struct catalog_request *request)
 {
 	struct job_run *run = request->context;
@@ -333,6 +353,18 @@ static bool still_due(const struct job_run *run)
 	return run->job.active && yyjson_is_str(next) && time_parse(json_text(next), &at) && at <= run->started_ms;
 }
 
+/* A run of this job was cut off, and is not what would be run now anyway. */
+static bool cut_off(const struct job_run *run)
+{
+	char bucket[JOB_BUCKET_MAX];
+	if (!run->job.active || !run->job.running || run->job.last_bucket.len >= JOB_BUCKET_MAX || run->dry_run)
+		return false;
+	if (run->kind != JOB_MANUAL)
+		return run->kind == JOB_SCHEDULED;
+	job_bucket(&run->job, run->started_ms, bucket);
+	return !str_eq(run->job.last_bucket, str_of(bucket));
+}
+
 static void on_read(struct catalog_request *request)
 {
 	struct job_run *run = request->context;
@@ -347,8 +379,9 @@ static void on_read(struct catalog_request *request)
 		return;
 	}
 	run->started_ms = run->env->now_ms(run->env->context);
-	if (run->kind == JOB_SCHEDULED && run->job.active && run->job.running && run->job.last_bucket.len < JOB_BUCKET_MAX) {
-		/* It was cut off: the same bucket again, as of the same time. */
+	if (cut_off(run)) {
+		/* The same bucket again, as of the same time. */
+		run->resumes = run->kind == JOB_MANUAL;
 		run->started_ms = run->job.last_run_ms;
 		memcpy(run->bucket, run->job.last_bucket.ptr, run->job.last_bucket.len);
 		run->bucket[run->job.last_bucket.len] = '\0';

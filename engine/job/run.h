@@ -9,7 +9,8 @@
  * Events are ordinary rows with ROW_INTERNAL.  Their ids, job_{id}_{bucket}_{brand}_{profile}, make a run safe to repeat: what
  * is there already counts as existing.  A bucket is one occurrence of the schedule, or one day.  That a run was begun is in the
  * log before its first event and its end behind its last one, so a run that was cut off is found after a restart and is run
- * again with the same bucket; then only what is missing is made.
+ * again with the same bucket; then only what is missing is made.  Whoever comes first does that: the scheduler, or a run by hand
+ * before it does what was asked for.
  *
  * Such an id may be longer than what clients may send as one (200 bytes): the bound is the surfaces', the log has 65,535.
  */
@@ -61,6 +62,7 @@ struct job_run {
 	struct scan scan;
 	struct batch batch;
 	bool waited;                   /* for `known` to use */
+	bool resumes;                  /* a run that was cut off comes first; then the one that was asked for */
 	bool begun;                    /* the log has it that it runs */
 	bool batch_made;
 	struct buf ids;

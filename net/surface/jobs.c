@@ -79,7 +79,8 @@ static void on_ended(void *context, const struct job_run *run)
 	if (run->kind == JOB_PREVIEW || run->dry_run)
 		return;
 	bool failed = run->problem.status || run->failed;
-	metric_add_label(METRIC_JOB_RUNS, failed ? METRIC_JOB_FAILED : METRIC_JOB_SUCCEEDED, 1);
+	if (!run->stop)
+		metric_add_label(METRIC_JOB_RUNS, failed ? METRIC_JOB_FAILED : METRIC_JOB_SUCCEEDED, 1);
 	metric_add_label(METRIC_EVENTS, METRIC_PROCESSED, (int64_t)run->created);
 	metric_add_label(METRIC_EVENTS, METRIC_REPEATED, (int64_t)run->existing);
 	metric_add_label(METRIC_EVENTS, METRIC_REFUSED, (int64_t)run->failed);

@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "tests/api/harness.h"
+#include "tests/api/calls.h"
 
 #define EARN_ONE "[{'type':'earn_points','points':1}]"
 #define YEARLY "{'type':'cron','cron':'0 0 1 1 *'}"
@@ -550,6 +550,59 @@ static void a74_walk_through(void **state)
 	json_is(answer, "/idempotentExisting", "2");
 }
 
+static void over_rpc(void **state)
+{
+	(void)state;
+	make_internal("JOBRPC", "JOB_PING");
+	make_customers("JOBRPC", 3);
+	make_job("JOBRPC", "PING", "{}", ",'schedule':" YEARLY);
+	yyjson_val *answer = call_ok("internal_jobs.preview", textf("[{'brand':'JOBRPC','id':'%s','limit':2}]", job));
+	assert_int_equal(size_of(json_at(answer, "/items")), 2);
+	answer = call_ok("internal_jobs.run", textf("[{'brand':'JOBRPC','id':'%s','dry_run':true}]", job));
+	json_is(answer, "/dryRun", "true");
+	json_is(call_ok("internal_jobs.run", textf("[{'brand':'JOBRPC','id':'%s'}]", job)), "/created", "3");
+	json_is(call_ok("internal_jobs.run", textf("[{'brand':'JOBRPC','id':'%s'}]", job)), "/idempotentExisting", "3");
+	json_is(call_ok("rewards.expire", "[{'brand':'JOBRPC'}]"), "/expired", "0");
+	calls_close();
+}
+
+/* SIGTERM ends a run early; whoever asked is told, and the next start goes on with it. */
+static void stopped_in_the_middle(void **state)
+{
+	enum { CUSTOMERS = 50000 };
+	struct buf rows = { 0 };
+	struct client client = { .fd = -1 };
+	struct reply reply = { 0 };
+	int64_t made = 0;
+	(void)state;
+	own_start(harness_shards, NULL);
+	make_internal("STOP", "JOB_PING");
+	buf_lit(&rows, "brand,profileId\n");
+	for (int i = 1; i <= CUSTOMERS; i++)
+		buf_printf(&rows, "STOP,p-%d\n", i);
+	assert_int_equal(ask("POST /imports/customers", "STOP", "text/csv", buf_view(&rows))->status, 200);
+	buf_free(&rows);
+	make_job("STOP", "PING", "{}", ",'schedule':" YEARLY);
+	const char *request = textf("POST /admin/internal-jobs/%s/run HTTP/1.1\r\nHost: x\r\nX-Brand: STOP\r\n"
+				    "Content-Length: 0\r\n\r\n", job);
+	client_open(&client, own.port);
+	client_send(&client, request, strlen(request));
+	wait_job("STOP", "/last_status", "", false);
+	refused(409, "job_running", NULL, textf("POST /admin/internal-jobs/%s/run", job), "STOP", NULL);
+	own_stop();
+	assert_true(client_reply(&client, &reply, false));
+	assert_int_equal(reply.status, 503);
+	reply_free(&reply);
+	client_close(&client);
+	own_start(5 - harness_shards, NULL);
+	wait_job("STOP", "/last_status", "SUCCESS", true);
+	yyjson_val *answer = read_job("STOP");
+	made = int_at(answer, "/last_created");
+	assert_true(made > 0 && made < CUSTOMERS);
+	assert_int_equal(made + int_at(answer, "/last_existing"), CUSTOMERS);
+	own_end();
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a9_scheduler_off),
 	cmocka_unit_test(a39_create_job),
@@ -565,6 +618,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a51_killed_in_the_middle),
 	cmocka_unit_test(a70_expire_rewards),
 	cmocka_unit_test(a74_walk_through),
+	cmocka_unit_test(over_rpc),
+	cmocka_unit_test(stopped_in_the_middle),
 };
 
 int main(void)
