@@ -17,6 +17,8 @@
 #include "engine/catalog/describe.h"
 #include "engine/catalog/schema.h"
 #include "engine/catalog/view.h"
+#include "engine/job/job.h"
+#include "engine/job/selector.h"
 
 #define TENANT STR("T")
 
@@ -109,6 +111,34 @@ static void payload(struct world *world, struct str text)
 	yyjson_doc_free(doc);
 }
 
+/* What was accepted as a job can be read and run: its selector compiles, a time has a bucket, and it is due or not. */
+static void jobs_use(struct catalog *catalog)
+{
+	const struct document *due[8];
+	char bucket[JOB_BUCKET_MAX];
+	for (size_t t = 0; t < catalog->tenant_count; t++)
+		for (size_t d = 0; d < catalog->tenants[t]->count; d++) {
+			struct buf text = { 0 };
+			struct faults faults = { 0 };
+			struct job job;
+			if (catalog->tenants[t]->list[d]->kind->number != KIND_INTERNAL_JOB)
+				continue;
+			catalog_document_json(&text, catalog->tenants[t]->list[d]);
+			ASSERT(job_read(&job, buf_view(&text)));
+			struct rule *rule = selector_compile(job.selector, "", &faults);
+			ASSERT(rule && !faults.count);
+			rule_free(rule);
+			job_bucket(&job, INT64_C(1774746000000), bucket);
+			ASSERT(strlen(bucket) == 10 || strlen(bucket) == 16);
+			ASSERT(job_next(&job, 0) > 0);
+			job_free(&job);
+			buf_free(&text);
+		}
+	size_t count = catalog_due(catalog, INT64_C(4000000000000), due, 8);
+	for (size_t i = 0; i < count; i++)
+		ASSERT(due[i]->kind->number == KIND_INTERNAL_JOB);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	struct world world = { 0 };
@@ -127,6 +157,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	catalog_dump(&world.replayed, &replayed);
 	ASSERT(str_eq(buf_view(&live), buf_view(&replayed)));
 	view_unref(catalog_view_build(&world.live, TENANT));
+	jobs_use(&world.live);
 	catalog_free(&world.live);
 	catalog_free(&world.replayed);
 	buf_free(&live);
