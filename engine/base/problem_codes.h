@@ -103,6 +103,7 @@ enum problem_scope {
 	X(snapshots_unreadable, 500, 0, OPERATION, "The folder of snapshots cannot be read", "See the server's own log.") \
 	X(stopping, 503, 0, OPERATION, "The server is stopping", "Ask again when it is back; what was made already is not made twice.") \
 	X(tenant_mismatch, 400, 0, OPERATION, "Two organizations in one request", "X-Tenant must name the same as org_id.") \
+	X(tier_unknown, 400, 0, OPERATION, "No such tier", "Check the key, or create the tier first.") \
 	X(transfer_not_found, 404, 0, OPERATION, "No such transfer", "Check the id.") \
 	X(validation_failed, 422, 0, OPERATION, "The document does not have the expected shape", \
 	  "Correct what `errors` points to and send it again.") \

@@ -51,13 +51,15 @@ static const struct field bonus_args[] = {
 };
 
 static const struct field tier_args[] = {
-	{ .name = "tier", .type = FIELD_TEXT, .flags = REQUIRED, .min = 1, .max = 128, .doc = "Key of the tier." },
+	{ .name = "tier", .type = FIELD_REF, .flags = REQUIRED, .min = 1, .max = 128, .ref_kind = "loyalty_tier",
+	  .ref_key = "key", .ref_unknown = "tier_unknown", .doc = "Key of the tier." },
 	{ 0 }
 };
 
 static const struct field emit_args[] = {
-	{ .name = "event_type", .type = FIELD_TEXT, .flags = REQUIRED, .min = 1, .max = 128,
-	  .doc = "Key of an INTERNAL event type." },
+	{ .name = "event_type", .type = FIELD_REF, .flags = REQUIRED, .min = 1, .max = 128, .ref_kind = "event_type",
+	  .ref_key = "key", .ref_unknown = "event_type_unknown", .ref_inactive = "event_type_inactive",
+	  .ref_filter = "origin=INTERNAL", .doc = "Key of an INTERNAL event type." },
 	{ .name = "payload", .type = FIELD_JSON, .flags = NULLABLE, .max = 16 * 1024,
 	  .doc = "Its payload; null: that of the event itself." },
 	{ 0 }

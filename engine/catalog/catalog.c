@@ -291,7 +291,7 @@ static bool filter_check(const struct kind *kind, const struct catalog_filter *f
 	const char *expected = NULL;
 	int64_t number;
 	if (!field || field->flags & WRITEONLY || field->type == FIELD_CONDITION || field->type == FIELD_ACTIONS || field->type == FIELD_SCHEMA ||
-	    field->type == FIELD_JSON || field->type == FIELD_TEXTS || field->type == FIELD_DECIMAL) {
+	    field->type == FIELD_JSON || field->type == FIELD_TEXTS || field->type == FIELD_LIST || field->type == FIELD_DECIMAL) {
 		problem_set(problem, 422, "filter_unknown", "a list of %s cannot be filtered by \"%.*s\"", kind->plural,
 			    text_cut(filter->field, 60), filter->field.ptr);
 		return false;

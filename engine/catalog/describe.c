@@ -91,6 +91,22 @@ static void composed_schema(struct buf *out, const struct field *field, bool nul
 	buf_str(out, nullable ? STR(",{\"type\":\"null\"}]") : STR("]"));
 }
 
+static void properties_write(struct buf *out, const struct field *fields, enum kind_form form, const char *refs);
+static void required_write(struct buf *out, const struct field *fields, enum kind_form form, size_t *count);
+
+static void list_schema(struct buf *out, const struct field *field, bool nullable, const char *refs)
+{
+	size_t count = 0;
+	type_write(out, "array", nullable);
+	if (bounded(field))
+		buf_printf(out, ",\"minItems\":%lld,\"maxItems\":%lld", (long long)field->min, (long long)field->max);
+	buf_lit(out, ",\"items\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{");
+	properties_write(out, field->items, KIND_CREATE, refs);
+	buf_char(out, '}');
+	required_write(out, field->items, KIND_CREATE, &count);
+	buf_str(out, count ? STR("]}") : STR("}"));
+}
+
 void field_schema(struct buf *out, const struct field *field, enum kind_form form, const char *refs)
 {
 	bool nullable = field->flags & NULLABLE || (form == KIND_UPDATE && !(field->flags & REQUIRED));
@@ -104,6 +120,7 @@ void field_schema(struct buf *out, const struct field *field, enum kind_form for
 	case FIELD_ENUM: enum_schema(out, field, nullable); break;
 	case FIELD_TEXTS: texts_schema(out, field, nullable); break;
 	case FIELD_TIME: time_schema(out, nullable); break;
+	case FIELD_LIST: list_schema(out, field, nullable, refs); break;
 	case FIELD_JSON:
 		if (field->schema)
 			composed_schema(out, field, nullable, form == KIND_UPDATE, refs);
@@ -305,7 +322,7 @@ static const char *widget_of(const struct field *field)
 		[FIELD_TEXT] = "text", [FIELD_INT] = "number", [FIELD_BOOL] = "checkbox", [FIELD_DECIMAL] = "number",
 		[FIELD_ENUM] = "select", [FIELD_REF] = "remote_select", [FIELD_CONDITION] = "conditions",
 		[FIELD_ACTIONS] = "actions", [FIELD_SCHEMA] = "json_schema", [FIELD_JSON] = "json", [FIELD_TEXTS] = "tags",
-		[FIELD_TIME] = "datetime"
+		[FIELD_TIME] = "datetime", [FIELD_LIST] = "list"
 	};
 	return field->flags & HIDDEN ? "hidden" : field->widget ? field->widget : widgets[field->type];
 }
@@ -382,6 +399,11 @@ static void hint_write(struct buf *out, const struct field *field, unsigned orde
 	}
 	if (field->type == FIELD_ACTIONS)
 		actions_hints(out);
+	if (field->type == FIELD_LIST) {
+		buf_lit(out, ",\"fields\":{");
+		hints_write(out, field->items, 0);
+		buf_char(out, '}');
+	}
 	buf_char(out, '}');
 }
 

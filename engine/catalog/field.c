@@ -215,6 +215,30 @@ static bool check_time(const struct field *field, yyjson_val *value, const char 
 	return false;
 }
 
+static bool check_list(const struct field *field, yyjson_val *value, const char *pointer, struct faults *faults)
+{
+	size_t i, max;
+	yyjson_val *item;
+	bool good = true;
+	struct buf place = { 0 };
+	if (!yyjson_is_arr(value))
+		return wrong_type(value, "a list of objects", pointer, faults);
+	if (bounded(field) && ((int64_t)yyjson_arr_size(value) < field->min || (int64_t)yyjson_arr_size(value) > field->max)) {
+		faults_add(faults, pointer, "expected %lld to %lld entries, got %zu", (long long)field->min, (long long)field->max,
+			   yyjson_arr_size(value));
+		return false;
+	}
+	buf_str(&place, str_of(pointer));
+	yyjson_arr_foreach(value, i, max, item) {
+		size_t before = pointer_push_index(&place, i);
+		good &= yyjson_is_obj(item) ? fields_check(field->items, NULL, item, pointer_text(&place), faults)
+					    : wrong_type(item, "an object", pointer_text(&place), faults);
+		place.len = before;
+	}
+	buf_free(&place);
+	return good;
+}
+
 static const struct {
 	const char *name;
 	check_fn *check;
@@ -231,6 +255,7 @@ static const struct {
 	[FIELD_JSON] = { "object", check_json },
 	[FIELD_TEXTS] = { "texts", check_texts },
 	[FIELD_TIME] = { "time", check_time },
+	[FIELD_LIST] = { "list", check_list },
 };
 
 const char *field_type_name(enum field_type type)

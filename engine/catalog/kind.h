@@ -36,6 +36,7 @@ enum field_type {
 	FIELD_JSON,                    /* any object; max: bytes of JSON */
 	FIELD_TEXTS,                   /* array of texts; max: entries */
 	FIELD_TIME,                    /* RFC 3339 text */
+	FIELD_LIST,                    /* array of objects with the fields `items`; min..max entries */
 	FIELD_TYPES
 };
 
@@ -55,6 +56,7 @@ struct field {
 	int64_t min, max;              /* see field_type; not checked unless max > min */
 	const char *fallback;          /* default, as JSON text; NULL: none */
 	const char *const *choices;    /* FIELD_ENUM: ends with NULL */
+	const struct field *items;     /* FIELD_LIST: ends with name NULL */
 	const char *ref_kind;          /* FIELD_REF: name of the kind */
 	const char *ref_key;           /* FIELD_REF: its field */
 	const char *ref_unknown;       /* FIELD_REF: code of the refusal (status 400) where there is no such document */
@@ -97,6 +99,7 @@ struct kind {
 	void (*check_delete)(const struct catalog *catalog, const struct document *document, struct problem *problem);
 	const char *key;               /* text field that others name it by; NULL: the id */
 	const char *label;             /* text field that people know it by; NULL: "name" */
+	void (*catalog)(struct buf *out);      /* appends further members of its catalog for forms, each behind a comma; NULL */
 	const char *successor;         /* path of what to use instead of this deprecated kind; NULL: it is not deprecated */
 	/* When something has to be done for a document, as its fields and state say: INT64_MAX never.  NULL: never. */
 	int64_t (*due)(const struct document *document);

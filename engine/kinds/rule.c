@@ -1,9 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /* rule.c - what happens when an event comes in. */
 #include "engine/catalog/action.h"
+#include "engine/catalog/view.h"
 #include "engine/kinds/kinds.h"
 
 enum { PRIORITY_MAX = 1000000000 };
+
+static const struct field limit_fields[] = {
+	{ .name = "max", .type = FIELD_INT, .flags = REQUIRED, .min = 1, .max = PRIORITY_MAX, .doc = "So many times at most." },
+	{ .name = "per", .type = FIELD_ENUM, .choices = limit_period_names, .fallback = "\"EVER\"",
+	  .doc = "In each of these, of UTC; weeks are those of ISO 8601." },
+	{ 0 }
+};
 
 static const struct field fields[] = {
 	{ .name = "event_type", .type = FIELD_REF, .flags = REQUIRED, .min = 1, .max = 128,
@@ -18,6 +26,8 @@ static const struct field fields[] = {
 	  .widget = "conditions", .doc = "When the rule applies; null is always." },
 	{ .name = "actions", .type = FIELD_ACTIONS, .flags = REQUIRED, .min = 0, .max = ACTIONS_MAX,
 	  .widget = "actions", .doc = "What the rule does, in order; all or nothing." },
+	{ .name = "limits", .type = FIELD_LIST, .min = 0, .max = LIMITS_PER_RULE_MAX, .fallback = "[]", .items = limit_fields,
+	  .doc = "How often it may apply to one customer; without any, each time." },
 	{ .name = "name", .type = FIELD_TEXT, .flags = NULLABLE, .min = 0, .max = 200,
 	  .doc = "What people call it." },
 	{ .name = "description", .type = FIELD_TEXT, .flags = NULLABLE, .min = 0, .max = 2000, .widget = "textarea",

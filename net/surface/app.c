@@ -18,10 +18,12 @@
 
 const struct route *const *app_surfaces(void)
 {
+	enum { RESOURCES = 3 };
 	static const struct route *tables[] = {
 		brand_routes,
 		job_routes,
-		NULL,
+		catalog_routes,
+		NULL,                  /* RESOURCES */
 		audit_routes,
 		reward_routes,
 		reverse_routes,
@@ -32,8 +34,8 @@ const struct route *const *app_surfaces(void)
 		backup_routes,
 		NULL
 	};
-	if (!tables[2])
-		tables[2] = resource_routes();
+	if (!tables[RESOURCES])
+		tables[RESOURCES] = resource_routes();
 	return tables;
 }
 

@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* System A: the multi-brand loyalty engine.  Routes and the reads of customers and configuration; writing is in ingest.c,
  * reading along the log in history.c. */
-#include <stdlib.h>
-
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
 #include "engine/base/time.h"
-#include "engine/kinds/kinds.h"
 #include "net/surface/app.h"
 #include "net/surface/ingest.h"
-#include "net/surface/resource.h"
 
 static void root_get(struct task *task)
 {
@@ -125,63 +121,6 @@ static void wallet_get(struct task *task)
 	member_ask(task, wallet_answer);
 }
 
-/* ---- options for forms --------------------------------------------------------------------------------------------------- */
-
-static void options_event_types(struct task *task)
-{
-	if (!resource_task(task, CATALOG_LIST) || !resource_filters(task))
-		return;
-	struct catalog_request *request = &task->catalog;
-	bool has_active = false;
-	for (size_t i = 0; i < request->filter_count; i++)
-		has_active |= str_eq(request->filters[i].field, STR("active"));
-	if (!has_active)
-		request->filters[request->filter_count++] = (struct catalog_filter){ STR("active"), STR("true") };
-	request->limit = LIST_MAX;
-	task_catalog(task, resource_answer);
-}
-
-static int str_order(const void *a, const void *b)
-{
-	return str_cmp(*(const struct str *)a, *(const struct str *)b);
-}
-
-static void tags_answer(struct task *task)
-{
-	struct buf list = { 0 };
-	for (unsigned s = 0; s < node_shards(task->app->node); s++) {
-		const struct buf *tags = &task->gather->queries[s].tags;
-		for (size_t at = 0; at < tags->len;) {
-			uint16_t len;
-			memcpy(&len, tags->ptr + at, sizeof len);
-			struct str tag = { tags->ptr + at + sizeof len, len };
-			buf_bytes(&list, &tag, sizeof tag);
-			at += sizeof len + len;
-		}
-	}
-	struct str *tags = (struct str *)(void *)list.ptr;
-	size_t count = list.len / sizeof *tags;
-	if (count)
-		qsort(tags, count, sizeof *tags, str_order);
-	buf_char(&task->out, '[');
-	for (size_t i = 0; i < count; i++) {
-		if (i && str_eq(tags[i], tags[i - 1]))
-			continue;
-		if (i)
-			buf_char(&task->out, ',');
-		buf_json_text(&task->out, tags[i]);
-	}
-	buf_char(&task->out, ']');
-	buf_free(&list);
-	task_json(task, 200);
-}
-
-static void options_tags(struct task *task)
-{
-	if (task_brand(task))
-		task_gather(task, QUERY_TENANT, tags_answer);
-}
-
 const struct route brand_routes[] = {
 	{ "GET", "/", root_get, "public", "Health of the engine (A1)", NULL, .command = "server.health" },
 	{ "POST", "/transactions", transactions_post, "events.write", "Ingest an event, an array of events, or NDJSON", NULL,
@@ -206,9 +145,5 @@ const struct route brand_routes[] = {
 	  .command = "customers.import", .query = "dry_run" },
 	{ "POST", "/imports/events", import_events, "events.write", "Import events from CSV, strictly", NULL,
 	  .command = "events.import", .query = "dry_run" },
-	{ "GET", "/admin/ui-options/event-types", options_event_types, "event_types.read", "Event types to choose from",
-	  &kind_event_type, .command = "event_types.options" },
-	{ "GET", "/admin/ui-options/customer-tags", options_tags, "customers.read", "Tags in use, ascending", NULL,
-	  .command = "customers.tags" },
 	{ .method = NULL },
 };

@@ -8,6 +8,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 #include "engine/base/utf8.h"
+#include "engine/catalog/describe.h"
 
 /* ---- versions: ETag, If-Match, If-None-Match (RFC 9110, 8.8 and 13) ---------------------------------------------------- */
 
@@ -247,6 +248,15 @@ static void kind_routes(struct buf *out, const struct kind *kind)
 	const char *path = kind->path, *title = kind->title, *plural = kind->plural;
 	const char *one = text("%s/{id}", path), *read = text("%s.read", plural);
 	const char *a = strchr("aeiou", title[0]) ? "an" : "a";
+	struct buf options = { 0 };
+	kind_options_path(&options, kind);
+	buf_char(&options, '\0');
+	/* In front of {id}, which would take it. */
+	add(out, (struct route){ "GET", text("%s/ui-catalog", path), catalogs_get, read, text("Schema and hints for %ss", title), kind,
+				 .command = text("%s.ui_catalog", plural) });
+	add(out, (struct route){ "GET", text("%s", options.ptr), catalogs_options, read, text("%ss to choose from", title), kind,
+				 .command = text("%s.options", plural) });
+	buf_free(&options);
 	add(out, (struct route){ "GET", path, resource_list, read, text("List the brand's %ss", title), kind,
 				 .command = text("%s.list", plural) });
 	add(out, (struct route){ "POST", path, resource_create, kind->permission, text("Create %s %s", a, title), kind,

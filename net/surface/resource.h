@@ -12,6 +12,9 @@ const struct route *resource_routes(void);
 bool resource_task(struct task *task, enum catalog_verb verb);
 /* Filters of a list from the query: every field that can be compared.  False: it has been answered. */
 bool resource_filters(struct task *task);
+/* Handlers of a route with a kind: how its documents look; what can be chosen of them. */
+void catalogs_get(struct task *task);
+void catalogs_options(struct task *task);
 void resource_answer(struct task *task);           /* for task_catalog: the document, the list, the problem */
 
 #endif

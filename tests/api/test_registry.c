@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* test_registry.c - what every kind of configuration can do, from one table of kinds; then what single kinds keep.  A test
  * is named by the rows of the features' list that it shows. */
+#include <stdlib.h>
+
 #include "tests/api/calls.h"
 #include "tests/api/harness.h"
 
@@ -296,6 +298,173 @@ static void audit(void **state)
 	refused(405, NULL, NULL, "POST /admin/audit", "AUDIT", "{}");
 }
 
+/* ---- what forms need ------------------------------------------------------------------------------------------------- */
+
+static void a31_a32_a33_rule_catalogue(void **state)
+{
+	static const char *const paths[] = { "GET /admin/rules/ui-catalog", "GET /rules/ui-catalog" };
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(paths); i++) {
+		yyjson_val *catalog = want(200, paths[i], "A31", NULL);
+		json_is(catalog, "/create/schema/$schema", "'https://json-schema.org/draft/2020-12/schema'");
+		json_is(catalog, "/create/schema/required", "['event_type','actions']");
+		json_is(catalog, "/update/schema/properties/priority/type", "['integer','null']");
+		json_is(catalog, "/create/schema/properties/priority/maximum", "1000000000");
+		json_is(catalog, "/create/hints/brand/widget", "'hidden'");
+		json_is(catalog, "/update/hints/brand/hidden", "true");
+		json_is(catalog, "/create/hints/event_type/widget", "'remote_select'");
+		json_is(catalog, "/create/hints/event_type/datasource", "'/admin/ui-options/event-types'");
+		json_is(catalog, "/create/hints/event_type/valueField", "'key'");
+		json_is(catalog, "/create/hints/event_type/labelField", "'name'");
+		json_is(catalog, "/create/hints/actions/types/0/type", "'earn_points_from_amount'");
+	}
+	refused(400, "brand_missing", NULL, "GET /admin/rules/ui-catalog", NULL, NULL);
+	refused(404, "not_found", NULL, "PATCH /rules/ui-catalog", "A31", "{}");
+}
+
+static void a34_a75_rule_bundle(void **state)
+{
+	(void)state;
+	make_type("A34", "PURCHASE");
+	want(201, "POST /admin/event-types", "A34", "{'key':'OFF','origin':'EXTERNAL','name':'off','active':false}");
+	want(201, "POST /rewards", "A34", "{'name':'Coffee'}");
+	want(201, "POST /admin/loyalty-tiers", "A34", "{'key':'B','name':'b','rank':0,'min_status_points':0}");
+	want(201, "POST /admin/bonus-definitions", "A34", "{'bonus_key':'W','policy':'ONCE_EVER'}");
+	want(201, "POST /customers/upsert", "A34", "{'profileId':'p','tags':['b','a']}");
+	yyjson_val *bundle = want(200, "GET /admin/rules/ui-bundle", "A34", NULL);
+	json_is(bundle, "/brand", "'A34'");
+	json_is(bundle, "/uiCatalog/create/hints/event_type/labelField", "'name'");
+	assert_int_equal(size_of(json_at(bundle, "/uiOptions/eventTypes")), 1);
+	json_is(bundle, "/uiOptions/eventTypes/0/value", "'PURCHASE'");
+	json_is(bundle, "/uiOptions/rewards/0/label", "'Coffee'");
+	json_is(bundle, "/uiOptions/loyaltyTiers/0/value", "'B'");
+	json_is(bundle, "/uiOptions/bonusDefinitions/0/label", "'W'");
+	json_is(bundle, "/uiOptions/customerTags", "['a','b']");
+	bundle = want(200, "GET /admin/rules/ui-bundle", "A34_NONE", NULL);
+	json_is(bundle, "/uiOptions", "{'eventTypes':[],'rewards':[],'loyaltyTiers':[],'bonusDefinitions':[],'customerTags':[]}");
+}
+
+static void a35_a36_a37_job_catalogue(void **state)
+{
+	char bodies[16][1024];
+	size_t count = 0, i, max;
+	yyjson_val *preset;
+	(void)state;
+	make_type("A35", "PURCHASE");
+	want(201, "POST /admin/event-types", "A35", "{'key':'PING','origin':'INTERNAL','name':'Ping'}");
+	yyjson_val *catalog = want(200, "GET /admin/internal-jobs/ui-catalog", "A35", NULL);
+	json_is(catalog, "/job/schema/required", "['job_key','event_type']");
+	json_is(catalog, "/job/hints/event_type/datasource", "'/admin/ui-options/event-types?origin=INTERNAL'");
+	json_is(catalog, "/selector/keys/3/key", "'status_in'");
+	json_is(catalog, "/payloadTemplate/widget", "'json'");
+	yyjson_arr_foreach(json_at(catalog, "/jobTypes"), i, max, preset) {
+		char *values = yyjson_val_write(json_at(preset, "/values"), 0, NULL);
+		assert_true(count < COUNT_OF(bodies));
+		snprintf(bodies[count++], sizeof bodies[0], "{\"event_type\":\"PING\",%s", values + 1);
+		free(values);
+	}
+	assert_true(count >= 4);
+	for (i = 0; i < count; i++)
+		want(201, "POST /admin/internal-jobs", "A35", bodies[i]);
+	yyjson_val *bundle = want(200, "GET /admin/internal-jobs/ui-bundle", "A35", NULL);
+	json_at(bundle, "/uiCatalog/jobTypes/0/values");
+	assert_int_equal(size_of(json_at(bundle, "/uiOptions/eventTypes")), 1);
+	json_is(bundle, "/uiOptions/eventTypes/0/value", "'PING'");
+	json_is(bundle, "/uiOptions/customerTags", "[]");
+}
+
+/* What a catalogue advertises is what the API takes: see test_describe for all of it. */
+static void a38_a68_every_catalogue(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(table); i++) {
+		yyjson_val *catalog = want(200, textf("GET %s/ui-catalog", table[i].path), "A38", NULL);
+		json_is(catalog, "/kind", textf("'%s'", table[i].name));
+		json_is(catalog, "/create/schema/additionalProperties", "false");
+		json_is(catalog, "/update/schema/type", "'object'");
+		json_is(catalog, "/read/schema/properties/version/readOnly", "true");
+		json_is(catalog, "/create/hints/brand/hidden", "true");
+	}
+	json_is(want(200, "GET /admin/bonus-definitions/ui-catalog", "A38", NULL), "/create/schema/properties/policy/enum",
+		"['ONCE_EVER','ONCE_PER_YEAR','ONCE_PER_MONTH','ONCE_PER_WEEK','ONCE_PER_DAY']");
+	json_is(last_reply()->doc->root, "/create/hints/policy/choices/1/label", "'Once per year'");
+}
+
+static void a52_a53_a54_options(void **state)
+{
+	(void)state;
+	want(201, "POST /rewards", "A52", "{'name':'Tea'}");
+	want(201, "POST /rewards", "A52", "{'name':'Coffee'}");
+	want(201, "POST /rewards", "A52", "{'name':'Old','active':false}");
+	yyjson_val *list = want(200, "GET /admin/ui-options/rewards", "A52", NULL);
+	assert_int_equal(size_of(list), 2);
+	json_is(list, "/0/label", "'Coffee'");
+	json_is(list, "/1/name", "'Tea'");
+	assert_string_equal(text_at(list, "/0/value"), text_at(list, "/0/id"));
+	assert_int_equal(size_of(want(200, "GET /admin/ui-options/rewards?active=false", "A52", NULL)), 1);
+	list = want(200, "GET /admin/ui-options/rewards?limit=1&offset=1", "A52", NULL);
+	assert_int_equal(size_of(list), 1);
+	json_is(list, "/0/label", "'Tea'");
+	header_is("X-Total-Count", "2");
+	refused(400, "filter_unknown", NULL, "GET /admin/ui-options/rewards?colour=red", "A52", NULL);
+	assert_int_equal(size_of(want(200, "GET /admin/ui-options/rewards", "A52_OTHER", NULL)), 0);
+	make_type("A53", "B");
+	make_type("A53", "A");
+	want(201, "POST /admin/event-types", "A53", "{'key':'JOB_PING','origin':'INTERNAL','name':'Ping'}");
+	list = want(200, "GET /admin/ui-options/event-types", "A53", NULL);
+	json_is(list, "/0/value", "'A'");
+	list = want(200, "GET /admin/ui-options/event-types?origin=INTERNAL", "A53", NULL);
+	assert_int_equal(size_of(list), 1);
+	json_is(list, "/0/label", "'Ping'");
+	for (int i = 0; i < 3; i++)
+		want(201, "POST /admin/loyalty-tiers", "A54",
+		     textf("{'key':'%c','name':'n','rank':%d,'min_status_points':%d}", 'C' - i, i, i * 100));
+	list = want(200, "GET /admin/ui-options/loyalty-tiers", "A54", NULL);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(int_at(list, textf("/%d/rank", i)), i);
+}
+
+/* Rewards, bonuses, tiers and event types that the actions of a rule name: there, and not taken away. */
+static void actions_refer(void **state)
+{
+	static const struct { const char *action, *code; } unknown[] = {
+		{ "{'type':'issue_reward','reward_id':'999999'}", "reward_unknown" },
+		{ "{'type':'redeem_reward','reward_id':'999999'}", "reward_unknown" },
+		{ "{'type':'record_bonus_award','bonusKey':'NONE'}", "bonus_unknown" },
+		{ "{'type':'set_tier','tier':'NONE'}", "tier_unknown" },
+		{ "{'type':'emit_event','event_type':'NONE'}", "event_type_unknown" },
+	};
+	char reward[32], bonus[32], rule[32];
+	(void)state;
+	make_type("ACT", "T");
+	for (size_t i = 0; i < COUNT_OF(unknown); i++)
+		refused(400, unknown[i].code, NULL, "POST /rules", "ACT", textf("{'event_type':'T','actions':[%s]}", unknown[i].action));
+	keep_id(reward, want(201, "POST /rewards", "ACT", "{'name':'r'}"));
+	keep_id(bonus, want(201, "POST /admin/bonus-definitions", "ACT", "{'bonus_key':'B','policy':'ONCE_EVER'}"));
+	keep_id(rule, want(201, "POST /rules", "ACT",
+			   textf("{'event_type':'T','actions':[{'type':'issue_reward','reward_id':'%s'},"
+				 "{'type':'record_bonus_award','bonusKey':'B'}]}", reward)));
+	refused(409, "in_use", NULL, textf("DELETE /rewards/%s", reward), "ACT", NULL);
+	refused(409, "in_use", NULL, textf("DELETE /admin/bonus-definitions/%s", bonus), "ACT", NULL);
+	want(200, textf("PATCH /rules/%s", rule), "ACT", "{'priority':1}");
+	want(200, textf("PATCH /rules/%s", rule), "ACT", "{'actions':[]}");
+	want(200, textf("DELETE /rewards/%s", reward), "ACT", NULL);
+	want(200, textf("DELETE /admin/bonus-definitions/%s", bonus), "ACT", NULL);
+}
+
+static void limits_of_rules(void **state)
+{
+	(void)state;
+	make_type("LIMITS", "T");
+	refused(422, "invalid", "/limits/0/max /limits/1/per /limits/2", "POST /rules", "LIMITS",
+		"{'event_type':'T','actions':[],'limits':[{'per':'DAY'},{'max':1,'per':'HOUR'},5]}");
+	want(201, "POST /rules", "LIMITS",
+	     "{'event_type':'T','actions':[{'type':'earn_points','points':5}],'limits':[{'max':2,'per':'DAY'}]}");
+	for (int i = 0; i < 4; i++)
+		send_event(201, "LIMITS", "p", "T", textf("e-%d", i), "{}");
+	assert_int_equal(wallet("LIMITS", "p"), 10);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -305,6 +474,13 @@ int main(void)
 		cmocka_unit_test(a65_tiers),
 		cmocka_unit_test(references_are_kept),
 		cmocka_unit_test(audit),
+		cmocka_unit_test(a31_a32_a33_rule_catalogue),
+		cmocka_unit_test(a34_a75_rule_bundle),
+		cmocka_unit_test(a35_a36_a37_job_catalogue),
+		cmocka_unit_test(a38_a68_every_catalogue),
+		cmocka_unit_test(a52_a53_a54_options),
+		cmocka_unit_test(actions_refer),
+		cmocka_unit_test(limits_of_rules),
 	};
 	return harness_run("registry", tests, COUNT_OF(tests), NULL);
 }

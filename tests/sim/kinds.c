@@ -81,6 +81,7 @@ static void good_write(struct buf *out, const struct field *field, const struct 
 	case FIELD_SCHEMA: buf_lit(out, "{\"type\":\"object\"}"); return;
 	case FIELD_JSON: buf_str(out, field->check ? STR("{}") : chance(seed, 2) ? STR("{\"a\":1}") : STR("{}")); return;
 	case FIELD_TEXTS: buf_lit(out, "[\"a\",\"b\"]"); return;
+	case FIELD_LIST: buf_lit(out, "[]"); return;
 	case FIELD_TIME: buf_printf(out, "\"2026-0%u-01T00:00:00Z\"", 1 + (unsigned)chance(seed, POOL)); return;
 	case FIELD_TYPES: break;
 	}

@@ -117,6 +117,12 @@ static const char *const schedules[] = {
 	"{'type':'cron','cron':'9-5 * * * *'}", "{'type':'cron','cron':'* * 31 2 *'}", "{'type':'cron','cron':'* * * * SUN-7'}",
 };
 
+static const char *const limits[] = {
+	"[]", "[{'max':1}]", "[{'max':1,'per':'DAY'}]", "[{'max':0}]", "[{'per':'DAY'}]", "[{'max':1,'per':'HOUR'}]", "[{'max':1,'x':1}]", "[5]",
+	"[{'max':1},{'max':1},{'max':1},{'max':1},{'max':1},{'max':1},{'max':1},{'max':1}]",
+	"[{'max':1},{'max':1},{'max':1},{'max':1},{'max':1},{'max':1},{'max':1},{'max':1},{'max':1}]",
+};
+
 static const char *const selectors[] = {
 	"{'status_in':['ACTIVE']}", "{'status_in':[]}", "{'status_in':['']}", "{'status_in':'A'}", "{'nope':1}", "{'nope':null}",
 	"{'all':[{'status_in':['A']},{}]}", "{'all':[]}", "{'any':[{'nope':1}]}", "{'any':[5]}", "{'not':{'birthdate_today':true}}",
@@ -251,6 +257,8 @@ static void kind_tries(const struct kind *kind, uint64_t id, const char *base, e
 			TRY(actions);
 		if (field->type == FIELD_SCHEMA)
 			TRY(schemas);
+		if (field->type == FIELD_LIST)
+			TRY(limits);
 		/* A patch of an object depends on the object. */
 		if (strcmp(field->name, "selector") == 0 && form == KIND_CREATE)
 			TRY(selectors);
