@@ -7,6 +7,7 @@
 #        tally.sh w4a|w4b SECONDS DIR   open loop at RATE transfers/s: batches, and 64 connections with one a request
 #        tally.sh w5 COUNT DIR          COUNT transfers, kill -9, start: seconds to the first durable answer
 #        tally.sh w6 DIR                memory of an account and of an id, disk bytes of a transfer (W6_COUNT=10000000)
+#        tally.sh restart ACCOUNTS DIR  ACCOUNTS made, a snapshot, kill -9: seconds until ready, the first time and again
 #
 # Environment: TALLY (build/tally), BENCH_BIN (build/release/bench), MEMBERS (1000000), SERVE_OPTIONS (options of serve).
 set -euo pipefail
@@ -166,6 +167,23 @@ w6() {
 	sizes "$accounts $accounts_lsn" "$(memory) $(durable)" | sed 's/^memory_bytes_per_transfer/memory_bytes_per_id/'
 }
 
+restart() {
+	local from time again
+	members=$1
+	generate --work none
+	"$tally" snapshot --to "http://$http" >"$work/snapshot"
+	sed 's/.*"bytes":\([0-9]*\),"raw_bytes":\([0-9]*\),.*/snapshot_bytes \1\nsnapshot_raw_bytes \2/' "$work/snapshot"
+	echo "memory_bytes $(memory)"
+	for time in first again; do
+		server_stop -KILL
+		from=$(date +%s%N)
+		server_start
+		again=$(date +%s%N)
+		awk -v ns=$((again - from)) -v name="restart_${time}_s" 'BEGIN { printf "%s %.2f\n", name, ns / 1e9 }'
+	done
+	server_stop -TERM
+}
+
 command=${1:-}
 case $command in
 check) [ -x "$tally" ] || die "$tally is not built (make)" ;;
@@ -185,5 +203,10 @@ http_array) begin "${3:?DIR}" && http_load --connections 1 --rows 1000 --seconds
 http_single) begin "${3:?DIR}" && http_load --connections 64 --seconds "$2" ;;
 w5) begin "${3:?DIR}" && w5 "$2" ;;
 w6) begin "${2:?DIR}" && w6 ;;
-*) sed -n 's/^# \{0,1\}//; 2,11p' "$0" >&2; exit 64 ;;
+restart)
+	SERVE_OPTIONS="--snapshot-interval 0 --snapshot-log-bytes 0 --snapshot-rate 0 ${SERVE_OPTIONS:-}"
+	begin "${3:?DIR}"
+	restart "$2"
+	;;
+*) sed -n 's/^# \{0,1\}//; 2,12p' "$0" >&2; exit 64 ;;
 esac

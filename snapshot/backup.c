@@ -85,6 +85,26 @@ bool backup_snapshot(const char *path, uint64_t *end)
 	return strncmp(path, "snapshots/", 10) == 0 && (hex_name(path + 10, ".data", end) || hex_name(path + 10, ".manifest", end));
 }
 
+#define CHANGING "ids/manifest"
+
+bool backup_name(const char *path, const uint8_t hash[BACKUP_HASH], char name[BACKUP_PATH])
+{
+	if (strcmp(path, CHANGING) != 0)
+		return false;
+	int len = snprintf(name, BACKUP_PATH, CHANGING ".");
+	for (int i = 0; i < 8; i++)
+		len += snprintf(name + len, (size_t)(BACKUP_PATH - len), "%02x", hash[i]);
+	return true;
+}
+
+bool backup_unname(const char *name, char path[BACKUP_PATH])
+{
+	if (strncmp(name, CHANGING ".", sizeof CHANGING) != 0)
+		return false;
+	snprintf(path, BACKUP_PATH, CHANGING);
+	return true;
+}
+
 /* ---- the manifest ----------------------------------------------------------------------------------------------------- */
 
 static void hash_line(struct buf *out, const char *text, size_t len)

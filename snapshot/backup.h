@@ -3,6 +3,8 @@
  *
  *     DIR/manifest                     every file with its length and hash, and the LSNs; renamed into place last
  *     DIR/seed, log/…, snapshots/…     as in a data directory
+ *     DIR/ids/manifest.0123…           the same with the first half of its hash, as it changes under one name; ids/manifest is
+ *                                      the newest one's copy, for who reads the folder like a data directory
  *     DIR/unfinished                   the first backup into DIR is not through yet
  *     DIR/log/….part, manifest.new     a file that is being fetched, a manifest that is being written
  *
@@ -48,6 +50,10 @@ const struct backup_file *backup_find(const struct backup *backup, const char *p
 bool backup_path_good(struct str path);            /* one that may stand in a manifest: none leads out of the folder */
 /* LSN of the first byte of a segment's file, by its path. */
 bool backup_segment(const char *path, uint64_t *base);
+/* A server's file that changes under its name ("ids/manifest") has its hash behind the name in a backup, so that the one before
+ * stays: writes that name, or finds the server's again.  False: the path is none of these. */
+bool backup_name(const char *path, const uint8_t hash[BACKUP_HASH], char name[BACKUP_PATH]);
+bool backup_unname(const char *name, char path[BACKUP_PATH]);
 /* The `end` of a snapshot's data or manifest, by its path. */
 bool backup_snapshot(const char *path, uint64_t *end);
 

@@ -12,6 +12,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/base/time.h"
+#include "snapshot/restore_ids.h"
 #include "snapshot/store.h"
 #include "wal/wal.h"
 
@@ -205,10 +206,10 @@ static int copy(int in, int out, uint64_t bytes, uint64_t size, struct restore *
 
 static bool file_restore(struct restore *restore, const struct backup_file *file, uint64_t bytes, struct buf *error)
 {
-	char from[PATH_BYTES], to[PATH_BYTES];
+	char from[PATH_BYTES], to[PATH_BYTES], name[BACKUP_PATH];
 	uint8_t hash[BACKUP_HASH];
 	snprintf(from, sizeof from, "%s/%s", restore->from, file->path);
-	snprintf(to, sizeof to, "%s/%s", restore->dir, file->path);
+	snprintf(to, sizeof to, "%s/%s", restore->dir, backup_unname(file->path, name) ? name : file->path);
 	int in = open(from, O_RDONLY | O_CLOEXEC), failed = in < 0 ? errno : 0;
 	int out = failed ? -1 : open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (!failed && out < 0)
@@ -282,6 +283,11 @@ bool restore_copy(struct restore *restore, struct buf *error)
 	}
 	if (good && log_end == restore->cut)
 		good = next_segment(restore, size, error);
+	if (good && restore->cut < backup->end) {
+		char ids[PATH_BYTES];
+		snprintf(ids, sizeof ids, "%s/ids", restore->dir);
+		good = restore_ids(ids, restore->cut, error);
+	}
 	for (size_t i = 0; i < sizeof folders / sizeof *folders && good; i++) {
 		char path[PATH_BYTES];
 		snprintf(path, sizeof path, "%s/%s", restore->dir, folders[i]);

@@ -222,8 +222,9 @@ static int snapshot_take(struct run *run)
 
 static int hash_ask(struct run *run, const char *file, uint64_t offset, uint64_t size, char hash[33])
 {
-	char path[256];
+	char path[256], name[BACKUP_PATH];
 	struct json_error error;
+	file = backup_unname(file, name) ? name : file;
 	snprintf(path, sizeof path, "/v1/backups/%s/bytes?file=%s&offset=%" PRIu64 "&size=%" PRIu64 "&hash=true", run->id, file, offset,
 		 size);
 	int status = ask(run, "GET", path);
@@ -335,6 +336,8 @@ struct piece {
 
 static void piece_start(struct run *run, struct piece *piece, const char *file, uint64_t offset, size_t size)
 {
+	char name[BACKUP_PATH];
+	file = backup_unname(file, name) ? name : file;
 	snprintf(piece->path, sizeof piece->path, "/v1/backups/%s/bytes?file=%s&offset=%" PRIu64 "&size=%zu", run->id, file, offset, size);
 	piece->call.method = "GET";
 	piece->call.path = piece->path;
@@ -535,10 +538,62 @@ static int folders_make(struct run *run)
 	return DONE;
 }
 
+static bool hex_read(const char text[33], uint8_t hash[BACKUP_HASH])
+{
+	unsigned value;
+	for (int i = 0; i < BACKUP_HASH; i++) {
+		if (sscanf(text + 2 * i, "%2x", &value) != 1)
+			return false;
+		hash[i] = (uint8_t)value;
+	}
+	return true;
+}
+
+/* Files that change under their name are called by their hash here. */
+static int names_find(struct run *run)
+{
+	for (size_t i = 0; i < run->held.count; i++) {
+		struct backup_file *file = &run->held.files[i];
+		uint8_t hash[BACKUP_HASH] = { 0 };
+		char text[33], name[BACKUP_PATH];
+		if (!backup_name(file->path, hash, name))
+			continue;
+		int status = hash_ask(run, file->path, 0, file->bytes, text);
+		if (status)
+			return status;
+		if (!hex_read(text, hash))
+			return say(run, FAILED, "%s: its hash of %s is not understood", client_url(run->client), file->path);
+		backup_name(file->path, hash, file->path);
+	}
+	return DONE;
+}
+
+/* The newest ones under the server's names as well, for check and dump. */
+static int names_copy(struct run *run)
+{
+	for (size_t i = 0; i < run->made.count; i++) {
+		char name[BACKUP_PATH], from[PATH_BYTES], temporary[PATH_BYTES], to[PATH_BYTES];
+		if (!backup_unname(run->made.files[i].path, name))
+			continue;
+		path_of(run, from, run->made.files[i].path, "");
+		path_of(run, temporary, name, ".part");
+		path_of(run, to, name, "");
+		int status = file_copy(run, from, temporary, run->made.files[i].bytes);
+		if (status)
+			return status;
+		if (rename(temporary, to))
+			return say(run, FAILED, "%s cannot be written: %s", to, strerror(errno));
+	}
+	return DONE;
+}
+
 /* What there is to do, in the order in which it is done: the seed, snapshots and others, then the log. */
 static int files_fetch(struct run *run)
 {
 	uint64_t total = 0, base, needed = 0;
+	int named = names_find(run);
+	if (named)
+		return named;
 	for (size_t i = 0; i < run->held.count; i++)
 		if (!have(run, &run->held.files[i], backup_find(&run->old, run->held.files[i].path)))
 			total += run->held.files[i].bytes;
@@ -649,7 +704,7 @@ static void sweep(struct run *run)
 {
 	static const char *const folders[] = { "log", "snapshots", "ids" };
 	for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
-		char dir_path[PATH_BYTES], file[PATH_BYTES], name[BACKUP_PATH + 300];
+		char dir_path[PATH_BYTES], file[PATH_BYTES], name[BACKUP_PATH + 300], other[BACKUP_PATH];
 		path_of(run, dir_path, folders[i], "");
 		DIR *dir = opendir(dir_path);
 		for (struct dirent *entry; dir && (entry = readdir(dir));) {
@@ -657,7 +712,8 @@ static void sweep(struct run *run)
 				continue;
 			snprintf(name, sizeof name, "%s/%s", folders[i], entry->d_name);
 			path_of(run, file, name, "");
-			if (!backup_find(&run->made, name))
+			uint8_t none[BACKUP_HASH] = { 0 };
+			if (!backup_find(&run->made, name) && !backup_name(name, none, other))
 				unlink(file);
 		}
 		if (dir)
@@ -685,8 +741,9 @@ static int manifest_write(struct run *run)
 		return FAILED;
 	path_of(run, path, BACKUP_UNFINISHED, "");
 	unlink(path);
+	int status = names_copy(run);
 	sweep(run);
-	return DONE;
+	return status;
 }
 
 /* ---- the whole -------------------------------------------------------------------------------------------------------- */

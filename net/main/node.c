@@ -21,6 +21,7 @@
 #include "net/loop/metrics.h"
 #include "net/main/replay.h"
 #include "net/main/seed.h"
+#include "net/main/warm.h"
 #include "snapshot/backup.h"
 #include "snapshot/loader.h"
 
@@ -525,7 +526,9 @@ struct node *node_open(const struct node_options *options, struct buf *error)
 	shards_connect(node->shards, node->shard_count);
 	struct snapshot_load load = { .dir = node->snapshot_dir, .states = states, .count = node->shard_count,
 				      .catalog = &node->catalog, .log = on_wal_log };
+	struct warm *warm = warm_start(log_dir, node->snapshot_dir);
 	snapshot_load_begin(&load);
+	warm_end(warm);
 	if (load.loaded)
 		log_line(LOG_LEVEL_INFO, "snapshot", "%016llx loaded: %llu MB in %.1f s; the log is replayed from LSN %llu",
 			 (unsigned long long)load.end, (unsigned long long)load.raw_size / 1000000, (double)load.took_ns / 1e9,

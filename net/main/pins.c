@@ -123,16 +123,24 @@ static bool folder_make(struct collecting *c, const char *folder)
 	return mkdir(path, 0700) == 0 || errno == EEXIST || fail(c, "cannot make", path);
 }
 
+/* What was renamed into the folder meanwhile may be spoken of in a file that was linked after that: once more then. */
 static bool folder_take(struct collecting *c, const char *folder)
 {
-	struct buf names = { 0 };
+	struct buf names = { 0 }, after = { 0 };
 	bool good = folder_names(c, folder, &names) && (!names.len || folder_make(c, folder));
 	for (size_t at = 0; at < names.len && good; at += PIN_PATH) {
 		char path[2 * PIN_PATH];
 		snprintf(path, sizeof path, "%s/%s", folder, names.ptr + at);
 		good = file_take(c, path);
 	}
+	good = good && folder_names(c, folder, &after);
+	if (good && (names.len != after.len || (names.len && memcmp(names.ptr, after.ptr, names.len) != 0))) {
+		buf_printf(c->error, "the files in %s changed meanwhile", folder);
+		c->gone = true;
+		good = false;
+	}
 	buf_free(&names);
+	buf_free(&after);
 	return good;
 }
 
