@@ -405,13 +405,45 @@ static bool among(const uint64_t *ends, size_t count, uint64_t end)
 
 int snapshot_prune(const char *dir, size_t keep)
 {
+	return snapshot_thin(dir, keep, 0, 0);
+}
+
+/* Moves those that stay to the front, newest first; how many they are. */
+static size_t chosen(uint64_t *ends, size_t count, size_t keep, uint64_t floor, uint64_t step)
+{
+	size_t oldest = count, kept = count < keep ? count : keep;
+	uint64_t last = 0, *stay = mem_alloc((count + 1) * sizeof *stay);
+	size_t n = 0, to = kept;
+	for (size_t i = count; i-- > 0 && step;)
+		if (ends[i] <= floor || oldest == count)
+			oldest = i;            /* without one before the floor: the oldest there is */
+	for (size_t i = oldest + 1; i-- > kept && oldest < count;)
+		if (i == oldest || ends[i] - last >= step)
+			stay[n++] = last = ends[i];
+	for (size_t i = kept; i < count; i++) {        /* behind the newest: those chosen, then the others */
+		bool stays = false;
+		for (size_t k = 0; k < n; k++)
+			stays |= stay[k] == ends[i];
+		if (!stays)
+			continue;
+		uint64_t end = ends[i];
+		memmove(&ends[to + 1], &ends[to], (i - to) * sizeof *ends);
+		ends[to++] = end;
+	}
+	mem_free(stay);
+	return to;
+}
+
+int snapshot_thin(const char *dir, size_t keep, uint64_t floor, uint64_t step)
+{
 	struct buf error = { 0 };
 	struct names data = { .suffix = "data" };
 	uint64_t *ends, end;
 	size_t count;
 	int failed = snapshot_list(dir, &ends, &count, &error) ? 0 : EIO;
 	buf_free(&error);
-	for (size_t i = keep; i < count && !failed; i++)
+	size_t stay = chosen(ends, count, keep, floor, step);
+	for (size_t i = stay; i < count && !failed; i++)
 		failed = snapshot_remove(dir, ends[i]);
 	int listed = failed ? failed : names_list(dir, &data);
 	for (size_t at = 0; at < data.found.len && !listed && !failed; at += sizeof end) {

@@ -64,6 +64,9 @@ bool snapshot_verify(const char *dir, uint64_t end, struct snapshot_manifest *ma
 
 /* Removes all but the `keep` newest, and what an interrupted writer left.  0 or an errno; what cannot be removed stays. */
 int snapshot_prune(const char *dir, size_t keep);
+/* The same, but these stay as well: the newest that ends at or before `floor`, and behind it one for every `step` of the log (0:
+ * none of them). */
+int snapshot_thin(const char *dir, size_t keep, uint64_t floor, uint64_t step);
 int snapshot_remove(const char *dir, uint64_t end);
 int snapshot_dir_sync(const char *dir);                                        /* 0 or an errno */
 int snapshot_file_open(const char *dir, const char *name, int flags);          /* flags as of openat; -1: errno */

@@ -288,7 +288,7 @@ static bool finish_step(struct snapshot_writer *writer)
 						     .longest_ns = writer->longest_ns };
 	writer->phase = PHASE_END;
 	/* One more than is wanted does no harm; the next one tries again. */
-	snapshot_prune(writer->order->dir, writer->order->keep - MUTATE(48, 0u, 1u));
+	snapshot_thin(writer->order->dir, writer->order->keep - MUTATE(48, 0u, 1u), writer->order->floor, writer->order->step);
 	return true;
 }
 

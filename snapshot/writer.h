@@ -37,6 +37,7 @@ struct snapshot_order {
 	uint64_t rate;                 /* bytes a second, before compression; 0: as fast as it goes */
 	size_t piece;                  /* bytes after which a piece ends; 0: SNAPSHOT_PIECE */
 	unsigned keep;                 /* so many stay, this one among them; at least 1 */
+	uint64_t floor, step;          /* and others, as snapshot_thin has it */
 	uint32_t epoch;
 	int64_t now_ms;
 };

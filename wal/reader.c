@@ -20,7 +20,7 @@ static struct reader_file *file_slot(struct wal *wal, uint64_t base)
 	struct reader_file *oldest = NULL;
 	for (int i = 0; i < READER_FILES; i++) {
 		struct reader_file *file = &wal->files[i];
-		if (file->fd >= 0 && file->base == base)
+		if (file->fd >= 0 && file->base == base && !file->dropped)
 			return file;
 		if (!file->users && (!oldest || (oldest->fd >= 0 && (file->fd < 0 || file->used < oldest->used))))
 			oldest = file;
@@ -38,6 +38,15 @@ static int file_open(struct wal *wal, uint64_t base)
 	return fd;
 }
 
+/* The lock is held.  Of a dropped segment a descriptor would keep the bytes on the disk. */
+static void file_let_go(struct reader_file *file)
+{
+	if (!file->dropped || file->users || file->fd < 0)
+		return;
+	wal_io.close(file->fd);
+	*file = (struct reader_file){ .fd = -1 };
+}
+
 /* The part of a read that lies in one segment. */
 static size_t read_part(struct wal *wal, uint64_t lsn, void *out, size_t size)
 {
@@ -53,7 +62,7 @@ static size_t read_part(struct wal *wal, uint64_t lsn, void *out, size_t size)
 	if (file && (file->fd < 0 || file->base != segment.base)) {
 		if (file->fd >= 0)
 			wal_io.close(file->fd);
-		*file = (struct reader_file){ segment.base, file_open(wal, segment.base), 0, 0 };
+		*file = (struct reader_file){ segment.base, file_open(wal, segment.base), 0, 0, false };
 	}
 	if (file) {
 		fd = file->fd;
@@ -75,6 +84,7 @@ static size_t read_part(struct wal *wal, uint64_t lsn, void *out, size_t size)
 	if (file) {
 		pthread_mutex_lock(&wal->lock);
 		file->users--;
+		file_let_go(file);
 		pthread_mutex_unlock(&wal->lock);
 	}
 	return failed ? 0 : part;
@@ -93,6 +103,92 @@ bool wal_read(const struct wal *wal, uint64_t lsn, void *out, size_t size)
 		done += part;
 	}
 	return true;
+}
+
+uint64_t wal_history(const struct wal *wal, int64_t *time_ms)
+{
+	struct wal *self = (struct wal *)(uintptr_t)wal;
+	unsigned char header[WAL_FRAME_HEADER];
+	struct wal_frame frame;
+	uint64_t hash, base, end;
+	const char *why;
+	uint64_t first = wal_first(wal);
+	pthread_mutex_lock(&self->lock);
+	bool there = self->history_lsn == first;
+	*time_ms = self->history_ms;
+	pthread_mutex_unlock(&self->lock);
+	if (there)
+		return first;
+	*time_ms = 0;
+	if (!wal_segment_at(wal, first, &base, &end) || !wal_read(wal, first, header, sizeof header) ||
+	    frame_header(header, first, end - first, &frame, &hash, &why) != FRAME_GOOD)
+		return first;
+	*time_ms = frame.time_ms;
+	pthread_mutex_lock(&self->lock);
+	self->history_lsn = first;
+	self->history_ms = frame.time_ms;
+	pthread_mutex_unlock(&self->lock);
+	return first;
+}
+
+bool wal_segment_at(const struct wal *wal, uint64_t lsn, uint64_t *base, uint64_t *end)
+{
+	struct wal *self = (struct wal *)(uintptr_t)wal;
+	pthread_mutex_lock(&self->lock);
+	size_t at = segments_find(&self->segments, lsn);
+	bool found = at < self->segments.count;
+	if (found) {
+		*base = self->segments.at[at].base;
+		*end = *base + self->segments.at[at].size;
+	}
+	pthread_mutex_unlock(&self->lock);
+	return found;
+}
+
+uint64_t wal_kept(const struct wal *wal, uint64_t *segments)
+{
+	struct wal *self = (struct wal *)(uintptr_t)wal;
+	uint64_t bytes = 0;
+	pthread_mutex_lock(&self->lock);
+	for (size_t i = 0; i < self->segments.count; i++)
+		bytes += self->segments.at[i].size;
+	*segments = self->segments.count;
+	pthread_mutex_unlock(&self->lock);
+	return bytes;
+}
+
+/* From the oldest on and each durably before the next, so that no crash leaves a gap.  It leaves the list first: who looks for it
+ * from then on hears that it is pruned. */
+int wal_drop_oldest(struct wal *wal, uint64_t lsn)
+{
+	uint64_t durable = wal_durable(wal);
+	pthread_mutex_lock(&wal->lock);
+	struct segments *list = &wal->segments;
+	struct segment oldest = list->at[0];
+	bool fits = list->count > 1 && oldest.base + oldest.size <= lsn && oldest.base + oldest.size <= durable;
+	if (fits) {
+		memmove(list->at, list->at + 1, (list->count - 1) * sizeof *list->at);
+		list->count--;
+	}
+	for (int i = 0; fits && i < READER_FILES; i++)
+		if (wal->files[i].fd >= 0 && wal->files[i].base == oldest.base) {
+			wal->files[i].dropped = true;
+			file_let_go(&wal->files[i]);
+		}
+	pthread_mutex_unlock(&wal->lock);
+	if (!fits)
+		return ENOENT;
+	int failed = segment_remove(wal->dir, oldest.base);
+	char name[SEGMENT_NAME];
+	segment_name(name, oldest.base, "log");
+	if (failed && wal_io.size(wal->dir, name) >= 0) {
+		pthread_mutex_lock(&wal->lock);
+		segments_add(list, oldest.base, oldest.size);
+		memmove(list->at + 1, list->at, (list->count - 1) * sizeof *list->at);
+		list->at[0] = oldest;
+		pthread_mutex_unlock(&wal->lock);
+	}
+	return failed;
 }
 
 bool wal_verify(const char *dir, uint64_t from, wal_replay_fn *each, void *context, struct buf *error, struct buf *torn)

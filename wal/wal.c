@@ -273,6 +273,7 @@ static struct wal *wal_new(const struct wal_options *options)
 	wal->options = *options;
 	wal->direct = options->direct;
 	wal->out = wal->dir = -1;
+	wal->history_lsn = UINT64_MAX;
 	for (int i = 0; i < READER_FILES; i++)
 		wal->files[i].fd = -1;
 	pthread_condattr_t monotonic;

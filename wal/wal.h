@@ -103,6 +103,15 @@ bool wal_maker_step(struct wal *wal);
 uint64_t wal_durable(const struct wal *wal);       /* all bytes below it are on stable storage */
 uint64_t wal_appended(const struct wal *wal);      /* all bytes taken */
 uint64_t wal_first(const struct wal *wal);         /* oldest LSN still on disk */
+/* From where history exists: that LSN, and the time of the frame there (0: it cannot be read).  May read the disk, once. */
+uint64_t wal_history(const struct wal *wal, int64_t *time_ms);
+/* The segment that holds `lsn`: [*base, *end).  False: dropped, or not made yet. */
+bool wal_segment_at(const struct wal *wal, uint64_t lsn, uint64_t *base, uint64_t *end);
+/* Bytes of the segments that are there, and how many. */
+uint64_t wal_kept(const struct wal *wal, uint64_t *segments);
+/* Drops the oldest segment for ever, if all of it lies below `lsn` and is durable.  0: done; ENOENT: it does not; else an errno,
+ * and it may be tried again.  Readers in it are told that it is pruned.  One thread at a time. */
+int wal_drop_oldest(struct wal *wal, uint64_t lsn);
 uint32_t wal_epoch(const struct wal *wal);
 int64_t wal_last_time(const struct wal *wal);      /* the greatest time_ms found when it was opened; 0 for a new log */
 bool wal_disk_full(const struct wal *wal);

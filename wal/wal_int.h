@@ -39,6 +39,7 @@ struct reader_file {
 	int fd;                        /* -1: free */
 	unsigned users;
 	uint64_t used;                 /* tick of the last use */
+	bool dropped;                  /* its segment was: the last user closes it */
 };
 
 /* A frame whose checksums held a while ago; likewise guarded by the lock. */
@@ -86,6 +87,8 @@ struct wal {
 	struct reader_file files[READER_FILES];
 	uint64_t tick;
 	struct checked checked[CHECKED_SLOTS];
+	uint64_t history_lsn;          /* that history_ms belongs to; UINT64_MAX: none yet */
+	int64_t history_ms;
 };
 
 static inline uint64_t block_floor(uint64_t lsn)

@@ -62,6 +62,7 @@ enum problem_scope {
 	  "The operator finds file, byte and cause in the server's own log.") \
 	X(filter_invalid, 422, 0, OPERATION, "A filter does not fit its field", "Give a value of the type that is named.") \
 	X(filter_unknown, 400, 422, OPERATION, "No such query parameter", "Use the parameters that the operation lists.") \
+	X(history_not_ready, 503, 0, OPERATION, "Footers of the log are being made", "Ask again in a moment.") \
 	X(history_pruned, 410, 0, OPERATION, "The log no longer reaches so far back", \
 	  "Ask for a later time; what was cut is in a backup, if anywhere.") \
 	X(in_use, 409, 0, OPERATION, "Other documents refer to it", "Change or delete those that are named first.") \
@@ -103,6 +104,7 @@ enum problem_scope {
 	X(snapshots_unreadable, 500, 0, OPERATION, "The folder of snapshots cannot be read", "See the server's own log.") \
 	X(stopping, 503, 0, OPERATION, "The server is stopping", "Ask again when it is back; what was made already is not made twice.") \
 	X(tenant_mismatch, 400, 0, OPERATION, "Two organizations in one request", "X-Tenant must name the same as org_id.") \
+	X(tenant_not_found, 404, 0, OPERATION, "The tenant had no books", "Check the name, or ask for a later moment.") \
 	X(tier_unknown, 400, 0, OPERATION, "No such tier", "Check the key, or create the tier first.") \
 	X(transfer_not_found, 404, 0, OPERATION, "No such transfer", "Check the id.") \
 	X(validation_failed, 422, 0, OPERATION, "The document does not have the expected shape", \

@@ -244,6 +244,7 @@ struct account *account_apply(struct ledger *ledger, const struct account_record
 		return account;
 	}
 	account->id = u128_load(head->id);
+	ledger->raw_total += head->kind == ACCOUNT_RAW;
 	if (head->flags & (ACCOUNT_LIMITED | ACCOUNT_NAMED))
 		extra_keep(ledger, record);
 	account_index(ledger, account->id, head->number);
@@ -289,6 +290,7 @@ bool ledger_load_account(struct ledger *ledger, const struct account_image *imag
 				     .credits_posted = image->credits_posted, .debits_pending = image->debits_pending,
 				     .credits_pending = image->credits_pending, .last_lsn = image->last_lsn,
 				     .book = image->book->index, .flags = image->flags, .kind = image->kind };
+	ledger->raw_total += image->kind == ACCOUNT_RAW;
 	account_index(ledger, account->id, image->number);
 	return true;
 }

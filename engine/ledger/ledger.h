@@ -84,6 +84,7 @@ struct ledger {
 	size_t heap_count, heap_cap;
 	atomic_llong next_expiry_ms;   /* of the heap's first; INT64_MAX: none */
 	uint64_t account_total, pending_total, transfer_total;
+	uint64_t raw_total;            /* whole accounts of kind RAW */
 	uint64_t holes;                /* numbers below a group's count that a snapshot did not have: replay fills them */
 	uint64_t bytes;
 };

@@ -45,6 +45,9 @@ struct options {
 	int64_t snapshot_interval;     /* seconds; 0: never by the clock */
 	int64_t snapshot_log_bytes;    /* bytes of log behind the newest; 0: however many */
 	int64_t snapshot_keep;         /* so many stay */
+	int64_t retain_age;            /* seconds of log that stay; 0: for ever */
+	int64_t retain_bytes;          /* bytes of log that stay; 0: all */
+	char *archive;                 /* owned; where segments are copied before they are dropped; NULL: nowhere */
 	int64_t snapshot_rate;         /* bytes a second, before compression; 0: as fast as it goes */
 	bool scheduler;                /* run internal jobs when they are due */
 	int64_t expiry_interval;       /* seconds between two sweeps for rewards past their end; 0: never */

@@ -24,6 +24,12 @@ enum metric {
 	METRIC_WAL_COMMIT_BYTES,       /* histogram */
 	METRIC_WAL_BYTES,              /* counter */
 	METRIC_WAL_DURABLE_LSN,        /* gauge */
+	METRIC_LOG_BYTES,              /* gauge */
+	METRIC_LOG_SEGMENTS,           /* gauge */
+	METRIC_LOG_FIRST_LSN,          /* gauge */
+	METRIC_LOG_FIRST_TIME,         /* gauge, ns since 1970 */
+	METRIC_FOOTERS_LSN,            /* gauge */
+	METRIC_SEGMENTS,               /* counter by enum metric_segment */
 	METRIC_SHARD_MAILBOX_DEPTH,    /* histogram */
 	METRIC_EVENTS,                 /* counter by enum metric_result */
 	METRIC_JOB_RUNS,               /* counter by enum metric_job */
@@ -42,6 +48,7 @@ enum metric {
 	METRIC_COUNT
 };
 
+enum metric_segment { METRIC_SEGMENT_FOOTED, METRIC_SEGMENT_ARCHIVED, METRIC_SEGMENT_DROPPED, METRIC_SEGMENT_FAILED };
 enum metric_class { METRIC_2XX, METRIC_3XX, METRIC_4XX, METRIC_5XX };
 enum metric_answer { METRIC_ANSWER_RESULT, METRIC_ANSWER_ERROR };
 enum metric_snapshot { METRIC_SNAPSHOT_WRITTEN, METRIC_SNAPSHOT_FAILED };

@@ -60,6 +60,7 @@ static void work_run(uv_work_t *work)
 	struct snapshot_order order = { .dir = node_snapshot_dir(keeper->node), .rate = keeper->options.rate,
 					.keep = keeper->options.keep, .epoch = wal_epoch(node_wal(keeper->node)),
 					.now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 };
+	retain_plan(node_retain(keeper->node), &order.floor, &order.step);
 	keeper->good = snapshot_write(&source, &order, &keeper->outcome, &keeper->error);
 }
 

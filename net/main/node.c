@@ -21,6 +21,7 @@
 #include "net/loop/metrics.h"
 #include "net/main/replay.h"
 #include "net/main/seed.h"
+#include "net/main/tail.h"
 #include "net/main/warm.h"
 #include "snapshot/backup.h"
 #include "snapshot/loader.h"
@@ -58,6 +59,9 @@ struct node {
 	struct ledger_request expiry;  /* the loop's own */
 	bool expiring;
 	char *snapshot_dir;            /* owned */
+	struct footers *footers;
+	struct retain *retain;
+	struct tail *tail;
 	uint64_t snapshot_end;
 };
 
@@ -457,6 +461,13 @@ static void views_build(struct node *node)
 	}
 }
 
+/* Others run already, and nobody is connected yet. */
+_Noreturn static void thread_missing(const char *why)
+{
+	fprintf(stderr, "tally: a thread cannot be started: %s; stopping, nothing acknowledged is lost\n", why);
+	_exit(70);
+}
+
 static void host_start(struct host *host, struct node *node, unsigned index, void *(*main)(void *))
 {
 	host->node = node;
@@ -464,12 +475,8 @@ static void host_start(struct host *host, struct node *node, unsigned index, voi
 	pthread_mutex_init(&host->mutex, NULL);
 	pthread_cond_init(&host->cond, NULL);
 	int error = pthread_create(&host->thread, NULL, main, host);
-	if (error) {
-		/* Others run already, and nobody is connected yet. */
-		fprintf(stderr, "tally: a thread cannot be started: %s; stopping, nothing acknowledged is lost\n",
-			strerror(error));
-		_exit(70);
-	}
+	if (error)
+		thread_missing(strerror(error));
 }
 
 static void host_join(struct host *host)
@@ -481,6 +488,18 @@ static void host_join(struct host *host)
 	pthread_join(host->thread, NULL);
 	pthread_mutex_destroy(&host->mutex);
 	pthread_cond_destroy(&host->cond);
+}
+
+/* What reads the log behind the shards; the tail begins when they run. */
+static bool tail_open(struct node *node, const struct node_options *options, struct state *const *states, struct buf *error)
+{
+	char dir[4096];
+	snprintf(dir, sizeof dir, "%s/footers", options->data);
+	node->footers = footers_open(dir, node->wal, states, node->shard_count);
+	struct retain_options retain = { .age_ms = options->retain_ms, .bytes = options->retain_bytes, .archive = options->archive,
+					 .data = options->data, .snapshots = node->snapshot_dir };
+	node->retain = retain_new(&retain, node->wal, node->footers, error);
+	return node->retain != NULL;
 }
 
 struct node *node_open(const struct node_options *options, struct buf *error)
@@ -514,6 +533,13 @@ struct node *node_open(const struct node_options *options, struct buf *error)
 		mem_free(node);
 		return NULL;
 	}
+	snprintf(log_dir, sizeof log_dir, "%s/footers", options->data);
+	if (!directory_make(log_dir, options->data, error)) {
+		close(node->lock_fd);
+		mem_free(node);
+		return NULL;
+	}
+	snprintf(log_dir, sizeof log_dir, "%s/log", options->data);
 	struct buf dir = { 0 };
 	buf_printf(&dir, "%s/snapshots%c", options->data, 0);
 	node->snapshot_dir = dir.ptr;
@@ -544,8 +570,9 @@ struct node *node_open(const struct node_options *options, struct buf *error)
 		buf_printf(error, "the record at LSN %llu cannot be read although its checksum holds: written by a newer version?",
 			   (unsigned long long)broken);
 	if (node->wal && good)
-		good = snapshot_load_end(&load, error);
+		good = snapshot_load_end(&load, error) && tail_open(node, options, states, error);
 	if (node->wal && !good) {
+		footers_close(node->footers);
 		wal_close(node->wal);
 		node->wal = NULL;
 	}
@@ -572,6 +599,9 @@ struct node *node_open(const struct node_options *options, struct buf *error)
 		for (unsigned s = 0; s < node->shard_count; s++)
 			host_start(&node->hosts[s], node, s, shard_main);
 	}
+	node->tail = tail_start(node->footers, node->retain, node->wal);
+	if (!node->tail)
+		thread_missing("no memory");
 	return node;
 }
 
@@ -583,6 +613,9 @@ void node_close(struct node *node)
 			host_join(&node->hosts[s]);
 	}
 	host_join(&node->log_host);
+	tail_stop(node->tail);
+	retain_free(node->retain);
+	footers_close(node->footers);
 	wal_close(node->wal);
 	for (unsigned s = 0; s < node->shard_count; s++)
 		shard_deinit(&node->shards[s]);
@@ -622,6 +655,16 @@ const char *node_snapshot_dir(const struct node *node)
 uint64_t node_snapshot_end(const struct node *node)
 {
 	return node->snapshot_end;
+}
+
+struct footers *node_footers(struct node *node)
+{
+	return node->footers;
+}
+
+struct retain *node_retain(struct node *node)
+{
+	return node->retain;
 }
 
 const struct env *node_env(struct node *node)

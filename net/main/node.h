@@ -19,6 +19,7 @@
 #include "engine/env/env.h"
 #include "engine/shard/batch.h"
 #include "engine/shard/shard.h"
+#include "net/main/retain.h"
 #include "snapshot/writer.h"
 #include "wal/wal.h"
 
@@ -32,6 +33,8 @@ struct node_options {
 	int64_t clock_ahead_ms;        /* added to the machine's clock */
 	uint64_t memory;               /* bytes for members and ids together; 0: no bound */
 	enum node_placement placement;
+	uint64_t retain_ms, retain_bytes;      /* of the log; 0: no such bound */
+	const char *archive;           /* where segments go before they are dropped; NULL: nowhere */
 	/* Called from any thread when node_take has something; NODE_APART only. */
 	void (*wake)(void *context);
 	void *context;
@@ -64,6 +67,10 @@ struct snapshot_source node_snapshot_source(struct node *node, const atomic_bool
 const char *node_snapshot_dir(const struct node *node);
 /* The newest snapshot's `end` when the node was opened; 0: there was none that is whole. */
 uint64_t node_snapshot_end(const struct node *node);
+
+/* The past (worker threads), and what becomes of old segments. */
+struct footers *node_footers(struct node *node);
+struct retain *node_retain(struct node *node);
 
 /* Locks a data directory for a process that writes; -1 with a line in `error`.  The lock ends with the process. */
 int node_lock(const char *data, struct buf *error);

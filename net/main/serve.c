@@ -301,6 +301,8 @@ int cmd_serve(const struct options *options)
 				     .segment_size = (uint64_t)options->log_segment, .ring_size = (uint64_t)options->log_ring,
 				     .direct = options->log_direct, .clock_ahead_ms = options->clock_ahead * 1000,
 				     .memory = options->memory ? (uint64_t)options->memory : memory_default(),
+				     .retain_ms = (uint64_t)options->retain_age * 1000,
+				     .retain_bytes = (uint64_t)options->retain_bytes, .archive = options->archive,
 				     .placement = shards == 1 ? NODE_TOGETHER : NODE_APART, .wake = node_wake,
 				     .context = serve };
 	serve->app.loop = &serve->loop;

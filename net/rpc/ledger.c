@@ -189,7 +189,7 @@ static void looked_up(struct ledger_call *call)
 	pack_array(out, request->count);
 	for (uint32_t i = 0; i < request->count; i++)
 		if (request->views[i].found)
-			pack_account(out, call, &request->views[i], request->lsn);
+			pack_account(out, call, &request->views[i], request->lsn, NULL);
 		else
 			pack_nil(out);
 	rpc_reply_end(rpc_of(call));

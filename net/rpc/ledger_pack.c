@@ -82,11 +82,20 @@ static void pack_text_of(struct buf *out, const struct ledger_call *call, size_t
 	pack_text(out, ledger_view_text(call, at, len));
 }
 
-void pack_account(struct buf *out, const struct ledger_call *call, const struct account_view *view, uint64_t lsn)
+void pack_account(struct buf *out, const struct ledger_call *call, const struct account_view *view, uint64_t lsn,
+		  const struct moment *as_of)
 {
 	bool floor = view->floor != NO_FLOOR, ceiling = view->ceiling != NO_CEILING, named = view->member_len > 0;
 	bool created = view->created_ms != 0;
-	pack_map(out, 11U + floor + ceiling + 2U * named + created);
+	pack_map(out, 11U + floor + ceiling + 2U * named + created + (as_of != NULL));
+	if (as_of) {
+		pack_key(out, "as_of");
+		pack_map(out, 2);
+		pack_key(out, "lsn");
+		pack_u64(out, as_of->lsn);
+		pack_key(out, "time");
+		pack_i64(out, as_of->time_ms);
+	}
 	pack_key(out, "id");
 	pack_id(out, view->id);
 	pack_key(out, "tenant");

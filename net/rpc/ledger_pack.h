@@ -24,8 +24,9 @@ void pack_id(struct buf *out, u128 id);                        /* bin of 16 byte
 void pack_u128(struct buf *out, u128 value);                   /* an integer; beyond 64 bits 16 bytes, little-endian */
 void pack_balance(struct buf *out, u128 credits, u128 debits); /* credits minus debits; beyond 64 bits 16 bytes, two's complement */
 
-/* `lsn` is what a tenant account's sums rest on. */
-void pack_account(struct buf *out, const struct ledger_call *call, const struct account_view *view, uint64_t lsn);
+/* `lsn` is what a tenant account's sums rest on; `as_of` the moment of an account in the past, else NULL. */
+void pack_account(struct buf *out, const struct ledger_call *call, const struct account_view *view, uint64_t lsn,
+		  const struct moment *as_of);
 void pack_movement(struct buf *out, const struct log_walk *walk, const struct movement *movement, u128 debit, u128 credit);
 void pack_found(struct buf *out, const struct found_transfer *found);
 

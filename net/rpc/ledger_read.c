@@ -3,6 +3,7 @@
 #include "engine/base/time.h"
 #include "net/rpc/ledger_pack.h"
 #include "net/rpc/methods.h"
+#include "net/surface/past.h"
 
 static struct rpc_request *rpc_of(const struct ledger_call *call)
 {
@@ -18,12 +19,15 @@ static unsigned long long lsn_of(uint64_t lsn)
 static bool outcome_good(struct ledger_call *call, enum log_outcome outcome, uint64_t lsn)
 {
 	struct rpc_request *request = rpc_of(call);
+	struct buf text = { 0 };
 	switch (outcome) {
 	case LOG_DONE: return true;
 	case LOG_PRUNED:
-		rpc_error(request, 410, "history_pruned", -1, "the account's record at LSN %llu is no longer kept; the log begins at %llu",
-			  lsn_of(lsn), lsn_of(wal_first(node_wal(call->app->node))));
+		history_pruned_text(&text, node_wal(call->app->node), "what is asked for");
+		rpc_error(request, 410, "history_pruned", -1, "%.*s", (int)text.len, text.ptr);
+		buf_free(&text);
 		break;
+	case LOG_BUSY: rpc_error(request, 503, "history_not_ready", -1, HISTORY_BUSY_TEXT); break;
 	case LOG_UNREADABLE: rpc_error(request, 500, "log_unreadable", -1, LOG_UNREADABLE_TEXT); break;
 	case LOG_TOO_LONG:
 		rpc_error(request, 422, "query_too_broad", -1,
@@ -46,8 +50,7 @@ static bool account_good(struct ledger_call *call, bool sliced_too)
 		rpc_error(rpc_of(call), 404, "account_not_found", -1, "no account has this id");
 	else if (kind_is_sliced(view->kind) && !sliced_too)
 		rpc_error(rpc_of(call), 422, "sliced_account_has_no_history", -1,
-			  "a tenant account is kept in slices, without a chain of its own: ask for its whole accounts, or for its "
-			  "balance now");
+			  "a tenant account is kept in slices, without a chain of its own: ask for its statement, or for its whole accounts");
 	else
 		return true;
 	ledger_call_end(call);
@@ -171,10 +174,10 @@ static void balances_found(struct ledger_call *call)
 {
 	const struct log_sums *sums = call->context;
 	struct account_view *view = ledger_view(call);
-	bool now = !sums->at.lsn && sums->at.time_ms == INT64_MAX;
-	if (!account_good(call, now))
+	bool past = log_moment_past(&sums->at);
+	if (!account_good(call, true))
 		return;
-	if (!kind_is_sliced(view->kind)) {
+	if (past || !kind_is_sliced(view->kind)) {
 		if (!outcome_good(call, sums->outcome, sums->lsn))
 			return;
 		view->debits_posted = sums->debits_posted;
@@ -185,7 +188,7 @@ static void balances_found(struct ledger_call *call)
 		view->last_lsn = sums->lsn;
 	}
 	struct buf *out = rpc_reply_begin(rpc_of(call));
-	pack_account(out, call, view, call->request.lsn);
+	pack_account(out, call, view, past ? sums->moment.lsn : call->request.lsn, past ? &sums->moment : NULL);
 	rpc_reply_end(rpc_of(call));
 	ledger_call_end(call);
 }

@@ -28,6 +28,8 @@ const struct route *const *app_surfaces(void)
 		reward_routes,
 		reverse_routes,
 		ledger_routes,
+		past_routes,
+		statement_routes,
 		pos_routes,
 		system_routes,
 		snapshot_routes,

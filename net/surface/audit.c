@@ -7,6 +7,7 @@
  */
 #include "engine/base/mem.h"
 #include "engine/event/record.h"
+#include "net/surface/past.h"
 #include "net/surface/resource.h"
 #include "net/surface/transaction.h"
 
@@ -123,8 +124,7 @@ static void audit_answer(struct task *task)
 	struct audit *audit = task->context;
 	switch (audit->outcome) {
 	case AUDIT_PRUNED:
-		task_problem(task, 410, "history_pruned", "the history before LSN %llu is no longer kept",
-			     (unsigned long long)wal_first(node_wal(task->app->node)));
+		past_answerable(task, PAST_PRUNED);
 		return;
 	case AUDIT_UNREADABLE:
 		task_problem(task, 500, "log_unreadable", "the record at LSN %llu cannot be read; the server's log says why",

@@ -6,6 +6,7 @@
 #include "engine/base/time.h"
 #include "net/surface/app.h"
 #include "net/surface/ingest.h"
+#include "net/surface/past.h"
 
 static void root_get(struct task *task)
 {
@@ -118,7 +119,14 @@ static void customer_get(struct task *task)
 
 static void wallet_get(struct task *task)
 {
-	member_ask(task, wallet_answer);
+	struct moment moment;
+	bool past;
+	if (!task_parameters_known(task, "at") || !moment_parameter(task, "at", &moment, &past))
+		return;
+	if (!past)
+		member_ask(task, wallet_answer);
+	else if (task_brand_path(task, 0))
+		wallet_past(task, &moment);
 }
 
 const struct route brand_routes[] = {

@@ -8,6 +8,7 @@
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
 #include "net/surface/ingest.h"
+#include "net/surface/past.h"
 #include "net/surface/transaction.h"
 
 enum { WALK_MAX = 500000 };
@@ -112,8 +113,13 @@ static void walk_run(struct task *task)
 			return;
 		}
 		if (!record_read(wal, lsn, record)) {
-			walk->outcome = record->len == RECORD_UNREADABLE ? WALK_UNREADABLE : WALK_PRUNED;
-			return;
+			walk->outcome = record->len != RECORD_UNREADABLE && lsn < wal_first(wal) ? WALK_PRUNED : WALK_UNREADABLE;
+			if (walk->outcome != WALK_PRUNED || !walk->given)
+				return;
+			/* What there is is given; the next page says that the rest was dropped. */
+			walk->outcome = WALK_DONE;
+			walk->next = lsn + 8;
+			break;
 		}
 		if (event_view_read((const unsigned char *)record->ptr, record->len, &event)) {
 			if (!walk_take(task, walk, &event, lsn))
@@ -136,8 +142,7 @@ static void walk_answer(struct task *task)
 	struct walk *walk = task->context;
 	switch (walk->outcome) {
 	case WALK_PRUNED:
-		task_problem(task, 410, "history_pruned", "the history before LSN %llu is no longer kept",
-			     (unsigned long long)wal_first(node_wal(task->app->node)));
+		past_answerable(task, PAST_PRUNED);
 		return;
 	case WALK_UNREADABLE:
 		task_problem(task, 500, "log_unreadable", "the record at LSN %llu cannot be read; the server's log says why",
@@ -267,6 +272,11 @@ static void one_read(struct task *task)
 	struct walk *walk = task->context;
 	struct event_view event;
 	bool read = record_read(node_wal(task->app->node), walk->at, &walk->records[0]);
+	/* The id tells that it was given out here. */
+	if (!read && walk->at < wal_first(node_wal(task->app->node))) {
+		walk->outcome = WALK_PRUNED;
+		return;
+	}
 	if (walk->records[0].len == RECORD_UNREADABLE) {
 		walk->outcome = WALK_UNREADABLE;
 		return;

@@ -6,6 +6,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 #include "net/surface/ledger_text.h"
+#include "net/surface/past.h"
 
 /* Everything that is wrong with the body's documents. */
 struct reader {
@@ -455,7 +456,7 @@ static bool lsn_parameter(struct task *task, const char *name, uint64_t *out)
 	return good;
 }
 
-static bool moment_parameter(struct task *task, struct log_moment *at)
+static bool at_parameter(struct task *task, struct log_moment *at)
 {
 	struct buf text = { 0 };
 	bool found;
@@ -484,8 +485,7 @@ static bool account_there(struct ledger_call *call, bool past)
 	ledger_call_end(call);
 	if (found)
 		task_problem(task, 422, "sliced_account_has_no_history",
-			     "a tenant account is kept in slices, without a chain of its own: ask for its whole accounts, or for its "
-			     "balance now");
+			     "a tenant account is kept in slices, without a chain of its own: ask for its statement, or for its whole accounts");
 	else
 		task_problem(task, 404, "account_not_found", "no account has this id");
 	return false;
@@ -495,8 +495,8 @@ static void account_found(struct ledger_call *call)
 {
 	const struct log_sums *sums = call->context;
 	struct account_view *view = ledger_view(call);
-	bool past = sums->at.lsn || sums->at.time_ms != INT64_MAX;
-	if (!account_there(call, past))
+	bool past = log_moment_past(&sums->at);
+	if (!account_there(call, false))
 		return;
 	if (past) {
 		if (!walk_answerable(task_of(call), call, sums->outcome, sums->lsn))
@@ -508,14 +508,24 @@ static void account_found(struct ledger_call *call)
 		view->flags = sums->flags;
 		view->last_lsn = sums->lsn;
 	}
-	account_answer(call, 200);
+	struct task *task = task_of(call);
+	buf_char(&task->out, '{');
+	account_json(&task->out, call, view, past ? sums->moment.lsn : call->request.lsn);
+	if (past) {
+		buf_lit(&task->out, ",\"as_of\":{");
+		moment_json(&task->out, &sums->moment);
+		buf_char(&task->out, '}');
+	}
+	buf_char(&task->out, '}');
+	ledger_call_end(call);
+	task_json(task, 200);
 }
 
 static void account_get(struct task *task)
 {
 	struct log_moment at;
 	u128 id;
-	if (!path_id(task, "account_not_found", &id) || !task_parameters_known(task, "at") || !moment_parameter(task, &at))
+	if (!path_id(task, "account_not_found", &id) || !task_parameters_known(task, "at") || !at_parameter(task, &at))
 		return;
 	struct ledger_call *call = ledger_call_new(task->app, task);
 	ledger_sums_new(call)->at = at;
@@ -558,7 +568,7 @@ static void account_transfers(struct task *task)
 	u128 id;
 	if (!path_id(task, "account_not_found", &id) || !task_parameters_known(task, "limit reverse before after at") ||
 	    !task_page(task, &limit, &offset, LIST_DEFAULT, ROWS_MAX) || !task_bool_parameter(task, "reverse", &reverse) ||
-	    !lsn_parameter(task, "before", &before) || !lsn_parameter(task, "after", &after) || !moment_parameter(task, &at))
+	    !lsn_parameter(task, "before", &before) || !lsn_parameter(task, "after", &after) || !at_parameter(task, &at))
 		return;
 	struct ledger_call *call = ledger_call_new(task->app, task);
 	struct log_walk *walk = ledger_walk_new(call);

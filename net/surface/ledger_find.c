@@ -113,9 +113,37 @@ static void history_walked(struct ledger_call *call)
 	history_name(call);
 }
 
+enum log_outcome log_outcome_of(enum past_outcome outcome)
+{
+	switch (outcome) {
+	case PAST_PRUNED: return LOG_PRUNED;
+	case PAST_UNREADABLE: return LOG_UNREADABLE;
+	case PAST_BUSY: return LOG_BUSY;
+	case PAST_DONE: break;
+	}
+	return LOG_DONE;
+}
+
+enum log_outcome log_moment_settle(struct ledger_call *call, struct log_moment *at, struct moment *moment)
+{
+	*moment = (struct moment){ .lsn = at->lsn, .time_ms = at->time_ms, .by_time = !at->lsn };
+	enum past_outcome outcome = footers_moment(node_footers(call->app->node), moment);
+	/* No record stands at 1: the beginning of the log is a moment, too. */
+	*at = (struct log_moment){ .lsn = moment->lsn ? moment->lsn : 1, .time_ms = INT64_MAX };
+	return log_outcome_of(outcome);
+}
+
 static void history_walk(struct ledger_call *call)
 {
-	log_walk_run(call->context);
+	struct log_walk *walk = call->context;
+	struct moment moment;
+	walk->outcome = log_moment_past(&walk->at) ? log_moment_settle(call, &walk->at, &moment) : LOG_DONE;
+	if (walk->outcome)
+		return;
+	if (walk->instead)
+		walk->instead(call);
+	else
+		log_walk_run(walk);
 }
 
 static void history_viewed(struct ledger_call *call)
@@ -123,7 +151,7 @@ static void history_viewed(struct ledger_call *call)
 	const struct account_view *view = ledger_view(call);
 	struct log_walk *walk = call->context;
 	uint64_t place;
-	if (!view->found || kind_is_sliced(view->kind)) {
+	if (!view->found || (kind_is_sliced(view->kind) && !walk->instead)) {
 		call->decided(call);
 		return;
 	}
@@ -151,16 +179,46 @@ struct log_sums *ledger_sums_new(struct ledger_call *call)
 	return sums;
 }
 
+/* A tenant account: from a footer and what came behind it. */
+static void sliced_sums(struct ledger_call *call, struct log_sums *sums)
+{
+	const struct account_view *view = ledger_view(call);
+	struct str tenant = ledger_view_text(call, view->tenant_at, view->tenant_len);
+	struct str unit = ledger_view_text(call, view->unit_at, view->unit_len);
+	struct books books = { 0 };
+	sums->outcome = log_outcome_of(footers_books(node_footers(call->app->node), tenant, sums->at.lsn, &books));
+	uint32_t book = sums->outcome ? 0 : books_book(books.names, tenant, unit);
+	if (!sums->outcome && (book >= books.line_count || !books.lines[book]))
+		sums->outcome = LOG_ABSENT;
+	if (!sums->outcome) {
+		const u128 *from = books.lines[book]->sums[view->kind];
+		sums->debits_posted = from[BOOKS_DEBITS];
+		sums->credits_posted = from[BOOKS_CREDITS];
+		sums->debits_pending = from[BOOKS_DEBITS_PENDING];
+		sums->credits_pending = from[BOOKS_CREDITS_PENDING];
+		sums->lsn = sums->moment.lsn;
+	}
+	books_free(&books);
+}
+
 static void sums_run(struct ledger_call *call)
 {
-	log_sums_run(call->context);
+	const struct account_view *view = ledger_view(call);
+	struct log_sums *sums = call->context;
+	sums->outcome = log_moment_past(&sums->at) ? log_moment_settle(call, &sums->at, &sums->moment) : LOG_DONE;
+	if (sums->outcome || !view->found)
+		return;
+	if (kind_is_sliced(view->kind))
+		sliced_sums(call, sums);
+	else
+		log_sums_run(sums);
 }
 
 static void sums_viewed(struct ledger_call *call)
 {
 	const struct account_view *view = ledger_view(call);
 	struct log_sums *sums = call->context;
-	if (!view->found || kind_is_sliced(view->kind)) {
+	if ((!view->found || kind_is_sliced(view->kind)) && !log_moment_past(&sums->at)) {
 		call->decided(call);
 		return;
 	}

@@ -37,6 +37,14 @@ void ledger_as_of(struct ledger_call *call, void (*after)(struct ledger_call *ca
 /* call->ids holds `count` transfer ids.  Afterwards call->views holds `count` struct found_transfer. */
 void ledger_find(struct ledger_call *call, uint32_t count, void (*after)(struct ledger_call *call));
 
+/* On a worker thread: where `at` stands in the log; afterwards it is by LSN.  *moment names it. */
+enum log_outcome log_moment_settle(struct ledger_call *call, struct log_moment *at, struct moment *moment);
+enum log_outcome log_outcome_of(enum past_outcome outcome);
+static inline bool log_moment_past(const struct log_moment *at)
+{
+	return at->lsn || at->time_ms != INT64_MAX;
+}
+
 /* "at" as text: digits are an LSN, else an RFC 3339 time. */
 bool log_moment_parse(struct str text, struct log_moment *at);
 

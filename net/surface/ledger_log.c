@@ -22,8 +22,9 @@ static enum log_outcome record_at(const struct wal *wal, uint64_t lsn, struct bu
 	struct record_head head;
 	uint64_t durable = wal_durable(wal);
 	out->len = 0;
+	/* A chain names records that were durable: what is not there any more was dropped, all else is the disk's doing. */
 	if (lsn % 8 || lsn < wal_first(wal) || lsn >= durable || durable - lsn < sizeof head)
-		return LOG_PRUNED;
+		return unread(wal, lsn);
 	if (!wal_check(wal, lsn))
 		return unread(wal, lsn);
 	size_t size = durable - lsn < FIRST_READ ? (size_t)(durable - lsn) : FIRST_READ;
@@ -32,7 +33,7 @@ static enum log_outcome record_at(const struct wal *wal, uint64_t lsn, struct bu
 		return unread(wal, lsn);
 	memcpy(&head, out->ptr, sizeof head);
 	if (head.size < sizeof head || head.size % 8 || head.size > wal_frame_max(wal) || head.size > durable - lsn)
-		return LOG_PRUNED;
+		return unread(wal, lsn);
 	if (head.size > size) {
 		buf_room(out, head.size);
 		if (!wal_read(wal, lsn, out->ptr, head.size))
@@ -90,7 +91,7 @@ static bool link_parse(const struct buf *bytes, uint32_t number, uint64_t lsn, s
 static enum log_outcome link_read(const struct wal *wal, uint32_t number, uint64_t lsn, struct buf *bytes, struct link *link)
 {
 	enum log_outcome outcome = record_at(wal, lsn, bytes);
-	return outcome || link_parse(bytes, number, lsn, link) ? outcome : LOG_PRUNED;
+	return outcome || link_parse(bytes, number, lsn, link) ? outcome : LOG_UNREADABLE;
 }
 
 static bool after_moment(const struct link *link, const struct log_moment *at)
@@ -107,7 +108,7 @@ static uint8_t side_kind(unsigned flags, unsigned shift)
 	return (uint8_t)(kind ? kind + 1 : 0);
 }
 
-static void transfer_movement(struct movement *movement, const struct transfer_view *view)
+void log_movement(struct movement *movement, const struct transfer_view *view)
 {
 	const struct transfer_record *head = &view->head;
 	bool expired = head->flags & TRANSFER_EXPIRED;
@@ -168,7 +169,7 @@ static void link_movements(struct log_walk *walk, const struct link *link)
 		event_movements(walk, link);
 		return;
 	}
-	transfer_movement(&movement, &link->transfer);
+	log_movement(&movement, &link->transfer);
 	movement.lsn = link->lsn;
 	movement.balance = link->balance;
 	buf_bytes(&walk->movements, &movement, sizeof movement);
@@ -197,7 +198,13 @@ static void walk_back(struct log_walk *walk, struct buf *bytes)
 			return;
 		}
 		walk->outcome = link_read(walk->wal, walk->number, lsn, bytes, &link);
-		if (walk->outcome)
+		if (walk->outcome == LOG_PRUNED && movement_count(walk)) {
+			/* What there is is given; the next page says that the rest was dropped. */
+			walk->outcome = LOG_DONE;
+			walk->next = last;
+			walk->resume = lsn;
+		}
+		if (walk->outcome || walk->next)
 			return;
 		if (!walk_takes(walk, &link))
 			continue;
@@ -384,7 +391,7 @@ enum log_outcome log_transfer_read(const struct wal *wal, uint64_t lsn, u128 id,
 		return outcome;
 	}
 	if (transfer_record_read((const unsigned char *)bytes.ptr, bytes.len, &view)) {
-		transfer_movement(movement, &view);
+		log_movement(movement, &view);
 	} else if (failed_record_read((const unsigned char *)bytes.ptr, bytes.len, &record)) {
 		*failed = true;
 		*refusal = record.refusal;

@@ -12,6 +12,7 @@
 
 #include "engine/base/buf.h"
 #include "engine/ledger/record.h"
+#include "net/main/footers.h"
 #include "wal/wal.h"
 
 enum { LOG_WALK_MAX = 500000 };
@@ -38,7 +39,8 @@ enum log_outcome {
 	LOG_PRUNED,                    /* a record is no longer there (at `lsn`) */
 	LOG_UNREADABLE,                /* it is there, and the disk does not give it */
 	LOG_TOO_LONG,                  /* more than LOG_WALK_MAX records */
-	LOG_ABSENT                     /* as-of: the account did not exist then */
+	LOG_ABSENT,                    /* as-of: the account did not exist then */
+	LOG_BUSY                       /* as-of: footers are being made */
 };
 
 /* Where as-of stands: an LSN or a time.  Zero LSN and INT64_MAX: now. */
@@ -46,6 +48,8 @@ struct log_moment {
 	uint64_t lsn;                  /* 0: by time */
 	int64_t time_ms;               /* INT64_MAX: by LSN */
 };
+
+struct ledger_call;
 
 struct log_walk {
 	const struct wal *wal;
@@ -62,8 +66,12 @@ struct log_walk {
 	uint64_t resume;               /* newest first: the record at which the next page begins */
 	enum log_outcome outcome;
 	uint64_t lsn;                  /* where it ended badly */
+	/* ledger_history: what runs on the worker thread instead of log_walk_run, for sliced accounts as well; NULL: nothing */
+	void (*instead)(struct ledger_call *call);
 };
 
+/* What a transfer's record says, but lsn and balance. */
+void log_movement(struct movement *movement, const struct transfer_view *view);
 void log_walk_run(struct log_walk *walk);
 void log_walk_free(struct log_walk *walk);
 
@@ -77,6 +85,7 @@ struct log_sums {
 	uint16_t flags;                /* likewise; ACCOUNT_CLOSED */
 	uint64_t lsn;                  /* out: the account's newest record then; with LOG_PRUNED and _TOO_LONG: where it ended */
 	enum log_outcome outcome;
+	struct moment moment;          /* out: `at` by its LSN and time */
 };
 
 void log_sums_run(struct log_sums *sums);

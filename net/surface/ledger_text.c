@@ -2,6 +2,7 @@
 #include "net/surface/ledger_text.h"
 
 #include "engine/base/time.h"
+#include "net/surface/past.h"
 
 /* ---- numbers ----------------------------------------------------------------------------------------------------------- */
 
@@ -238,11 +239,11 @@ bool walk_answerable(struct task *task, struct ledger_call *call, enum log_outco
 {
 	if (outcome == LOG_DONE)
 		return true;
-	uint64_t first = wal_first(node_wal(task->app->node));
 	ledger_call_end(call);
 	if (outcome == LOG_PRUNED)
-		task_problem(task, 410, "history_pruned", "the account's record at LSN %llu is no longer kept; the log begins at %llu",
-			     (unsigned long long)lsn, (unsigned long long)first);
+		past_answerable(task, PAST_PRUNED);
+	else if (outcome == LOG_BUSY)
+		past_answerable(task, PAST_BUSY);
 	else if (outcome == LOG_UNREADABLE)
 		task_problem(task, 500, "log_unreadable", LOG_UNREADABLE_TEXT);
 	else if (outcome == LOG_TOO_LONG)

@@ -643,7 +643,7 @@ static void says_what_is_malformed(void **state)
 	call_refused(404, "account_not_found", -1, "ledger.balances", "[{'id':'#999'}]");
 	call_refused(404, "account_not_found", -1, "ledger.account_transfers", "[{'id':'#999'}]");
 	call_refused(422, "sliced_account_has_no_history", -1, "ledger.account_transfers", "[{'id':'#1'}]");
-	call_refused(422, "sliced_account_has_no_history", -1, "ledger.balances", "[{'id':'#1','at':8}]");
+	call_refused(404, "account_not_found", -1, "ledger.balances", "[{'id':'#1','at':8}]");
 	/* Too many rows. */
 	struct buf text = { 0 };
 	buf_lit(&text, "['$");
