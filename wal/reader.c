@@ -191,6 +191,24 @@ int wal_drop_oldest(struct wal *wal, uint64_t lsn)
 	return failed;
 }
 
+bool wal_extent(const char *dir, uint64_t *first, uint64_t *end)
+{
+	struct buf error = { 0 };
+	struct segments segments = { 0 };
+	int fd = wal_io.open_dir(dir);
+	*first = *end = 0;
+	bool good = fd >= 0 && segments_list(&segments, fd, &error) && segments.count;
+	if (good) {
+		*first = segments.at[0].base;
+		*end = segments.at[segments.count - 1].base + segments.at[segments.count - 1].size;
+	}
+	segments_free(&segments);
+	if (fd >= 0)
+		wal_io.close(fd);
+	buf_free(&error);
+	return good;
+}
+
 bool wal_verify(const char *dir, uint64_t from, wal_replay_fn *each, void *context, struct buf *error, struct buf *torn)
 {
 	return wal_verify_to(dir, from, 0, each, context, error, torn);

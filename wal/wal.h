@@ -131,6 +131,9 @@ struct wal_stats {
 };
 void wal_stats(const struct wal *wal, struct wal_stats *stats);
 
+/* What there is of a log in a folder: [*first, *end) by its files, zeros at the end included.  False: no file, or one is missing. */
+bool wal_extent(const char *dir, uint64_t *first, uint64_t *end);
+
 /* Off-line and read-only: walks every frame of a stopped (or running) log and verifies it.  Returns false with *error
  * naming file, LSN and bytes on damage; a torn tail is not damage and is told in *torn (empty: none). */
 bool wal_verify(const char *dir, uint64_t from, wal_replay_fn *each, void *context, struct buf *error,

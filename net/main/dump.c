@@ -77,6 +77,17 @@ static int directory_dump(const char *data, bool log_only, struct buf *out)
 				      .log = on_line };
 	if (!log_only)
 		snapshot_load_begin(&load);
+	uint64_t first, behind;
+	if (wal_extent(log_dir, &first, &behind) && first > load.from) {
+		fprintf(stderr, "tally dump: %s: the log begins at LSN %llu, and no snapshot %s\n", data, (unsigned long long)first,
+			log_only ? "may be read (--log-only)" : "is whole that reaches so far back");
+		for (unsigned s = 0; s < SHARDS; s++) {
+			state_deinit(states[s]);
+			mem_free(states[s]);
+		}
+		catalog_free(&catalog);
+		return 2;
+	}
 	struct reading reading = { .replay = replay_new(states, SHARDS, &catalog), .end = load.from };
 	bool good = wal_verify_to(log_dir, load.from, until, on_frame, &reading, &error, &torn);
 	bool readable = replay_end(reading.replay, &broken, &records);

@@ -29,6 +29,7 @@ struct check {
 	struct replay *replay;
 	uint64_t frames, bytes;
 	uint64_t from;                 /* frames before it are in the snapshot */
+	bool frames_only;              /* what came before is neither in a snapshot nor in the log: records mean nothing */
 };
 
 static bool check_frame(void *context, const struct wal_frame *frame)
@@ -36,7 +37,7 @@ static bool check_frame(void *context, const struct wal_frame *frame)
 	struct check *check = context;
 	check->frames++;
 	check->bytes = frame->lsn + frame->size;
-	return frame->lsn < check->from || replay_frame(check->replay, frame);
+	return check->frames_only || frame->lsn < check->from || replay_frame(check->replay, frame);
 }
 
 static void text_i128(struct buf *out, __int128 value)
@@ -180,13 +181,13 @@ static bool backup_whole(const char *data, uint64_t *until)
 	return good;
 }
 
-/* A log that does not begin at its first LSN is read behind a snapshot. */
-static bool log_begins(const char *path)
+/* An archive of segments that were dropped from a data directory: whole segments only, so the last one ends its log. */
+static bool is_archive(const char *data)
 {
-	char first[4200];
+	char path[4200];
 	struct stat status;
-	snprintf(first, sizeof first, "%s/%016d.log", path, 0);
-	return stat(first, &status) == 0;
+	snprintf(path, sizeof path, "%s/archive", data);
+	return stat(path, &status) == 0;
 }
 
 static void on_line(void *context, const char *level, const char *message)
@@ -202,7 +203,7 @@ int cmd_check(int argc, char **argv)
 	struct check check = { 0 };
 	struct buf error = { 0 }, torn = { 0 };
 	char path[4096], snapshots[4096];
-	uint64_t broken, records, until;
+	uint64_t broken, records, until, first, end;
 	int status = 0;
 	if (argc != 1) {
 		mem_free(state);
@@ -222,10 +223,15 @@ int cmd_check(int argc, char **argv)
 	snprintf(snapshots, sizeof snapshots, "%s/snapshots", argv[0]);
 	struct snapshot_load load = { .dir = snapshots, .states = &state, .count = 1, .catalog = &catalog, .until = until,
 				      .log = on_line };
-	bool behind = !log_begins(path);
-	if (behind) {
+	wal_extent(path, &first, &end);
+	bool behind = first > 0, archive = is_archive(argv[0]);
+	if (archive)
+		until = end;
+	if (behind) {                          /* read behind a snapshot */
 		snapshot_load_begin(&load);
 		check.from = load.from;
+		check.frames_only = !load.loaded;
+		printf("the log begins at LSN %llu\n", (unsigned long long)first);
 	}
 	check.replay = replay_new(&state, 1, &catalog);
 	bool whole = wal_verify_to(path, 0, until, check_frame, &check, &error, &torn);
@@ -240,6 +246,12 @@ int cmd_check(int argc, char **argv)
 	} else if (!readable) {
 		printf("DAMAGED: the record at LSN %llu cannot be read\n", (unsigned long long)broken);
 		status = 1;
+	} else if (check.frames_only) {
+		printf("log whole: %llu frames, end LSN %llu\n", (unsigned long long)check.frames, (unsigned long long)check.bytes);
+		if (!archive) {
+			puts("DAMAGED: no snapshot is whole, and the log does not go back to its beginning");
+			status = 1;
+		}
 	} else {
 		printf("log whole: %llu frames, %llu records, end LSN %llu\n", (unsigned long long)check.frames,
 		       (unsigned long long)records, (unsigned long long)check.bytes);

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0
+/* test_retain.c - segments are footed, archived and dropped, and whatever interrupts that, nothing is lost.
+ *
+ * A server with small segments keeps 2 MiB of log and archives the rest, with snapshots and events all the time.  In each round it is
+ * killed before, behind or in the middle of one of the calls that change files (of the log, footers, snapshots or the archive), or at
+ * a random moment, or a call fails.  Then
+ *
+ *     tally check        finds the directory whole and the books balanced, although its log does not begin at the beginning
+ *     archive and log    put together are the whole log: its state, read from the beginning, is that of the directory
+ *     a server on that   knows every event that was acknowledged, once
+ *
+ * and the next server goes on with the directory.  Without an archive, what is dropped is said.
+ *
+ *     TALLY_CRASH_FULL=1   many rounds; otherwise some    TALLY_CRASH_SEED=N   to repeat that choice
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/crash/injection.h"
+#include "tests/crash/journal.h"
+
+enum { ROUNDS_FEW = 18, ROUNDS_MANY = 400, ARRAY = 20, ARRAYS = 14, PADDING = 9000, CALLS = 250, LINE = 1200, DROP_WAIT_MS = 30000 };
+
+struct scene {
+	struct process process;
+	struct journal journal;
+	struct inject *page;
+	struct connection connection;
+	unsigned shards;
+	uint64_t seed;
+	char archive[FOLDER_PATH + 16];
+	const char *options[24];
+};
+
+static void serve(struct scene *scene)
+{
+	struct buf said = { 0 };
+	scene->shards = 5 - scene->shards;             /* 1 and 4 in turn */
+	if (!process_start(&scene->process, scene->shards, scene->options)) {
+		process_said(&scene->process, &said);
+		fail_msg("no start: %s", said.ptr);
+	}
+	assert_true(connection_open(&scene->connection, scene->process.port));
+}
+
+/* False: the server is gone. */
+static bool array_send(struct scene *scene)
+{
+	struct journal *journal = &scene->journal;
+	uint32_t numbers[ARRAY];
+	for (unsigned i = 0; i < ARRAY; i++)
+		numbers[i] = journal_event(journal);
+	journal->text.len = 0;
+	journal_write_all(journal, &journal->text, numbers, ARRAY);
+	if (!connection_send(&scene->connection, "POST", "/transactions", buf_view(&journal->text)))
+		return false;
+	int status = connection_take(&scene->connection, PROCESS_WAIT_MS, &journal->answer);
+	if (status < 0)
+		return false;
+	assert_int_equal(status, 200);
+	yyjson_doc *doc = journal_read(&journal->answer);
+	for (unsigned i = 0; i < ARRAY; i++)
+		journal_answered(journal, numbers[i], yyjson_arr_get(yyjson_doc_get_root(doc), i), false);
+	yyjson_doc_free(doc);
+	return true;
+}
+
+static void scene_begin(struct scene *scene, bool archive)
+{
+	static const char *const options[] = { "--log-segment", "1M", "--log-ring", "256K", "--snapshot-interval", "0", "--snapshot-log-bytes",
+					       "1M", "--snapshot-rate", "0", "--snapshot-keep", "1", "--retain-bytes", "2M" };
+	*scene = (struct scene){ .shards = 4, .seed = share_seed(), .journal = { .padding = PADDING } };
+	folder_make(scene->process.folder);
+	snprintf(scene->archive, sizeof scene->archive, "%s/archive", scene->process.folder);
+	memcpy(scene->options, options, sizeof options);
+	size_t count = sizeof options / sizeof *options;
+	if (archive) {
+		scene->options[count++] = "--archive";
+		scene->options[count++] = scene->archive;
+	}
+	scene->page = injection_open(&scene->process, "calls");
+	serve(scene);
+	journal_configure(&scene->journal, &scene->connection);
+}
+
+static void scene_end(struct scene *scene)
+{
+	connection_close(&scene->connection);
+	process_kill(&scene->process);
+	injection_close(scene->page);
+	journal_free(&scene->journal);
+	folder_remove(scene->process.folder);
+}
+
+__attribute__((format(printf, 1, 2)))
+static void shell(const char *format, ...)
+{
+	char line[LINE];
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(line, sizeof line, format, arguments);
+	va_end(arguments);
+	assert_int_equal(system(line), 0);
+}
+
+static void dump(const char *data, bool log_only, struct buf *text)
+{
+	const char *words[] = { "dump", data, log_only ? "--log-only" : NULL, NULL };
+	text->len = 0;
+	if (program_run(words, text) != 0)
+		fail_msg("tally dump: %.*s", (int)text->len, text->ptr);
+}
+
+/* Archive and log put together, as one data directory. */
+static void joined_compare(struct scene *scene, bool serving)
+{
+	struct process joined = { .pid = 0 };
+	struct connection connection;
+	struct buf ours = { 0 }, whole = { 0 };
+	char data[FOLDER_PATH + 8], other[FOLDER_PATH + 8];
+	folder_make(joined.folder);
+	snprintf(data, sizeof data, "%s/data", scene->process.folder);
+	snprintf(other, sizeof other, "%s/data", joined.folder);
+	shell("mkdir -p -m 700 %s/log && cp %s/seed %s/ && { cp %s/log/*.log %s/log/ 2>/dev/null; cp %s/log/*.log %s/log/; }", other, data, other,
+	      scene->archive, other, data, other);
+	dump(data, false, &ours);
+	dump(other, true, &whole);
+	if (ours.len != whole.len || memcmp(ours.ptr, whole.ptr, ours.len) != 0)
+		fail_msg("archive and log together have another state than the directory");
+	if (serving) {
+		assert_true(process_start(&joined, 2, NULL));
+		assert_true(connection_open(&connection, joined.port));
+		for (unsigned m = 0; m < MEMBERS; m++)
+			journal_compare(&scene->journal, &connection, m);
+		connection_close(&connection);
+		process_kill(&joined);
+	}
+	buf_free(&ours);
+	buf_free(&whole);
+	folder_remove(joined.folder);
+}
+
+static uint64_t log_first(const struct scene *scene)
+{
+	char line[LINE], name[32] = "";
+	snprintf(line, sizeof line, "ls %s/data/log | grep 'log$' | head -1", scene->process.folder);
+	FILE *pipe = popen(line, "r");
+	assert_non_null(pipe);
+	assert_non_null(fgets(name, sizeof name, pipe));
+	pclose(pipe);
+	return strtoull(name, NULL, 16);
+}
+
+static void archived_and_dropped(void **unused)
+{
+	static const enum inject_how hows[] = { INJECT_KILL_BEFORE, INJECT_KILL_AFTER, INJECT_KILL_HEAD, INJECT_EIO };
+	struct scene scene;
+	unsigned killed = 0, random = 0, went_on = 0, turn = 0, number;
+	(void)unused;
+	if (share_out(__func__))
+		return;
+	scene_begin(&scene, true);
+	for (unsigned i = 0; i < ARRAYS; i++)
+		assert_true(array_send(&scene));
+	for (unsigned step = share_step(ROUNDS_MANY, ROUNDS_FEW); share_next(&turn, step, ROUNDS_MANY, &number);) {
+		bool at_random = random_next(&scene.seed) % 4 == 0;
+		enum inject_how how = hows[random_next(&scene.seed) % (sizeof hows / sizeof *hows)];
+		atomic_store(&scene.page->calls, 0);
+		atomic_store(&scene.page->how, (uint32_t)how);
+		atomic_store(&scene.page->at, at_random ? 0 : 1 + random_next(&scene.seed) % CALLS);
+		/* Names and syncs half of the time: most calls are writes. */
+		atomic_store(&scene.page->kinds, random_next(&scene.seed) % 2 ? INJECT_CHANGES : INJECT_NAME | INJECT_SYNC | INJECT_CREATE);
+		uint64_t until = clock_us() + (at_random ? random_next(&scene.seed) % 2000000 : 2500000);
+		bool there = true;
+		for (unsigned i = 0; there && clock_us() < until && i < 3 * ARRAYS; i++) {
+			there = array_send(&scene);
+			if (there && random_next(&scene.seed) % 4 == 0)
+				usleep(150000);        /* the tail works while nothing else does, too */
+		}
+		atomic_store(&scene.page->kinds, 0);
+		atomic_store(&scene.page->at, 0);
+		connection_close(&scene.connection);
+		if (there) {
+			*(at_random ? &random : &went_on) += 1;
+			process_kill(&scene.process);
+		} else {
+			int ended = process_wait(&scene.process);
+			if (ended != -SIGKILL && ended != 74)
+				fail_msg("%u: ended with %d", (unsigned)how, ended);
+			killed++;
+		}
+		books_check(&scene.process);
+		joined_compare(&scene, turn % 3 == 0);
+		serve(&scene);
+	}
+	/* At rest everything that may go goes. */
+	for (uint64_t until = clock_us() + DROP_WAIT_MS * 1000u; log_first(&scene) < 3 << 20; usleep(100000)) {
+		assert_true(clock_us() < until);
+		assert_true(array_send(&scene));
+	}
+	connection_close(&scene.connection);
+	assert_int_equal(process_stop(&scene.process), 0);
+	books_check(&scene.process);
+	joined_compare(&scene, true);
+	/* The archive by itself is whole, and read by the same tools. */
+	const char *check[] = { "check", scene.archive, NULL }, *log[] = { "log", scene.archive, NULL };
+	struct buf text = { 0 };
+	if (program_run(check, &text) != 0)
+		fail_msg("tally check of the archive: %.*s", (int)text.len, text.ptr);
+	text.len = 0;
+	program_run(log, &text);
+	buf_char(&text, '\0');
+	assert_non_null(strstr(text.ptr, "\"event_id\":\"e0\""));
+	print_message("# killed or ended at a call %u, at a random moment %u, went on %u; the log begins at %llu\n", killed, random, went_on,
+		      (unsigned long long)log_first(&scene));
+	buf_free(&text);
+	scene_end(&scene);
+}
+
+/* What an archive cannot take is kept. */
+static void kept_where_the_archive_is_full(void **unused)
+{
+	struct scene scene;
+	struct buf said = { 0 };
+	(void)unused;
+	scene_begin(&scene, true);
+	shell("rm -r %s/log && touch %s/log", scene.archive, scene.archive);
+	for (unsigned i = 0; i < 4 * ARRAYS; i++)
+		assert_true(array_send(&scene));
+	for (uint64_t until = clock_us() + DROP_WAIT_MS * 1000u;; usleep(50000)) {
+		said.len = 0;
+		process_said(&scene.process, &said);
+		if (strstr(said.ptr, "cannot be archived, and is kept"))
+			break;
+		assert_true(clock_us() < until);
+	}
+	assert_int_equal(log_first(&scene), 0);
+	connection_close(&scene.connection);
+	assert_int_equal(process_stop(&scene.process), 0);
+	books_check(&scene.process);
+	buf_free(&said);
+	scene_end(&scene);
+}
+
+/* Without an archive, and with every snapshot broken, there is nothing to begin with: that is said, and nothing is made up. */
+static void without_any_snapshot_there_is_no_start(void **unused)
+{
+	struct scene scene;
+	struct buf text = { 0 };
+	char data[FOLDER_PATH + 8];
+	(void)unused;
+	scene_begin(&scene, false);
+	for (uint64_t until = clock_us() + DROP_WAIT_MS * 1000u; log_first(&scene) == 0; usleep(20000)) {
+		assert_true(clock_us() < until);
+		assert_true(array_send(&scene));
+	}
+	connection_close(&scene.connection);
+	process_kill(&scene.process);
+	books_check(&scene.process);
+	snprintf(data, sizeof data, "%s/data", scene.process.folder);
+	const char *log_only[] = { "dump", data, "--log-only", NULL }, *check[] = { "check", data, NULL };
+	assert_int_equal(program_run(log_only, &text), 2);
+	shell("rm %s/snapshots/*", data);
+	assert_false(process_start(&scene.process, 1, scene.options));
+	assert_int_equal(process_status(&scene.process), 2);
+	text.len = 0;
+	process_said(&scene.process, &text);
+	assert_non_null(strstr(text.ptr, "the log begins at LSN"));
+	text.len = 0;
+	assert_int_equal(program_run(check, &text), 1);
+	buf_char(&text, '\0');
+	assert_non_null(strstr(text.ptr, "no snapshot is whole"));
+	buf_free(&text);
+	scene_end(&scene);
+}
+
+int main(void)
+{
+	/* Calls are made to fail by a library in front of the server, which a sanitizer's would not stand. */
+	setenv("TALLY_CRASH_BIN", "build/tally", 0);
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(archived_and_dropped),
+		cmocka_unit_test(kept_where_the_archive_is_full),
+		cmocka_unit_test(without_any_snapshot_there_is_no_start),
+	};
+	share_main();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
