@@ -104,6 +104,12 @@ static const struct command commands[] = {
 	  "  --from URL           of a running server: as of one LSN, by way of a backup in a folder of its own below TMPDIR\n"
 	  "  --diff A B           print the lines that only A (-) or only B (+) has; each a directory, a backup, a dump's file or a URL\n\n"
 	  "Exit status: 0 done (--diff: no difference), 1 damage (--diff: they differ), 2 not a data directory, or no server.\n", cmd_dump },
+	{ "liability", "DIR|URL --tenant NAME [--at LSN|TIME]", "Print what a tenant owes, now or at a moment",
+	  "By unit and month of expiry, with the proof that it sums, as JSON. Of a directory without a server it is replayed from\n"
+	  "a snapshot; a server (http://127.0.0.1:8000) answers from the footers of its log.\n\n"
+	  "  --tenant NAME        the tenant (brand, organization)\n"
+	  "  --at LSN|TIME        an LSN, or an RFC 3339 time: 2026-11-21T15:08:00Z (default: now)\n\n"
+	  "Exit status: 0 done, 1 not kept, damaged, or no such tenant then, 2 not a data directory or no server.\n", cmd_liability },
 	{ "log", "DIR [--from LSN] [--follow] [--json]", "Print the log of a data directory", "", cmd_log },
 	{ "version", "", "Print the version and those of the libraries", "", cmd_version },
 	{ "help", "[COMMAND]", "Print this, or what a command takes", "", cmd_help },

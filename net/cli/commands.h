@@ -20,6 +20,7 @@ int cmd_serve(const struct options *options);      /* net/main */
 int cmd_check(int argc, char **argv);              /* net/main */
 int cmd_log(int argc, char **argv);                /* net/main */
 int cmd_dump(int argc, char **argv);               /* net/main */
+int cmd_liability(int argc, char **argv);          /* net/main */
 int cmd_snapshot(int argc, char **argv);           /* net/cli */
 int cmd_backup(int argc, char **argv);             /* net/cli */
 int cmd_restore(int argc, char **argv);            /* net/cli */
