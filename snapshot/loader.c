@@ -79,6 +79,8 @@ static void progress(struct run *run, uint64_t bytes)
 	if (due)
 		run->said_ns = wal_io.monotonic_ns();
 	pthread_mutex_unlock(&run->mutex);
+	if (run->load->progress)
+		run->load->progress(run->load->progress_context, done, total);
 	if (due && done)
 		say(run->load, "notice", "loading the snapshot: %llu of %llu MB, about %.0f s more", (unsigned long long)done / 1000000,
 		    (unsigned long long)total / 1000000, seconds_since(run->began_ns) * (double)(total - done) / (double)done);

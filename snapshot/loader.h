@@ -23,6 +23,8 @@ struct snapshot_load {
 	uint64_t until;                /* snapshots that know of anything behind this LSN are left aside; 0: none is */
 	void (*log)(void *context, const char *level, const char *message);    /* one readable line; may be NULL */
 	void *context;
+	void (*progress)(void *context, uint64_t done, uint64_t total);        /* bytes; from any thread; may be NULL */
+	void *progress_context;
 	bool stepped;                  /* no threads: for who has one */
 	/* out */
 	bool loaded;                   /* false: there is none that is whole; states and catalog are empty */

@@ -74,6 +74,8 @@ static double seconds_since(uint64_t then)
 static void progress_say(void *context, uint64_t done, uint64_t total)
 {
 	struct progress *progress = context;
+	if (progress->wal->options.progress)
+		progress->wal->options.progress(progress->wal->options.progress_context, done, total);
 	if (seconds_since(progress->said) < 1)
 		return;
 	progress->said = wal_io.monotonic_ns();

@@ -57,6 +57,8 @@ struct wal_options {
 	bool direct;                   /* O_DIRECT+O_DSYNC; falls back to write+fdatasync where the file system refuses */
 	void (*log)(void *context, const char *level, const char *message);    /* one readable line */
 	void (*fatal)(void *context, const char *message);                     /* must not return */
+	void (*progress)(void *context, uint64_t done, uint64_t total);        /* of opening, in bytes; may be NULL */
+	void *progress_context;
 	void *context;
 };
 

@@ -121,6 +121,7 @@ enum problem_scope {
 	X(malformed_target, 400, 0, REQUEST, "The request target is not a path", "Ask for a path that begins with a slash.") \
 	X(method_not_allowed, 405, 0, REQUEST, "The method is not allowed here", "Use one of those in Allow.") \
 	X(path_invalid, 400, 0, REQUEST, "The path is not percent-encoded UTF-8", "Correct the client's encoding.") \
+	X(recovering, 503, 0, REQUEST, "The server is starting", "Try again after the seconds of Retry-After; /readyz says how far it is.") \
 	X(request_timeout, 408, 0, REQUEST, "The request did not arrive in time", "Send it again.") \
 	X(route_unknown, 404, 0, REQUEST, "There is nothing at this path", "Check the path; /docs lists them all.") \
 	X(target_too_long, 414, 0, REQUEST, "The request target is too long", "Keep it within 8 KiB.") \

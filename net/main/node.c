@@ -551,10 +551,13 @@ struct node *node_open(const struct node_options *options, struct buf *error)
 	}
 	shards_connect(node->shards, node->shard_count);
 	struct snapshot_load load = { .dir = node->snapshot_dir, .states = states, .count = node->shard_count,
-				      .catalog = &node->catalog, .log = on_wal_log };
+				      .catalog = &node->catalog, .log = on_wal_log,
+				      .progress = recovery_progress, .progress_context = options->recovery };
 	struct warm *warm = warm_start(log_dir, node->snapshot_dir);
+	recovery_phase(options->recovery, RECOVERY_SNAPSHOT);
 	snapshot_load_begin(&load);
 	warm_end(warm);
+	recovery_phase(options->recovery, RECOVERY_LOG);
 	if (load.loaded)
 		log_line(LOG_LEVEL_INFO, "snapshot", "%016llx loaded: %llu MB in %.1f s; the log is replayed from LSN %llu",
 			 (unsigned long long)load.end, (unsigned long long)load.raw_size / 1000000, (double)load.took_ns / 1e9,
@@ -563,12 +566,14 @@ struct node *node_open(const struct node_options *options, struct buf *error)
 	struct replay *replay = replay_new(states, node->shard_count, &node->catalog);
 	struct wal_options wal = { .dir = log_dir, .segment_size = options->segment_size, .ring_size = options->ring_size,
 				   .producers = node->shard_count, .direct = options->direct, .log = on_wal_log,
-				   .fatal = on_wal_fatal, .known = load.end };
+				   .fatal = on_wal_fatal, .known = load.end, .progress = recovery_progress,
+				   .progress_context = options->recovery };
 	node->wal = wal_open(&wal, load.from, replay_frame, replay, error);
 	bool good = replay_end(replay, &broken, &records);
 	if (node->wal && !good)
 		buf_printf(error, "the record at LSN %llu cannot be read although its checksum holds: written by a newer version?",
 			   (unsigned long long)broken);
+	recovery_phase(options->recovery, RECOVERY_ENDS);
 	if (node->wal && good)
 		good = snapshot_load_end(&load, error) && tail_open(node, options, states, error);
 	if (node->wal && !good) {

@@ -19,6 +19,7 @@
 #include "engine/env/env.h"
 #include "engine/shard/batch.h"
 #include "engine/shard/shard.h"
+#include "net/main/recovery.h"
 #include "net/main/retain.h"
 #include "snapshot/writer.h"
 #include "wal/wal.h"
@@ -34,6 +35,7 @@ struct node_options {
 	uint64_t memory;               /* bytes for members and ids together; 0: no bound */
 	enum node_placement placement;
 	uint64_t retain_ms, retain_bytes;      /* of the log; 0: no such bound */
+	struct recovery *recovery;     /* borrowed; is told how far the start has come; may be NULL */
 	const char *archive;           /* where segments go before they are dropped; NULL: nowhere */
 	/* Called from any thread when node_take has something; NODE_APART only. */
 	void (*wake)(void *context);

@@ -36,6 +36,11 @@ struct serve {
 	uv_timer_t idle, second, tick;
 	uv_signal_t term, interrupt;
 	uv_work_t first_work;          /* nothing; starts the pool of threads */
+	uv_work_t start_work;          /* the recovery */
+	struct node_options node;
+	struct recovery recovery;
+	struct buf error;              /* of the recovery */
+	bool recovered;
 	bool idle_due, closed;
 };
 
@@ -199,16 +204,14 @@ static bool listen_list(struct serve *serve, enum server_protocol protocol, cons
 	return true;
 }
 
-static bool listen_all(struct serve *serve, const struct options *options)
+/* RPC has no word for a server that starts: it listens when that is done. */
+static bool listen_rest(struct serve *serve, const struct options *options, struct buf *lines)
 {
-	struct buf lines = { 0 };
-	bool good = listen_list(serve, SERVER_HTTP, &options->http, &lines) &&
-		    listen_list(serve, SERVER_RPC, &options->rpc, &lines);
-	if (good && options->ready_file && !ready_file_write(options->ready_file, &lines)) {
+	bool good = listen_list(serve, SERVER_RPC, &options->rpc, lines);
+	if (good && options->ready_file && !ready_file_write(options->ready_file, lines)) {
 		fprintf(stderr, "tally serve: cannot write %s: %s\n", options->ready_file, strerror(errno));
 		good = false;
 	}
-	buf_free(&lines);
 	return good;
 }
 
@@ -256,6 +259,53 @@ static void threads_start(struct serve *serve)
 	ASSERT(!error);
 }
 
+static void start_run(uv_work_t *work)
+{
+	struct serve *serve = work->data;
+	serve->app.node = node_open(&serve->node, &serve->error);
+}
+
+static void start_after(uv_work_t *work, int status)
+{
+	struct serve *serve = work->data;
+	ASSERT(status == 0);
+	serve->recovered = true;
+}
+
+/* Recovers on a thread of the pool, while the loop answers that it is not ready yet.  False after saying why not. */
+static bool recover(struct serve *serve)
+{
+	serve->node.recovery = &serve->recovery;
+	serve->app.recovery = &serve->recovery;
+	recovery_phase(&serve->recovery, RECOVERY_BEGINS);
+	serve->start_work.data = serve;
+	int failed = uv_queue_work(&serve->loop, &serve->start_work, start_run, start_after);
+	ASSERT(!failed);
+	while (!serve->recovered)
+		uv_run(&serve->loop, UV_RUN_ONCE);
+	if (!serve->app.node)
+		fprintf(stderr, "tally serve: %.*s\n", (int)serve->error.len, serve->error.ptr);
+	buf_free(&serve->error);
+	return serve->app.node != NULL;
+}
+
+/* Nothing was recovered: closes what was opened. */
+static int give_up(struct serve *serve)
+{
+	serve->app.draining = true;
+	server_drain(serve->app.server, on_drained, serve);
+	if (!serve->closed)
+		server_abort(serve->app.server);
+	while (!serve->closed)
+		uv_run(&serve->loop, UV_RUN_ONCE);
+	uv_walk(&serve->loop, on_walk, NULL);
+	uv_run(&serve->loop, UV_RUN_DEFAULT);
+	server_free(serve->app.server);
+	uv_loop_close(&serve->loop);
+	mem_free(serve);
+	return 2;
+}
+
 static uint64_t memory_default(void)
 {
 	return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 4 * 3;
@@ -297,7 +347,7 @@ int cmd_serve(const struct options *options)
 		log_line(LOG_LEVEL_INFO, "redis_url", "REDIS_URL is set and not used: there is no cache beside the memory");
 	loop_init(serve);
 	threads_start(serve);
-	struct node_options node = { .data = options->data, .shards = shards > SHARDS_MAX ? SHARDS_MAX : shards,
+	serve->node = (struct node_options){ .data = options->data, .shards = shards > SHARDS_MAX ? SHARDS_MAX : shards,
 				     .segment_size = (uint64_t)options->log_segment, .ring_size = (uint64_t)options->log_ring,
 				     .direct = options->log_direct, .clock_ahead_ms = options->clock_ahead * 1000,
 				     .memory = options->memory ? (uint64_t)options->memory : memory_default(),
@@ -308,18 +358,6 @@ int cmd_serve(const struct options *options)
 	serve->app.loop = &serve->loop;
 	serve->app.options = options;
 	serve->app.started_ns = uv_hrtime();
-	serve->app.node = node_open(&node, &error);
-	if (!serve->app.node) {
-		fprintf(stderr, "tally serve: %.*s\n", (int)error.len, error.ptr);
-		buf_free(&error);
-		return 2;
-	}
-	struct keeper_options keeper = { .interval_ms = (uint64_t)options->snapshot_interval * 1000,
-					 .log_bytes = (uint64_t)options->snapshot_log_bytes,
-					 .rate = (uint64_t)options->snapshot_rate, .keep = (unsigned)options->snapshot_keep };
-	jobs_start(&serve->app, options->scheduler);
-	serve->app.keeper = keeper_new(&serve->loop, serve->app.node, &keeper);
-	serve->app.pins = pins_new(&serve->loop, options->data);
 	struct server_options server = {
 		.http = { .body_max = (uint64_t)options->body_max, .on_request = app_request, .context = &serve->app },
 		.rpc = { .frame_max = (uint64_t)options->body_max, .on_request = on_rpc_request, .on_ended = on_rpc_ended,
@@ -330,13 +368,25 @@ int cmd_serve(const struct options *options)
 	serve->app.server = server_new(&serve->loop, &server);
 	http_set_date((int64_t)time(NULL));
 	uv_timer_start(&serve->second, on_second, 1000, 1000);
+	struct buf lines = { 0 };
+	if (!listen_list(serve, SERVER_HTTP, &options->http, &lines) || !recover(serve)) {
+		buf_free(&lines);
+		return give_up(serve);
+	}
+	struct keeper_options keeper = { .interval_ms = (uint64_t)options->snapshot_interval * 1000,
+					 .log_bytes = (uint64_t)options->snapshot_log_bytes,
+					 .rate = (uint64_t)options->snapshot_rate, .keep = (unsigned)options->snapshot_keep };
+	jobs_start(&serve->app, options->scheduler);
+	serve->app.keeper = keeper_new(&serve->loop, serve->app.node, &keeper);
+	serve->app.pins = pins_new(&serve->loop, options->data);
 	uv_timer_start(&serve->tick, on_tick, TICK_MS, TICK_MS);
 	uv_check_start(&serve->turn, on_turn);
 	uv_signal_start(&serve->term, on_signal, SIGTERM);
 	uv_signal_start(&serve->interrupt, on_signal, SIGINT);
 	uv_timer_start(&serve->idle, on_idle_timer, IDLE_AFTER_MS, 0);
 	serve->app.ready = true;
-	bool good = listen_all(serve, options);
+	bool good = listen_rest(serve, options, &lines);
+	buf_free(&lines);
 	if (!good) {
 		serve->app.draining = true;
 		server_drain(serve->app.server, on_drained, serve);

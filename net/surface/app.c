@@ -493,6 +493,10 @@ void app_request(void *context, struct http_request *request)
 	struct buf allow = { 0 };
 	struct str path = request->path;
 	bool malformed = false;
+	if (!task->app->ready) {
+		system_recovering(task);
+		return;
+	}
 	if (path.len > 1 && path.ptr[path.len - 1] == '/')
 		path.len--;            /* with and without a slash at the end; never a redirect */
 	for (const struct route *const *surface = app_surfaces(); *surface; surface++)

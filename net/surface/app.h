@@ -34,7 +34,8 @@ struct app {
 	const struct options *options;
 	size_t tasks;                  /* requests in work; beyond TASKS_MAX sockets are not read */
 	uint64_t task_bytes;           /* their bodies */
-	bool ready;                    /* recovery is done */
+	bool ready;                    /* recovery is done: until then there is no node */
+	const struct recovery *recovery;       /* borrowed; until then */
 	bool draining;
 	uint64_t started_ns;
 };
@@ -109,6 +110,8 @@ void app_routes_check(void);                                       /* stops the 
 /* A request of any protocol, of as many bytes, begins and ends; too much at once, and sockets are not read for a while. */
 void app_begin(struct app *app, uint64_t bytes);
 void app_end(struct app *app, uint64_t bytes);
+
+void system_recovering(struct task *task);         /* answers what comes before the recovery is done */
 
 /* Ways to answer; each ends the task. */
 void task_json(struct task *task, int status);                     /* task->out, task->headers */

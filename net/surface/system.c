@@ -9,6 +9,28 @@ static void livez(struct task *task)
 	task_text(task, 200, "text/plain; charset=utf-8");
 }
 
+void system_recovering(struct task *task)
+{
+	struct str path = task->request->path;
+	struct buf text = { 0 };
+	unsigned seconds = recovery_text(task->app->recovery, &text);
+	bool get = str_eq(task->request->method_text, STR("GET")) || str_eq(task->request->method_text, STR("HEAD"));
+	if (get && str_eq(path, STR("/livez"))) {
+		buf_free(&text);
+		livez(task);
+		return;
+	}
+	buf_printf(&task->headers, "Retry-After: %u\r\n", seconds);
+	if (get && str_eq(path, STR("/readyz"))) {
+		buf_printf(&task->out, "[-] recovery: %.*s\nnot ready\n", (int)text.len, text.ptr);
+		buf_free(&text);
+		task_text(task, 503, "text/plain; charset=utf-8");
+		return;
+	}
+	task_problem(task, 503, "recovering", "the server is starting: %.*s", (int)text.len, text.ptr);
+	buf_free(&text);
+}
+
 static void readyz(struct task *task)
 {
 	struct buf verbose = { 0 };

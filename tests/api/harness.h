@@ -54,6 +54,8 @@ int harness_run(const char *name, const struct CMUnitTest *tests, size_t count, 
 
 /* Servers.  A folder that is empty text is made; server_clean removes it. */
 void server_start(struct server *server, unsigned shards, const char *const *options);
+void server_begin(struct server *server, unsigned shards, const char *const *options);     /* server_start in two parts: */
+void server_await(struct server *server);          /* until it is ready */
 void server_stop(struct server *server);           /* SIGTERM; fails the test unless it exits with 0 */
 void server_kill(struct server *server);           /* SIGKILL */
 void server_clean(struct server *server);

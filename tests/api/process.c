@@ -108,11 +108,9 @@ static int ready_port(const char *text, const char *prefix)
 	return line ? (int)strtol(line + strlen(prefix), NULL, 10) : 0;
 }
 
-void server_start(struct server *server, unsigned shards, const char *const *options)
+void server_begin(struct server *server, unsigned shards, const char *const *options)
 {
 	char path[PATH_MAX];
-	struct buf text = { 0 };
-	int status;
 	if (!server->folder[0]) {
 		const char *base = getenv("TMPDIR");
 		snprintf(server->folder, sizeof server->folder, "%s/tally-api-XXXXXX", base && *base ? base : "/tmp");
@@ -121,6 +119,14 @@ void server_start(struct server *server, unsigned shards, const char *const *opt
 	snprintf(path, sizeof path, "%s/ready", server->folder);
 	unlink(path);
 	server->pid = spawn(server, "log", shards, options);
+}
+
+void server_await(struct server *server)
+{
+	char path[PATH_MAX];
+	struct buf text = { 0 };
+	int status;
+	snprintf(path, sizeof path, "%s/ready", server->folder);
 	for (int i = 0; access(path, R_OK) != 0; i++) {
 		if (waitpid(server->pid, &status, WNOHANG) == server->pid) {
 			server->pid = 0;
@@ -136,6 +142,12 @@ void server_start(struct server *server, unsigned shards, const char *const *opt
 	if (server->port <= 0 || server->rpc_port <= 0)
 		fail_msg("the ready file says \"%s\"", text.ptr);
 	buf_free(&text);
+}
+
+void server_start(struct server *server, unsigned shards, const char *const *options)
+{
+	server_begin(server, shards, options);
+	server_await(server);
 }
 
 void server_stop(struct server *server)

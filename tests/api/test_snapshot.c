@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* test_snapshot.c - snapshots from outside: asked for, listed, triggered by the log's growth; a start from one. */
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/api/calls.h"
@@ -78,12 +79,92 @@ static void a_start_from_one(void **state)
 	harness_server = kept;
 }
 
+/* The port of HTTP, as the server's log tells it once it listens. */
+static int port_said(const struct server *server)
+{
+	char path[HARNESS_PATH_MAX + 8], line[1000];
+	int port = 0;
+	snprintf(path, sizeof path, "%s/log", server->folder);
+	for (int waited = 0; !port && waited < 20000; waited += 20) {
+		FILE *file = fopen(path, "r");
+		while (file && !port && fgets(line, sizeof line, file)) {
+			const char *at = strstr(line, "http://127.0.0.1:");
+			if (at && strstr(line, "listening"))
+				port = (int)strtol(at + 17, NULL, 10);
+		}
+		if (file)
+			fclose(file);
+		usleep(20000);
+	}
+	assert_true(port > 0);
+	return port;
+}
+
+static void asked(struct client *client, const char *what, int status, const char *words)
+{
+	struct reply reply = { 0 };
+	struct buf request = { 0 };
+	buf_printf(&request, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", what);
+	client_send(client, request.ptr, request.len);
+	assert_true(client_reply(client, &reply, false));
+	assert_int_equal(reply.status, status);
+	if (!strstr(reply.body.ptr, words))
+		fail_msg("%s: %s", what, reply.body.ptr);
+	char retry[20];
+	if (status == 503)
+		assert_true(reply_header(&reply, "Retry-After", retry, sizeof retry) && strtol(retry, NULL, 10) >= 1);
+	reply_free(&reply);
+	buf_free(&request);
+}
+
+/* While it recovers - here it waits for a snapshot's manifest that nobody writes - the server says so, and then it is ready on the
+ * same connections. */
+static void not_ready_while_it_recovers(void **state)
+{
+	struct server server = { 0 }, kept = harness_server;
+	struct client client = { .fd = -1 };
+	char path[HARNESS_PATH_MAX + 60];
+	(void)state;
+	ask_close();
+	server_start(&server, harness_shards, NULL);
+	harness_server = server;
+	make_type("WAIT", "PURCHASE");
+	want(201, "POST /v1/snapshots", NULL, NULL);
+	ask_close();
+	server_stop(&server);
+	snprintf(path, sizeof path, "%s/data/snapshots/7fffffffffffff00.manifest", server.folder);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	char log[HARNESS_PATH_MAX + 8];
+	snprintf(log, sizeof log, "%s/log", server.folder);
+	assert_int_equal(unlink(log), 0);      /* it names the first one's port */
+	server_begin(&server, harness_shards, NULL);
+	client_open(&client, port_said(&server));
+	asked(&client, "/livez", 200, "ok");
+	asked(&client, "/readyz", 503, "[-] recovery: loading the snapshot");
+	asked(&client, "/transactions", 503, "\"code\":\"recovering\"");
+	asked(&client, "/metrics", 503, "the server is starting");
+	FILE *writer = fopen(path, "w");
+	assert_non_null(writer);
+	fputs("no manifest", writer);
+	fclose(writer);
+	server_await(&server);
+	asked(&client, "/readyz", 200, "ready");
+	client_close(&client);
+	harness_server = server;
+	assert_int_equal(size_of(want(200, "GET /admin/event-types", "WAIT", NULL)), 1);
+	ask_close();
+	server_stop(&server);
+	server_clean(&server);
+	harness_server = kept;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(asked_for_and_listed),
 		cmocka_unit_test(over_rpc),
 		cmocka_unit_test(a_start_from_one),
+		cmocka_unit_test(not_ready_while_it_recovers),
 	};
 	return harness_run("snapshot", tests, COUNT_OF(tests), NULL);
 }
