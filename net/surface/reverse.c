@@ -155,6 +155,7 @@ static void spent_after(struct task *task)
 			     (unsigned long long)job->spent.lsn);
 		return;
 	case LOG_PRUNED:
+	case LOG_BUSY:                 /* only of the past of tenant accounts */
 	case LOG_ABSENT: break;
 	}
 	task_problem(task, 410, "history_pruned", "the history before LSN %llu is no longer kept; use the policy zero or debt",
