@@ -36,11 +36,6 @@ const struct effect_kind effect_kinds[EFFECT_TYPES] = {
 	[EFFECT_TAG_REMOVED] = { "TAG_REMOVED", "tag", 0, false, false, 0, UNDO_NOTHING, "A tag less." },
 };
 
-size_t effect_text_min(unsigned type)
-{
-	return type < EFFECT_TYPES && effect_kinds[type].name ? effect_kinds[type].text_min : SIZE_MAX;
-}
-
 struct str effect_word(const struct effect_view *effect)
 {
 	size_t skip = effect_text_min(effect->head.type);

@@ -31,7 +31,10 @@ struct effect_kind {
 extern const struct effect_kind effect_kinds[EFFECT_TYPES];     /* [0] is empty */
 
 /* Bytes of text that an effect of this type has at least; more than fit for a type that there is not. */
-size_t effect_text_min(unsigned type);
+static inline size_t effect_text_min(unsigned type)
+{
+	return type < EFFECT_TYPES && effect_kinds[type].name ? effect_kinds[type].text_min : SIZE_MAX;
+}
 
 struct effect_reward {                 /* EFFECT_REWARD_ISSUED; behind it the reward's name */
 	uint64_t reward;               /* its id */
