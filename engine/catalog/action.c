@@ -105,8 +105,8 @@ const struct action_kind action_kinds[ACTION_TYPES] = {
 				.doc = "Run the rules of an INTERNAL event type for the customer, as part of this event." },
 	[ACTION_SEND_MESSAGE] = { .name = "send_message", .needs = "messages", .args = message_args,
 				  .doc = "Send the customer a message." },
-	[ACTION_CALL_WEBHOOK] = { .name = "call_webhook", .needs = "webhooks", .args = webhook_args,
-				  .doc = "Tell another system." },
+	[ACTION_CALL_WEBHOOK] = { .name = "call_webhook", .available = true, .args = webhook_args,
+				  .doc = "Tell another system: POST the event to a URL, until it is taken." },
 };
 
 const char *action_name(unsigned type)
@@ -147,6 +147,15 @@ static bool check_path(yyjson_val *action, const char *name, struct buf *place, 
 	faults_add(faults, pointer_text(place), "expected 1 to %d names with dots between them", ACTION_PATH_MAX);
 	place->len = before;
 	return false;
+}
+
+static bool url_ok(struct str url)
+{
+	size_t host = url.len > 7 && !memcmp(url.ptr, "http://", 7) ? 7 : url.len > 8 && !memcmp(url.ptr, "https://", 8) ? 8 : 0;
+	for (size_t i = 0; i < url.len; i++)
+		if ((unsigned char)url.ptr[i] <= ' ' || url.ptr[i] == 0x7F)
+			return false;
+	return host && url.ptr[host] != '/';
 }
 
 static bool given(yyjson_val *action, const char *name)
@@ -209,6 +218,13 @@ static bool check_action(yyjson_val *action, struct buf *place, struct faults *f
 	buf_free(&names);
 	good &= check_path(action, "amount_path", place, faults);
 	good &= check_path(action, "from_payload", place, faults);
+	yyjson_val *url = json_get(action, STR("url"));
+	if (good && yyjson_is_str(url) && !url_ok(json_text(url))) {
+		size_t before = pointer_push(place, STR("url"));
+		faults_add(faults, pointer_text(place), "expected a URL with http:// or https://, without blanks");
+		place->len = before;
+		good = false;
+	}
 	yyjson_val *reward = json_get(action, STR("reward_id"));
 	uint64_t id;
 	if (good && yyjson_is_str(reward) && !catalog_id_parse(json_text(reward), &id)) {
@@ -291,6 +307,9 @@ bool action_compile(yyjson_val *source, struct action *out)
 	case ACTION_SET_TIER:
 		out->text = json_text(json_get(source, STR("tier")));
 		return out->text.len > 0;
+	case ACTION_CALL_WEBHOOK:
+		out->text = json_text(json_get(source, STR("url")));
+		return url_ok(out->text);
 	case ACTION_EMIT_EVENT:
 		out->text = json_text(json_get(source, STR("event_type")));
 		out->payload = json_get(source, STR("payload"));

@@ -23,8 +23,8 @@ enum action_type {
 	ACTION_DOWNGRADE_TIER,
 	ACTION_SET_TIER,               /* text: the tier's key */
 	ACTION_EMIT_EVENT,             /* text: an INTERNAL event type; payload */
-	ACTION_SEND_MESSAGE,           /* from here on: known, not available */
-	ACTION_CALL_WEBHOOK,
+	ACTION_SEND_MESSAGE,           /* known, not available */
+	ACTION_CALL_WEBHOOK,           /* text: a URL */
 	ACTION_TYPES                   /* the numbers are in the log */
 };
 
@@ -58,7 +58,7 @@ struct action {
 	int64_t min_points, max_points, points;
 	struct action_path amount_path;        /* ACTION_EARN_FROM_AMOUNT: always there */
 	struct action_path from_payload;       /* ACTION_EARN, ACTION_BURN: there unless has_points */
-	struct str text;               /* status, tag, key of a tier or bonus, event type */
+	struct str text;               /* status, tag, key of a tier or bonus, event type, URL */
 	uint64_t reward;               /* id of a reward */
 	yyjson_val *payload;           /* ACTION_EMIT_EVENT: an object; NULL: that of the event itself */
 };

@@ -259,6 +259,12 @@ static bool emit_event(struct act *act, const struct action *action)
 	return true;
 }
 
+static bool call_webhook(struct act *act, const struct action *action)
+{
+	put_word(act, EFFECT_WEBHOOK, action, 0, action->text);
+	return true;
+}
+
 static bool (*const runs[ACTION_TYPES])(struct act *act, const struct action *action) = {
 	[ACTION_EARN_FROM_AMOUNT] = earn,
 	[ACTION_EARN] = earn,
@@ -272,6 +278,7 @@ static bool (*const runs[ACTION_TYPES])(struct act *act, const struct action *ac
 	[ACTION_DOWNGRADE_TIER] = downgrade,
 	[ACTION_SET_TIER] = set_tier,
 	[ACTION_EMIT_EVENT] = emit_event,
+	[ACTION_CALL_WEBHOOK] = call_webhook,
 };
 
 bool act_run(struct act *act, const struct action *action)

@@ -33,6 +33,7 @@ const struct effect_kind effect_kinds[EFFECT_TYPES] = {
 				   "Points from the member back to the liability." },
 	[EFFECT_BURN_REVERSED] = { "BURN_REVERSED", NULL, 0, true, true, 1, UNDO_NOTHING,
 				   "Points back to the member." },
+	[EFFECT_WEBHOOK] = { "WEBHOOK", "url", 0, false, false, 0, UNDO_WEBHOOK, "Another system is told." },
 	[EFFECT_TAG_REMOVED] = { "TAG_REMOVED", "tag", 0, false, false, 0, UNDO_NOTHING, "A tag less." },
 };
 

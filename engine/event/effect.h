@@ -15,7 +15,7 @@
 enum undo {
 	UNDO_NOTHING,                  /* it changed nothing, or is itself part of another effect's undoing */
 	UNDO_EARN, UNDO_DEBT, UNDO_BURN, UNDO_STATUS, UNDO_TAG, UNDO_STATUS_POINTS, UNDO_REWARD, UNDO_BONUS, UNDO_COUNT,
-	UNDO_KINDS
+	UNDO_WEBHOOK, UNDO_KINDS
 };
 
 struct effect_kind {

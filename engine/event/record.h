@@ -88,6 +88,7 @@ enum effect_type {
 	EFFECT_EARN_REVERSED = 17,     /* member -> liability */
 	EFFECT_BURN_REVERSED = 18,     /* redeemed -> member */
 	EFFECT_TAG_REMOVED = 19,
+	EFFECT_WEBHOOK = 20,           /* another system is told, after this is durable (net/hook) */
 	EFFECT_TYPES
 };
 

@@ -185,10 +185,16 @@ static void undo_count(struct reversal *reversal, const struct effect_view *effe
 	put(reversal, effect, EFFECT_COUNTED, 0, &fixed, sizeof fixed, (struct str){ "", 0 });
 }
 
+/* What was told cannot be taken back: the same one hears that it was undone. */
+static void undo_webhook(struct reversal *reversal, const struct effect_view *effect)
+{
+	put(reversal, effect, EFFECT_WEBHOOK, 0, NULL, 0, effect_word(effect));
+}
+
 static undo_fn *const undos[UNDO_KINDS] = {
 	[UNDO_EARN] = undo_earn, [UNDO_DEBT] = undo_debt, [UNDO_BURN] = undo_burn, [UNDO_STATUS] = undo_status,
 	[UNDO_TAG] = undo_tag, [UNDO_STATUS_POINTS] = undo_status_points, [UNDO_REWARD] = undo_reward,
-	[UNDO_BONUS] = undo_bonus, [UNDO_COUNT] = undo_count,
+	[UNDO_BONUS] = undo_bonus, [UNDO_COUNT] = undo_count, [UNDO_WEBHOOK] = undo_webhook,
 };
 
 /* The opposite of one execution, last effect first. */

@@ -288,6 +288,7 @@ static void effect_apply(struct state *state, struct member *member, const struc
 	case EFFECT_BURN:
 	case EFFECT_BURN_REVERSED:     /* of the ledger alone */
 	case EFFECT_EMITTED:
+	case EFFECT_WEBHOOK:           /* of the log alone */
 	case EFFECT_NONE:
 	case EFFECT_TYPES: break;
 	}
