@@ -262,6 +262,7 @@ static bool emit_event(struct act *act, const struct action *action)
 static bool call_webhook(struct act *act, const struct action *action)
 {
 	put_word(act, EFFECT_WEBHOOK, action, 0, action->text);
+	act->scratch->hooked = true;
 	return true;
 }
 

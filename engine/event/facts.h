@@ -40,6 +40,7 @@ struct scratch {
 	i128 held;                     /* what the balance keeps: pending debits and the floor */
 	i128 room;                     /* the ceiling, less pending credits */
 	bool moved;                    /* points did */
+	bool hooked;                   /* another system is to be told */
 };
 
 struct facts {

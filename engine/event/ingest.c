@@ -256,6 +256,7 @@ bool ingest_decide(struct row *row, const struct member *member, const struct ca
 		head.prev_account = account ? account->last_lsn : 0;
 		head.flags |= account ? 0 : EVENT_ACCOUNT_CREATED;
 	}
+	row->flags |= scratch->hooked ? ROW_HOOKED : 0u;
 	memcpy(out->ptr + start, &head, sizeof head);
 	record_end(out, start);
 	return true;

@@ -189,6 +189,7 @@ static void undo_count(struct reversal *reversal, const struct effect_view *effe
 static void undo_webhook(struct reversal *reversal, const struct effect_view *effect)
 {
 	put(reversal, effect, EFFECT_WEBHOOK, 0, NULL, 0, effect_word(effect));
+	reversal->scratch.hooked = true;
 }
 
 static undo_fn *const undos[UNDO_KINDS] = {
@@ -309,6 +310,7 @@ bool reverse_decide(struct row *row, const struct member *member, const struct i
 		head.account = context->account_number;
 		head.prev_account = account->last_lsn;
 	}
+	row->flags |= reversal.scratch.hooked ? ROW_HOOKED : 0u;
 	memcpy(out->ptr + start, &head, sizeof head);
 	record_end(out, start);
 	return true;

@@ -82,6 +82,7 @@ enum row_flags { ROW_STRICT = 1,       /* refuse an unknown member instead of ma
 		 ROW_CLAIMED = 4,      /* its id is marked in flight by this row */
 		 ROW_RETRY = 8,        /* its id was in flight: claim again */
 		 ROW_ASKS = 32,        /* its id looks as if it were on disk: to be looked up */
+		 ROW_HOOKED = 64,      /* another system is to be told of it */
 		 ROW_CLAIM_TURN = 16 };        /* with ROW_CLAIMED: the generation of the claim (struct claims) */
 
 struct row {

@@ -430,6 +430,7 @@ static void chunk_append(struct shard *shard, struct part *part, uint32_t first,
 	unsigned char *frames = (unsigned char *)part->frames.ptr, *body;
 	uint32_t size = (uint32_t)(part->frames.len - chunk_start);
 	uint64_t base = env->log_begin(env->context, shard->state.shard, size, &body);
+	uint64_t hooked = 0;
 	size_t touched = 0;
 	for (uint32_t r = first; r < behind; r++) {
 		struct row *row = &batch->rows[r];
@@ -437,6 +438,8 @@ static void chunk_append(struct shard *shard, struct part *part, uint32_t first,
 			continue;
 		unsigned char *record = frames + row->record_offset;
 		row->lsn = base + (row->record_offset - chunk_start);
+		if (row->flags & ROW_HOOKED)
+			hooked = row->lsn;
 		prev_stamp(record + offsetof(struct event_head, prev_member), base);
 		struct touched *actors = &shard->touched[touched++];
 		actors->member->last_lsn = row->lsn;
@@ -450,6 +453,8 @@ static void chunk_append(struct shard *shard, struct part *part, uint32_t first,
 				actors->member->account->last_lsn = row->lsn;
 		}
 	}
+	if (hooked)                    /* before it is in the log: who sees it there finds this as well */
+		atomic_store(&shard->hooked_lsn, hooked);
 	ASSERT(touched == shard->touched_count);
 	static_assert(offsetof(struct event_head, prev_member) == offsetof(struct customer_head, prev_member) &&
 			      offsetof(struct event_head, prev_member) == offsetof(struct action_head, prev_member), "layout");

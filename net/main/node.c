@@ -43,6 +43,7 @@ struct node {
 	struct wal *wal;
 	struct catalog catalog;
 	struct shard *shards;
+	uint64_t recovered_lsn;        /* durable when the node was opened */
 	unsigned shard_count;
 	int64_t clock_ahead_ms;
 	enum node_placement placement;
@@ -595,6 +596,7 @@ struct node *node_open(const struct node_options *options, struct buf *error)
 	node->env.log_frame_max = wal_frame_max(node->wal);
 	for (unsigned s = 0; s < node->shard_count; s++)
 		node->shards[s].appended_lsn = wal_durable(node->wal);
+	node->recovered_lsn = wal_durable(node->wal);
 	views_build(node);
 	log_line(LOG_LEVEL_INFO, "recovered", "%llu records replayed, epoch %u, durable LSN %llu, %u shards",
 		 (unsigned long long)records, wal_epoch(node->wal), (unsigned long long)wal_durable(node->wal),
@@ -680,6 +682,17 @@ const struct env *node_env(struct node *node)
 struct wal *node_wal(struct node *node)
 {
 	return node->wal;
+}
+
+uint64_t node_newest_hook(void *context)
+{
+	struct node *node = context;
+	uint64_t newest = node->recovered_lsn;
+	for (unsigned s = 0; s < node->shard_count; s++) {
+		uint64_t lsn = atomic_load(&node->shards[s].hooked_lsn);
+		newest = lsn > newest ? lsn : newest;
+	}
+	return newest;
 }
 
 unsigned node_shards(const struct node *node)

@@ -52,6 +52,8 @@ void node_close(struct node *node);
 const struct env *node_env(struct node *node);
 struct wal *node_wal(struct node *node);
 unsigned node_shards(const struct node *node);
+/* LSN at or behind every event of which another system is to be told: the newest since the start, or where that was. */
+uint64_t node_newest_hook(void *node);
 void node_post(struct node *node, unsigned shard, struct message *message);
 
 /* NODE_TOGETHER: one turn.  Returns true while there is more to do at once. */

@@ -37,7 +37,7 @@ struct retain *retain_new(const struct retain_options *options, struct wal *wal,
 void retain_free(struct retain *retain);
 
 /* Nothing at or behind this LSN is dropped, as far as whoever `who` is goes; UINT64_MAX: let go. */
-enum retain_hold { HOLD_REPLICAS, HOLD_ID_RUNS, HOLD_BACKUP, HOLDS };
+enum retain_hold { HOLD_REPLICAS, HOLD_ID_RUNS, HOLD_BACKUP, HOLD_WEBHOOKS, HOLDS };
 void retain_hold(struct retain *retain, enum retain_hold who, uint64_t lsn);
 
 /* The target, and how far apart in the log snapshots behind it should stay; 0, 0: all is kept. */

@@ -18,6 +18,7 @@
 #include "net/loop/logline.h"
 #include "net/loop/metrics.h"
 #include "net/loop/server.h"
+#include "net/hook/courier.h"
 #include "net/main/memory.h"
 #include "net/main/node.h"
 #include "net/main/pins.h"
@@ -311,6 +312,12 @@ static uint64_t memory_default(void)
 	return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 4 * 3;
 }
 
+/* The log is kept for events of which another system was not told yet. */
+static void hold_for_hooks(void *node, uint64_t lsn)
+{
+	retain_hold(node_retain(node), HOLD_WEBHOOKS, lsn);
+}
+
 int cmd_serve(const struct options *options)
 {
 	struct serve *serve = mem_zalloc(sizeof *serve);
@@ -379,6 +386,16 @@ int cmd_serve(const struct options *options)
 	jobs_start(&serve->app, options->scheduler);
 	serve->app.keeper = keeper_new(&serve->loop, serve->app.node, &keeper);
 	serve->app.pins = pins_new(&serve->loop, options->data);
+	struct courier_options hooks = { .dir = options->data, .wal = node_wal(serve->app.node),
+					 .attempts = (unsigned)options->webhook_attempts,
+					 .timeout_s = (unsigned)options->webhook_timeout, .newest = node_newest_hook,
+					 .hold = hold_for_hooks, .context = serve->app.node };
+	struct courier *courier = courier_start(&hooks, &error);
+	if (!courier) {
+		fprintf(stderr, "tally serve: %.*s\n", (int)error.len, error.ptr);
+		buf_free(&error);
+		return 2;
+	}
 	uv_timer_start(&serve->tick, on_tick, TICK_MS, TICK_MS);
 	uv_check_start(&serve->turn, on_turn);
 	uv_signal_start(&serve->term, on_signal, SIGTERM);
@@ -396,6 +413,7 @@ int cmd_serve(const struct options *options)
 		uv_run(&serve->loop, UV_RUN_ONCE);
 	uv_walk(&serve->loop, on_walk, NULL);
 	uv_run(&serve->loop, UV_RUN_DEFAULT);
+	courier_stop(courier);
 	server_free(serve->app.server);
 	jobs_free(&serve->app);
 	keeper_free(serve->app.keeper);
