@@ -42,12 +42,6 @@ enum metric {
 	METRIC_SNAPSHOT_PIECE_SECONDS, /* gauge, ns */
 	METRIC_SNAPSHOT_BYTES,         /* gauge */
 	METRIC_SNAPSHOT_LSN,           /* gauge */
-	METRIC_LOG_BYTES,              /* gauge */
-	METRIC_LOG_SEGMENTS,           /* gauge */
-	METRIC_LOG_FIRST_LSN,          /* gauge */
-	METRIC_LOG_FIRST_TIME,         /* gauge, ns since 1970 */
-	METRIC_FOOTERS_LSN,            /* gauge */
-	METRIC_SEGMENTS,               /* counter by enum metric_segment */
 	METRIC_WEBHOOKS_SENT,          /* counter */
 	METRIC_WEBHOOKS_FAILED,        /* counter: given up */
 	METRIC_WEBHOOKS_WAITING,       /* gauge */
