@@ -669,6 +669,54 @@ static void a_diff_shows_what_differs(void **unused)
 	assert_false(dump_whole(a));
 }
 
+static void thinned_to(const char *dir, const uint64_t *wanted, size_t count)
+{
+	struct buf error = { 0 };
+	uint64_t *ends;
+	size_t found;
+	assert_true(snapshot_list(dir, &ends, &found, &error));
+	assert_int_equal(found, count);
+	for (size_t i = 0; i < count; i++)
+		assert_int_equal(ends[i], wanted[i]);
+	mem_free(ends);
+}
+
+/* What retention promises rests on one snapshot that ends at or before it, and on some behind that to go on with. */
+static void thinned_for_retention(void **state)
+{
+	static const struct { size_t keep; uint64_t floor, step, wanted[8]; size_t count; } rows[] = {
+		{ 3, 0, 0, { 1000, 900, 800 }, 3 },
+		{ 2, 350, 300, { 1000, 900, 600, 300 }, 4 },
+		{ 1, 350, 250, { 1000, 900, 600, 300 }, 4 },
+		{ 1, 300, 10000, { 1000, 300 }, 2 },
+		/* Nothing ends so early: the oldest is the next that will. */
+		{ 1, 50, 450, { 1000, 600, 100 }, 3 },
+		/* The newest is the one. */
+		{ 1, 5000, 1, { 1000 }, 1 },
+		{ 20, 350, 300, { 1000, 900, 800, 700, 600, 500, 400, 300 }, 10 },
+	};
+	(void)state;
+	for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+		char dir[] = "/tmp/tally-thin-XXXXXX", path[100], name[SNAPSHOT_NAME];
+		assert_non_null(mkdtemp(dir));
+		for (uint64_t end = 100; end <= 1000; end += 100)
+			for (unsigned part = 0; part < 2; part++) {
+				snapshot_name(name, end, part ? "manifest" : "data");
+				snprintf(path, sizeof path, "%s/%s", dir, name);
+				FILE *file = fopen(path, "w");
+				assert_non_null(file);
+				fclose(file);
+			}
+		assert_int_equal(snapshot_thin(dir, rows[r].keep, rows[r].floor, rows[r].step), 0);
+		if (rows[r].keep < 20)
+			thinned_to(dir, rows[r].wanted, rows[r].count);
+		else
+			thinned_to(dir, (const uint64_t[]){ 1000, 900, 800, 700, 600, 500, 400, 300, 200, 100 }, 10);
+		assert_int_equal(snapshot_thin(dir, 0, 0, 0), 0);
+		assert_int_equal(rmdir(dir), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -680,6 +728,7 @@ int main(void)
 		cmocka_unit_test(a_newer_format_is_refused_by_name),
 		cmocka_unit_test(an_interrupted_writer_harms_nobody),
 		cmocka_unit_test(a_diff_shows_what_differs),
+		cmocka_unit_test(thinned_for_retention),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
