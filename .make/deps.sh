@@ -13,7 +13,7 @@ shift
 packages="gcc make pkg-config libc6-dev libuv1-dev libxxhash-dev libzstd-dev libcurl4-openssl-dev libicu-dev ca-certificates curl"
 for extra in "$@"; do
 	case $extra in
-	test) packages="$packages libcmocka-dev clang python3 python3-msgpack perl libdata-messagepack-perl" ;;
+	test) packages="$packages libcmocka-dev clang python3 python3-venv python3-msgpack perl libdata-messagepack-perl" ;;
 	fuzz) packages="$packages clang llvm" ;;
 	bench) packages="$packages nginx-light wrk python3" ;;
 	esac
@@ -84,6 +84,23 @@ peers_install() {
 	done
 }
 case " $* " in *" peers "*) peers_install ;; esac
+
+# What judges the OpenAPI document, from PyPI into a folder of its own.  Where pip cannot bring it, its tests are skipped.
+python_install() {
+	[ -x "$prefix/python/bin/schemathesis" ] && [ "$(cat "$prefix/python/versions" 2>/dev/null)" = "$python_packages" ] && return 0
+	echo "installing into $prefix/python: $python_packages"
+	# shellcheck disable=SC2086
+	if /usr/bin/python3 -m venv "$prefix/python" >/dev/null 2>&1 &&
+		"$prefix/python/bin/python" -m pip install --quiet --disable-pip-version-check --retries 1 --timeout 15 \
+			--only-binary :all: $python_packages >/dev/null 2>&1; then
+		echo "$python_packages" >"$prefix/python/versions"
+	else
+		rm -rf "$prefix/python"
+		echo "pip could not install $python_packages: the tests that need them are skipped"
+	fi
+}
+python_packages="schemathesis==4.32.5 openapi-spec-validator==0.9.0"
+case " $* " in *" test "*) python_install ;; esac
 
 have() { printf '#include <%s>\n' "$1" | ${CC:-cc} -I"$prefix/include" -E -x c - >/dev/null 2>&1; }
 if have yyjson.h && have llhttp.h; then exit 0; fi

@@ -17,6 +17,7 @@ enum problem_scope {
 	PROBLEM_OPERATION,             /* an operation's own: those that can give it name it */
 	PROBLEM_REQUEST,               /* of every request: it is refused before it reaches an operation */
 	PROBLEM_RPC,                   /* MessagePack-RPC only; the status is the error's code */
+	PROBLEM_LEDGER,                /* not of this table: a refusal of the ledger */
 };
 
 /* X(code, status, another status or 0, scope, "title", "what the caller can do") */

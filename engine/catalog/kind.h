@@ -97,6 +97,7 @@ struct kind {
 	void (*derive)(yyjson_val *document, yyjson_val *body, const struct document *before, int64_t now_ms, struct buf *out);
 	/* What stands against taking the document away, beside those who refer to it.  NULL: nothing to check. */
 	void (*check_delete)(const struct catalog *catalog, const struct document *document, struct problem *problem);
+	const char *problems;          /* codes that `check` and `check_delete` may set, words, for the reference; NULL: none */
 	const char *key;               /* text field that others name it by; NULL: the id */
 	const char *label;             /* text field that people know it by; NULL: "name" */
 	void (*catalog)(struct buf *out);      /* appends further members of its catalog for forms, each behind a comma; NULL */

@@ -134,5 +134,6 @@ const struct kind kind_internal_job = {
 	.number = KIND_INTERNAL_JOB, .name = "internal_job", .plural = "internal_jobs", .title = "internal job",
 	.path = "/admin/internal-jobs", .permission = "internal_jobs.write", .fields = fields, .unique = unique, .key = "job_key",
 	.check = check, .state_fields = job_state_fields, .derive = job_derive, .due = job_due, .catalog = catalog_for_forms,
+	.problems = "event_type_not_internal",
 	.doc = "Events that are emitted for many customers at once, on demand or by a schedule."
 };

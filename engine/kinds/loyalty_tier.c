@@ -92,6 +92,6 @@ static void check_delete(const struct catalog *catalog, const struct document *d
 const struct kind kind_loyalty_tier = {
 	.number = KIND_LOYALTY_TIER, .name = "loyalty_tier", .plural = "loyalty_tiers", .title = "loyalty tier",
 	.path = "/admin/loyalty-tiers", .permission = "loyalty_tiers.write", .fields = fields, .unique = unique, .key = "key",
-	.order_by = "rank", .check = check, .check_delete = check_delete,
+	.order_by = "rank", .check = check, .check_delete = check_delete, .problems = "base_tier_needed",
 	.doc = "Levels of customers by their status points."
 };

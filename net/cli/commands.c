@@ -16,6 +16,7 @@
 #include "engine/base/buf.h"
 #include "engine/cron/cron.h"
 #include "net/cli/version.h"
+#include "net/surface/reference.h"
 
 struct command {
 	const char *name;
@@ -112,7 +113,10 @@ static const struct command commands[] = {
 	  "Exit status: 0 done, 1 not kept, damaged, or no such tenant then, 2 not a data directory or no server.\n", cmd_liability },
 	{ "log", "DIR [--from LSN] [--follow] [--json]", "Print the log of a data directory", "", cmd_log },
 	{ "version", "", "Print the version and those of the libraries", "", cmd_version },
-	{ "help", "[COMMAND]", "Print this, or what a command takes", "", cmd_help },
+	{ "help", "[COMMAND | api [WORD | --markdown]]", "Print this, what a command takes, or the API",
+	  "  api                  every operation of the server, a line each\n"
+	  "  api WORD             all about the operations and codes of refusals that have the word\n"
+	  "  api --markdown       the whole reference, as it stands in docs/api-reference.md\n", cmd_help },
 };
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]), WORD_MAX = 32 };
 
@@ -211,8 +215,27 @@ static void help_all(FILE *out)
 	fprintf(out, "\ntally help COMMAND says what a command takes.\n");
 }
 
+static int help_api(const char *word)
+{
+	struct buf out = { 0 };
+	bool found = true;
+	if (word && strcmp(word, "--markdown") == 0)
+		reference_markdown(&out);
+	else
+		found = reference_terminal(&out, word);
+	if (out.len)
+		fwrite(out.ptr, 1, out.len, stdout);
+	buf_free(&out);
+	if (found)
+		return 0;
+	fprintf(stderr, "tally help api: nothing has the word \"%s\" (tally help api lists the operations)\n", word);
+	return 1;
+}
+
 int cmd_help(int argc, char **argv)
 {
+	if (argc > 0 && argc <= 2 && strcmp(argv[0], "api") == 0)
+		return help_api(argc == 2 ? argv[1] : NULL);
 	if (argc > 1)
 		return command_misuse("help", "one command at a time");
 	if (argc == 0) {

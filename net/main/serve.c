@@ -25,6 +25,7 @@
 #include "net/rpc/rpc.h"
 #include "net/surface/app.h"
 #include "net/surface/jobs.h"
+#include "net/surface/reference.h"
 
 enum { IDLE_AFTER_MS = 20, FILES_RESERVED = 64, TICK_MS = 100 };
 
@@ -340,6 +341,7 @@ int cmd_serve(const struct options *options)
 	log_force_text(options->log_format == LOG_FORMAT_TEXT);
 	metrics_set_version(VERSION);
 	app_routes_check();
+	reference_make();
 	rpc_methods_init();
 	cron_start();
 	options_json(options, &error);

@@ -14,6 +14,7 @@
 #include "net/loop/logline.h"
 #include "net/loop/metrics.h"
 #include "net/loop/server.h"
+#include "net/surface/reference.h"
 #include "net/surface/resource.h"
 
 const struct route *const *app_surfaces(void)
@@ -34,6 +35,7 @@ const struct route *const *app_surfaces(void)
 		system_routes,
 		snapshot_routes,
 		backup_routes,
+		reference_routes,
 		NULL
 	};
 	if (!tables[RESOURCES])
@@ -317,8 +319,13 @@ bool task_body_json(struct task *task)
 bool task_parameter(struct task *task, const char *name, struct buf *out, bool *found)
 {
 	bool bad = false;
+	size_t before = out->len;
 	*found = http_query_get(task->request->query, name, out, &bad);
-	if (bad || !utf8_valid(buf_view(out))) {
+	if (bad || !utf8_valid((struct str){ out->ptr + before, out->len - before })) {
+		/* Callers end here, without a look at what is theirs to free. */
+		out->len = before;
+		if (!before)
+			buf_free(out);
 		task_problem(task, 400, "query_invalid", "the query parameter %s is not properly percent-encoded", name);
 		return false;
 	}

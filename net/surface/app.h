@@ -48,6 +48,7 @@ struct route {
 	const char *doc;               /* one line, for the reference */
 	const struct kind *kind;       /* of a resource route */
 	const char *command;           /* its name over RPC (net/rpc/bridge.h), "customers.get"; NULL: HTTP only */
+	const char *operation;         /* its name in the reference (operation.h) where it is no command; else NULL */
 	const char *query;             /* its RPC keys that are query parameters although there is a body: words, or NULL */
 	bool brand_in_body;            /* over RPC, `brand` is a field of the body as well as X-Brand */
 	/* How errors look over HTTP, as a JSON document; NULL: RFC 9457. */
@@ -134,7 +135,7 @@ bool task_brand(struct task *task);                /* X-Brand into task->tenant 
 bool task_brand_path(struct task *task, size_t part);      /* {brand} in the path, checked against X-Brand if that is given */
 bool task_body_json(struct task *task);            /* task->doc; 415 and 400 */
 bool task_page(struct task *task, size_t *limit, size_t *offset, size_t limit_default, size_t limit_max);
-bool task_parameter(struct task *task, const char *name, struct buf *out, bool *found);
+bool task_parameter(struct task *task, const char *name, struct buf *out, bool *found);      /* false: `out` is as it was, or freed */
 /* Refuses a query parameter that is none of the words: a filter that is not understood is never ignored. */
 bool task_parameters_known(struct task *task, const char *words);
 bool task_bool_parameter(struct task *task, const char *name, bool *out);

@@ -243,6 +243,6 @@ const struct route backup_routes[] = {
 	{ "GET", "/v1/backups", backups_get, "backups.read", "Backups that are being read", NULL, .command = "backup.list" },
 	{ "DELETE", "/v1/backups/{id}", backup_delete, "backups.create", "Let the files go", NULL, .command = "backup.end" },
 	{ "GET", "/v1/backups/{id}/bytes", bytes_get, "backups.create", "Bytes of a file, or their hash", NULL,
-	  .command = NULL },
+	  .operation = "backup.bytes" },
 	{ .method = NULL },
 };

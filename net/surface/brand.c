@@ -144,7 +144,7 @@ const struct route brand_routes[] = {
 	{ "GET", "/customers/{brand}/{profile_id}", customer_get, "customers.read", "Read a customer", NULL,
 	  .command = "customers.get" },
 	{ "GET", "/customers/{brand}/{profile_id}/wallet", wallet_get, "customers.read", "Points of a customer", NULL,
-	  .command = NULL },
+	  .operation = "customers.wallet" },
 	{ "GET", "/customers/{brand}/{profile_id}/point-movements", movements_list, "customers.read",
 	  "Every change of the balance, newest first", NULL, .command = "customers.movements" },
 	{ "GET", "/wallet/{brand}/{profile_id}", wallet_get, "customers.read", "Points of a customer", NULL,

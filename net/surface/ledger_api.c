@@ -604,15 +604,20 @@ static void refusals_get(struct task *task)
 	task_json(task, 200);
 }
 
-#define ROUTE(verb, pattern, handler, allowed, text) \
-	{ .method = verb, .path = pattern, .handle = handler, .permission = allowed, .doc = text }
+#define ROUTE(verb, pattern, handler, allowed, text, name) \
+	{ .method = verb, .path = pattern, .handle = handler, .permission = allowed, .doc = text, .operation = name }
 
 const struct route ledger_routes[] = {
-	ROUTE("POST", "/v1/accounts", accounts_post, "ledger.write", "Creates an account, or an array of them"),
-	ROUTE("GET", "/v1/accounts/{id}", account_get, "ledger.read", "An account with its sums, ?at= an LSN or a time"),
-	ROUTE("GET", "/v1/accounts/{id}/transfers", account_transfers, "ledger.read", "What moved an account, both ways"),
-	ROUTE("POST", "/v1/transfers", transfers_post, "ledger.write", "Makes a transfer, or an array of them"),
-	ROUTE("GET", "/v1/transfers/{id}", transfer_get, "ledger.read", "A transfer and what became of it"),
-	ROUTE("GET", "/v1/refusals", refusals_get, "public", "Every refusal of the ledger: number, name, meaning, burns"),
+	ROUTE("POST", "/v1/accounts", accounts_post, "ledger.write", "Creates an account, or an array of them",
+	      "ledger.accounts.create"),
+	ROUTE("GET", "/v1/accounts/{id}", account_get, "ledger.read", "An account with its sums, ?at= an LSN or a time",
+	      "ledger.accounts.get"),
+	ROUTE("GET", "/v1/accounts/{id}/transfers", account_transfers, "ledger.read", "What moved an account, both ways",
+	      "ledger.accounts.transfers"),
+	ROUTE("POST", "/v1/transfers", transfers_post, "ledger.write", "Makes a transfer, or an array of them",
+	      "ledger.transfers.create"),
+	ROUTE("GET", "/v1/transfers/{id}", transfer_get, "ledger.read", "A transfer and what became of it", "ledger.transfers.get"),
+	ROUTE("GET", "/v1/refusals", refusals_get, "public", "Every refusal of the ledger: number, name, meaning, burns",
+	      "ledger.refusals"),
 	{ .method = NULL },
 };
