@@ -35,15 +35,16 @@ static void hash_line(struct str text, char line[HASH_LINE + 1])
 	snprintf(line, HASH_LINE + 1, "hash %016llx%016llx\n", (unsigned long long)hash.high64, (unsigned long long)hash.low64);
 }
 
-void dump_text(struct state *const *states, unsigned count, const struct catalog *catalog, struct buf *out)
+void dump_text(struct state *const *states, unsigned count, const struct catalog *catalog, struct str more, struct buf *out)
 {
 	struct buf text = { 0 }, lines = { 0 };
-	struct str line;
+	struct str line, last = { "", 0 };
 	char hash[HASH_LINE + 1];
 	size_t start = out->len;
 	for (unsigned s = 0; s < count; s++)
 		state_dump(states[s], &text);
 	catalog_dump(catalog, &text);
+	buf_str(&text, more);
 	for (size_t at = 0; line_next(buf_view(&text), &at, &line);)
 		buf_bytes(&lines, &line, sizeof line);
 	if (lines.len)
@@ -52,6 +53,9 @@ void dump_text(struct state *const *states, unsigned count, const struct catalog
 	buf_lit(out, DUMP_HEAD);
 	for (size_t at = 0; at < lines.len; at += sizeof line) {
 		memcpy(&line, lines.ptr + at, sizeof line);
+		if (str_eq(line, last))
+			continue;              /* an id in memory and on disk */
+		last = line;
 		buf_str(out, line);
 		buf_char(out, '\n');
 	}

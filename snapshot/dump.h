@@ -17,7 +17,7 @@
 #include "engine/shard/state.h"
 
 /* Appends the whole text to `out`. */
-void dump_text(struct state *const *states, unsigned count, const struct catalog *catalog, struct buf *out);
+void dump_text(struct state *const *states, unsigned count, const struct catalog *catalog, struct str more, struct buf *out);
 
 /* Whether a text is a dump whose hash is right. */
 bool dump_whole(struct str text);

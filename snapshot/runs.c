@@ -38,6 +38,7 @@ static_assert(sizeof(struct manifest_head) == 64 && sizeof(struct manifest_run) 
 
 struct runs_store {
 	int dir;                       /* -1: the folder is not there */
+	char *path;                    /* owned; of it */
 	struct runs_manifest manifest;
 	pthread_mutex_t mutex;         /* guards `current` */
 	struct runs *current;          /* held */
@@ -258,20 +259,25 @@ static void sweep(struct runs_store *store)
 	buf_free(&strays.names);
 }
 
-static bool dir_open(struct runs_store *store, const char *dir, bool write, struct buf *error)
+static bool dir_open(struct runs_store *store, const char *dir, struct buf *error)
 {
 	store->dir = wal_io.open_dir(dir);
-	if (store->dir < 0 && errno == ENOENT && write) {
-		char above[PATH_BYTES];
-		snprintf(above, sizeof above, "%s/..", dir);
-		if (wal_io.make_dir(dir) && errno != EEXIST)
-			return fail(error, "", errno);
-		int failed = snapshot_dir_sync(above);
-		if (failed)
-			return fail(error, "..", failed);
-		store->dir = wal_io.open_dir(dir);
-	}
-	return store->dir >= 0 || (errno == ENOENT && !write) || fail(error, "", errno);
+	return store->dir >= 0 || errno == ENOENT || fail(error, "", errno);
+}
+
+/* With the first run: a disk that is full must not keep a server from starting. */
+static bool dir_make(struct runs_store *store, struct buf *error)
+{
+	char above[PATH_BYTES];
+	if (store->dir >= 0)
+		return true;
+	snprintf(above, sizeof above, "%s/..", store->path);
+	if (wal_io.make_dir(store->path) && errno != EEXIST)
+		return fail(error, "", errno);
+	int failed = snapshot_dir_sync(above);
+	if (failed)
+		return fail(error, "..", failed);
+	return dir_open(store, store->path, error);
 }
 
 struct runs_store *runs_open(const char *dir, bool write, struct buf *error)
@@ -279,10 +285,11 @@ struct runs_store *runs_open(const char *dir, bool write, struct buf *error)
 	struct runs_store *store = mem_zalloc(sizeof *store);
 	struct run *list[RUNS_MAX] = { 0 };
 	pthread_mutex_init(&store->mutex, NULL);
-	bool good = dir_open(store, dir, write, error) && (store->dir < 0 || manifest_read(store, error));
+	store->path = mem_dup(dir, strlen(dir) + 1);
+	bool good = dir_open(store, dir, error) && (store->dir < 0 || manifest_read(store, error));
 	for (uint32_t r = 0; good && r < store->manifest.count; r++)
 		good = (list[r] = run_open(store->dir, &store->manifest.runs[r], error)) != NULL;
-	if (good && write)
+	if (good && write && store->dir >= 0)
 		sweep(store);
 	if (good)
 		set_make(store, list);
@@ -302,6 +309,7 @@ void runs_close(struct runs_store *store)
 	if (store->dir >= 0)
 		wal_io.close(store->dir);
 	pthread_mutex_destroy(&store->mutex);
+	mem_free(store->path);
 	mem_free(store);
 }
 
@@ -376,11 +384,11 @@ bool runs_add(struct runs_store *store, struct run_entry *entries, uint64_t coun
 {
 	struct runs_manifest *manifest = mem_dup(&store->manifest, sizeof store->manifest);
 	struct run *list[RUNS_MAX], *added = NULL;
-	bool good = true;
-	ASSERT(store->dir >= 0 && below > manifest->below && (!count || manifest->count < RUNS_MAX));
+	bool good = dir_make(store, error);
+	ASSERT(below > manifest->below && (!count || manifest->count < RUNS_MAX));
 	memcpy(list, store->current->runs, sizeof list);
 	entries_sort(entries, count);
-	if (count) {
+	if (good && count) {
 		struct run_writer *writer = run_writer_new(store->dir, manifest->next_serial, count, error);
 		good = writer != NULL;
 		for (uint64_t i = 0; good && i < count; i++) {
@@ -600,4 +608,31 @@ bool runs_verify(const struct runs *runs, struct buf *error)
 		if (!run_verify(runs->runs[r], error))
 			return false;
 	return true;
+}
+
+bool runs_dump(const struct runs *runs, struct buf *out, struct buf *error)
+{
+	size_t before = error->len;
+	for (unsigned r = 0; r < runs->count && error->len == before; r++) {
+		struct run_cursor cursor;
+		struct run_entry entry;
+		run_cursor_begin(&cursor, runs->runs[r]);
+		while (run_cursor_next(&cursor, &entry, error))
+			if ((entry.value & ID_LSN) >= runs->forgotten)
+				buf_printf(out, "id %016llx lsn %llu%s\n", (unsigned long long)entry.hash,
+					   (unsigned long long)(entry.value & ID_LSN), entry.value & ID_FAILED ? " failed" : "");
+		run_cursor_end(&cursor);
+	}
+	return error->len == before;
+}
+
+bool runs_peek(const char *dir, struct runs_manifest *manifest, struct buf *error)
+{
+	struct runs_store *store = mem_zalloc(sizeof *store);
+	bool good = dir_open(store, dir, error) && (store->dir < 0 || manifest_read(store, error));
+	*manifest = store->manifest;
+	if (store->dir >= 0)
+		wal_io.close(store->dir);
+	mem_free(store);
+	return good;
 }

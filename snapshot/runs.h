@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 #include "engine/base/buf.h"
-#include "engine/ledger/request.h"
+#include "engine/ledger/filed.h"
 #include "snapshot/run.h"
 
 enum { RUNS_VERSION = 1, RUN_MARKS_MAX = 1024 };
@@ -52,7 +52,7 @@ struct runs {
 
 struct runs_store;
 
-/* Opens the folder, which need not be there.  With `write` what an interrupted writer left is removed.  NULL with a line in
+/* Opens the folder, which need not be there: the first run makes it.  With `write` what an interrupted writer left is removed.  NULL with a line in
  * `error`: damaged, unreadable. */
 struct runs_store *runs_open(const char *dir, bool write, struct buf *error);
 void runs_close(struct runs_store *store);
@@ -79,6 +79,10 @@ uint64_t runs_lsn_before(const struct runs_store *store, int64_t time_ms);
 bool runs_find(const struct runs *runs, struct id_query *query, struct buf *error);
 /* What was kept of the outcome at `lsn` of an id with this hash.  False with a line in `error`: it cannot be read. */
 bool runs_kept(const struct runs *runs, uint64_t hash, uint64_t lsn, struct id_kept *kept, struct buf *error);
+/* A line for each id, as state_dump writes those in memory.  False with a line in `error`. */
+bool runs_dump(const struct runs *runs, struct buf *out, struct buf *error);
+/* What the manifest says, without opening the runs; nothing for a folder that is not there. */
+bool runs_peek(const char *dir, struct runs_manifest *manifest, struct buf *error);
 /* Every byte of all runs.  False with a line in `error`. */
 bool runs_verify(const struct runs *runs, struct buf *error);
 

@@ -92,6 +92,9 @@ __attribute__((always_inline)) static inline void runs_prefetch(const struct id_
 			__builtin_prefetch(filter_line(&runs->filters[r], hash));
 }
 
+/* What a run has kept of an outcome whose record may be gone (content.h). */
+struct id_kept { bool found, failed; uint64_t content; };
+
 /* What a command asks of the reader; embedded in the command, one at a time. */
 struct id_query {
 	struct id_query *next;         /* the reader's */

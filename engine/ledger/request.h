@@ -124,9 +124,6 @@ void ledger_request_reuse(struct ledger_request *request);     /* as new; its me
 /* All known rows are resolved, none is a collision: their refusals and balances into the answer, in order of the rows. */
 void ledger_known_finish(struct ledger_request *request);
 
-/* What a run has kept of an outcome whose record is gone. */
-struct id_kept { bool found, failed; uint64_t content; };
-
 /* The first outcome's record against the row that came again: fills known->resolved and so on.  Where the log no longer has it:
  * known_pruned. */
 void known_pruned(struct known_row *known, const unsigned char *row, const struct id_kept *kept);

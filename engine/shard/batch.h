@@ -100,6 +100,7 @@ struct row {
 	uint64_t head_lsn;
 	unsigned op;                   /* ACTION: enum action_op */
 	uint32_t seq;                  /* ACTION: of which reward */
+	struct id_kept kept;           /* net/'s own: of a known one whose record is gone */
 	uint64_t ignored_lsn;          /* an entry with this hash that turned out to be another id's; 0: none */
 	uint64_t lsn;
 	uint64_t end_lsn;              /* the frame's end: durable when the log is */

@@ -45,6 +45,7 @@ struct reward_row { uint64_t reward; int64_t issued_ms, expires_ms, ended_ms; ui
 struct bonus_row { int64_t awarded_ms; uint32_t seq, period, key_len, reserved; };
 struct counter_row { uint64_t key; uint32_t period, count; };
 struct id_row { uint64_t hash, value; };
+struct left_out_item { uint64_t below; };
 struct pending_item {
 	uint8_t id[16];
 	uint64_t hash, lsn, amount;
@@ -328,11 +329,15 @@ static void write_ids(struct writer *writer, unsigned partition)
 {
 	const struct table *ids = &writer->state->ids.tables[partition], *pendings = &writer->state->ledger.pendings[partition];
 	struct buf *out = writer->out;
+	const struct left_out_item left_out = { writer->state->ids.runs ? writer->state->ids.runs->below : 0 };
+	if (left_out.below)
+		item_end(out, item_begin(out, CAPTURE_LEFT_OUT, partition, &left_out, sizeof left_out));
 	if (MUTATE(44, ids->count, 0)) {
 		size_t start = item_begin(out, CAPTURE_IDS, partition, NULL, 0);
 		buf_room(out, ids->count * sizeof(struct id_row));
 		for (uint32_t i = 0; i < ids->slots; i++)
-			if (ids->entries[i].hash && ids->entries[i].value != ID_IN_FLIGHT && MUTATE(55, true, i != ids->slots / 2))
+			if (ids->entries[i].hash && ids->entries[i].value != ID_IN_FLIGHT && MUTATE(55, true, i != ids->slots / 2) &&
+			    (ids->entries[i].value & ID_LSN) >= left_out.below)
 				buf_bytes(out, &(struct id_row){ ids->entries[i].hash, ids->entries[i].value }, sizeof(struct id_row));
 		item_end(out, start);
 	}
@@ -674,9 +679,22 @@ static bool load_ids(struct loader *loader, unsigned partition, const char *cont
 			ledger_load_ended(&loader->state->ledger, row.hash, (enum pending_state)row.value);
 			continue;
 		}
+		if ((row.value & ID_LSN) < loader->state->ids.filed_below)
+			continue;              /* it has moved since */
 		ids_insert(&loader->state->ids, row.hash, row.value);
 		loader->state->ids.failed += row.value & ID_FAILED ? 1 : 0;
 	}
+	return true;
+}
+
+static bool load_left_out(struct loader *loader, const char *content, size_t len)
+{
+	struct left_out_item item;
+	if (len < sizeof item)
+		return refuse(loader, "what was left out is cut");
+	memcpy(&item, content, sizeof item);
+	if (item.below > loader->state->ids.left_out)
+		loader->state->ids.left_out = item.below;
 	return true;
 }
 
@@ -754,7 +772,7 @@ static bool load_mark(struct loader *loader, const char *content, size_t len)
 /* Whose work an item is. */
 static enum state_parts parts_of(unsigned type)
 {
-	return type == CAPTURE_IDS || type == CAPTURE_PENDING || type == CAPTURE_ENDED ? STATE_IDS : STATE_ACTORS;
+	return type == CAPTURE_IDS || type == CAPTURE_PENDING || type == CAPTURE_ENDED || type == CAPTURE_LEFT_OUT ? STATE_IDS : STATE_ACTORS;
 }
 
 static bool load_item(struct loader *loader, const struct item_head *head, const char *content, enum state_parts parts)
@@ -763,7 +781,7 @@ static bool load_item(struct loader *loader, const struct item_head *head, const
 	unsigned place = head->place;
 	if (!(parts_of(head->type) & parts))
 		return true;
-	if (head->type >= CAPTURE_ACCOUNTS && head->type <= CAPTURE_ENDED &&
+	if (((head->type >= CAPTURE_ACCOUNTS && head->type <= CAPTURE_ENDED) || head->type == CAPTURE_LEFT_OUT) &&
 	    (place >= PARTITION_COUNT || !state_owns(loader->state, place)))
 		return refuse(loader, "an item is of another partition");
 	switch ((enum capture_item)head->type) {
@@ -781,6 +799,7 @@ static bool load_item(struct loader *loader, const struct item_head *head, const
 	case CAPTURE_DOCUMENT: return load_document(loader, content, len);
 	case CAPTURE_MARK: return load_mark(loader, content, len);
 	case CAPTURE_AUDIT: return load_audit(loader, content, len);
+	case CAPTURE_LEFT_OUT: return load_left_out(loader, content, len);
 	}
 	return refuse(loader, "an item is of an unknown type");
 }

@@ -30,7 +30,8 @@ enum capture_item {
 	CAPTURE_TENANT = 1, CAPTURE_BOOK = 2,  /* numbers for what follows in the piece */
 	CAPTURE_TENANT_SLICE = 3, CAPTURE_SLICE = 4,
 	CAPTURE_ACCOUNTS = 5, CAPTURE_EXTRA = 6, CAPTURE_MEMBER = 7, CAPTURE_IDS = 8, CAPTURE_PENDING = 9, CAPTURE_ENDED = 10,
-	CAPTURE_SLICED = 11, CAPTURE_DOCUMENT = 12, CAPTURE_MARK = 13, CAPTURE_AUDIT = 14
+	CAPTURE_SLICED = 11, CAPTURE_DOCUMENT = 12, CAPTURE_MARK = 13, CAPTURE_AUDIT = 14,
+	CAPTURE_LEFT_OUT = 15          /* ids below this LSN are in runs on disk, and not in the piece */
 };
 
 /* A request for one piece. */

@@ -969,6 +969,7 @@ bool shard_step(struct shard *shard, unsigned budget, bool *stalled)
 		}
 		atomic_fetch_sub_explicit(&shard->depth, 1, memory_order_relaxed);
 	}
+	atomic_store_explicit(&shard->ids_held, shard->state.ids.total, memory_order_relaxed);
 	return shard_busy(shard);
 }
 

@@ -54,6 +54,7 @@ struct shard {
 	size_t touched_count, touched_cap;
 	struct shard *peers;           /* borrowed: all shards, this one among them */
 	struct transfer_run *run;      /* owned; scratch of the ledger's runs */
+	atomic_ullong ids_held;        /* ids in memory at the end of the last step, for who moves them */
 	atomic_bool parked;            /* waits at a visit: another shard has this one's state to itself */
 };
 

@@ -480,7 +480,7 @@ void state_seen(struct state *state, const struct seen *seen)
 {
 	/* An id is an event's or a transfer's, whoever owns it: over all shards the difference is the number of transfers. */
 	if (!seen && state->seen)
-		state->ledger.transfer_total = state->ids.total - state->ids.failed - state->event_total;
+		state->ledger.transfer_total = state->ids.total + state->ids.filed_done - state->ids.failed - state->event_total;
 	state->seen = state->ledger.seen = seen;
 }
 

@@ -39,6 +39,8 @@ struct options {
 	struct listen_list rpc;        /* 127.0.0.1:8100 unless given; may be empty */
 	int64_t shards;                /* 1..64; 0: as many as there are processors */
 	int64_t memory;                /* bytes; 0: three quarters of the machine */
+	int64_t id_memory;             /* bytes; 0: a quarter of `memory` */
+	int64_t id_retention;          /* seconds; 0: for ever */
 	int64_t log_segment;           /* bytes */
 	int64_t log_ring;              /* bytes */
 	bool log_direct;               /* write the log past the page cache */

@@ -37,6 +37,10 @@ enum metric {
 	METRIC_MEMBERS,                /* gauge */
 	METRIC_IDS,                    /* gauge */
 	METRIC_MEMORY_BYTES,           /* gauge */
+	METRIC_IDS_FILED,              /* gauge: ids in runs on disk */
+	METRIC_ID_RUNS,                /* gauge */
+	METRIC_IDS_FILED_LSN,          /* gauge */
+	METRIC_ID_LOOKUPS,             /* counter: ids looked up on disk */
 	METRIC_SNAPSHOTS,              /* counter by enum metric_snapshot */
 	METRIC_SNAPSHOT_SECONDS,       /* gauge, ns */
 	METRIC_SNAPSHOT_PIECE_SECONDS, /* gauge, ns */

@@ -17,6 +17,7 @@
 #include "net/main/seed.h"
 #include "snapshot/dump.h"
 #include "snapshot/loader.h"
+#include "snapshot/runs.h"
 #include "wal/wal.h"
 
 enum { SHARDS = 4 };
@@ -49,6 +50,20 @@ static bool backup_end(const char *data, uint64_t *end, struct buf *error)
 	return !there || !bad;
 }
 
+/* The ids that have moved to disk; the states leave them out. */
+static void ids_dump(const char *data, struct state *const *states, struct buf *out, struct buf *error)
+{
+	char dir[4096];
+	snprintf(dir, sizeof dir, "%s/ids", data);
+	struct runs_store *store = runs_open(dir, false, error);
+	struct runs *runs = store ? runs_hold(store) : NULL;
+	bool good = runs && runs_dump(runs, out, error);
+	for (unsigned s = 0; good && s < SHARDS; s++)
+		states[s]->ids.filed_below = runs->shown.below;
+	runs_release(runs);
+	runs_close(store);
+}
+
 /* The state of a data directory into `out`.  The exit status. */
 static int directory_dump(const char *data, bool log_only, struct buf *out)
 {
@@ -73,6 +88,10 @@ static int directory_dump(const char *data, bool log_only, struct buf *out)
 		states[s] = mem_alloc(sizeof *states[s]);
 		state_init(states[s], s, SHARDS);
 	}
+	/* From the log alone all ids are taken to memory; else those on disk stay there. */
+	struct buf ids = { 0 };
+	if (!log_only)
+		ids_dump(data, states, &ids, &error);
 	struct snapshot_load load = { .dir = snapshot_dir, .states = states, .count = SHARDS, .catalog = &catalog, .until = until,
 				      .log = on_line };
 	if (!log_only)
@@ -89,7 +108,7 @@ static int directory_dump(const char *data, bool log_only, struct buf *out)
 		return 2;
 	}
 	struct reading reading = { .replay = replay_new(states, SHARDS, &catalog), .end = load.from };
-	bool good = wal_verify_to(log_dir, load.from, until, on_frame, &reading, &error, &torn);
+	bool good = !error.len && wal_verify_to(log_dir, load.from, until, on_frame, &reading, &error, &torn);
 	bool readable = replay_end(reading.replay, &broken, &records);
 	if (torn.len)
 		fprintf(stderr, "tally dump: torn tail (not acknowledged): %.*s\n", (int)torn.len, torn.ptr);
@@ -105,7 +124,7 @@ static int directory_dump(const char *data, bool log_only, struct buf *out)
 	if (!log_only && !snapshot_load_end(&load, &error))
 		good = false;
 	if (good)
-		dump_text(states, SHARDS, &catalog, out);
+		dump_text(states, SHARDS, &catalog, buf_view(&ids), out);
 	else
 		fprintf(stderr, "tally dump: DAMAGED: %.*s\n", (int)error.len, error.ptr);
 	for (unsigned s = 0; s < SHARDS; s++) {
@@ -115,6 +134,7 @@ static int directory_dump(const char *data, bool log_only, struct buf *out)
 	catalog_free(&catalog);
 	buf_free(&error);
 	buf_free(&torn);
+	buf_free(&ids);
 	return good ? 0 : 1;
 }
 

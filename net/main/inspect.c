@@ -20,6 +20,7 @@
 #include "net/main/seed.h"
 #include "snapshot/backup.h"
 #include "snapshot/loader.h"
+#include "snapshot/runs.h"
 #include "snapshot/store.h"
 #include "wal/wal.h"
 
@@ -136,6 +137,32 @@ static bool snapshots_whole(const char *data, uint64_t until, uint64_t log_end)
 	}
 	buf_free(&error);
 	mem_free(ends);
+	return good;
+}
+
+/* Every byte of the runs of ids; and the log reaches as far. */
+static bool ids_whole(const char *data, uint64_t log_end)
+{
+	struct buf error = { 0 };
+	char dir[4096];
+	snprintf(dir, sizeof dir, "%s/ids", data);
+	struct runs_store *store = runs_open(dir, false, &error);
+	struct runs *runs = store ? runs_hold(store) : NULL;
+	bool good = runs && runs_verify(runs, &error);
+	if (!good) {
+		printf("DAMAGED: %.*s\n", (int)error.len, error.ptr);
+	} else if (runs->shown.below) {
+		printf("ids whole: %llu in %u runs, those below LSN %llu\n", (unsigned long long)runs->shown.entries, runs->count,
+		       (unsigned long long)runs->shown.below);
+		if (log_end && runs->shown.below > log_end) {
+			printf("DAMAGED: the log ends at LSN %llu, and its ids at LSN %llu\n", (unsigned long long)log_end,
+			       (unsigned long long)runs->shown.below);
+			good = false;
+		}
+	}
+	runs_release(runs);
+	runs_close(store);
+	buf_free(&error);
 	return good;
 }
 
@@ -263,6 +290,8 @@ int cmd_check(int argc, char **argv)
 		status |= !balanced;
 		puts(balanced ? "the books balance" : "the books do not balance");
 	}
+	if (!ids_whole(argv[0], whole ? check.bytes : 0))
+		status = 1;
 	if (!snapshots_whole(argv[0], until, whole ? check.bytes : 0))
 		status = 1;
 	state_deinit(state);

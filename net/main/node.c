@@ -19,6 +19,7 @@
 #include "engine/shard/ledger.h"
 #include "net/loop/logline.h"
 #include "net/loop/metrics.h"
+#include "net/main/filer.h"
 #include "net/main/replay.h"
 #include "net/main/seed.h"
 #include "net/main/tail.h"
@@ -64,6 +65,7 @@ struct node {
 	struct retain *retain;
 	struct tail *tail;
 	uint64_t snapshot_end;
+	struct filer *filer;
 };
 
 /* ---- the world of the shards ------------------------------------------------------------------------------------------ */
@@ -333,7 +335,7 @@ void node_tick(struct node *node)
 
 bool node_busy(const struct node *node)
 {
-	return node->expiring;
+	return node->expiring || filer_busy(node->filer);
 }
 
 /* ---- opening and closing ---------------------------------------------------------------------------------------------- */
@@ -491,6 +493,45 @@ static void host_join(struct host *host)
 	pthread_cond_destroy(&host->cond);
 }
 
+/* What has no threads any more, and no log. */
+static void node_free(struct node *node)
+{
+	for (unsigned s = 0; s < node->shard_count; s++)
+		shard_deinit(&node->shards[s]);
+	filer_close(node->filer);
+	mem_free(node->shards);
+	ledger_request_free(&node->expiry);
+	catalog_free(&node->catalog);
+	close(node->lock_fd);
+	mem_free(node->snapshot_dir);
+	mem_free(node);
+}
+
+static void ids_hold(void *context, uint64_t lsn)
+{
+	retain_hold(((struct node *)context)->retain, HOLD_ID_RUNS, lsn);
+}
+
+static uint64_t ids_target(void *context)
+{
+	uint64_t target, step;
+	retain_plan(((struct node *)context)->retain, &target, &step);
+	return target;
+}
+
+static void env_ids_read(void *context, struct id_query *query)
+{
+	filer_read(((struct node *)context)->filer, query);
+}
+
+static void source_post(void *context, unsigned shard, struct message *message)
+{
+	struct node *node = context;
+	node_post(node, shard, message);
+	if (node->placement == NODE_TOGETHER)
+		node->wake(node->context);     /* from another thread than the one that steps */
+}
+
 /* What reads the log behind the shards; the tail begins when they run. */
 static bool tail_open(struct node *node, const struct node_options *options, struct state *const *states, struct buf *error)
 {
@@ -517,7 +558,8 @@ struct node *node_open(const struct node_options *options, struct buf *error)
 	node->waiting_end = &node->waiting;
 	node->env = (struct env){ .context = node, .now_ms = env_now_ms, .log_credit = env_credit,
 				  .log_credit_drop = env_credit_drop, .log_begin = env_begin, .log_publish = env_publish,
-				  .log_head = env_head, .post = env_post, .wake = env_wake, .done = env_done, .shards = options->shards };
+				  .log_head = env_head, .post = env_post, .wake = env_wake, .done = env_done, .shards = options->shards,
+				  .ids_read = env_ids_read };
 	node->lock_fd = node_lock(options->data, error);
 	if (node->lock_fd < 0) {
 		mem_free(node);
@@ -551,6 +593,11 @@ struct node *node_open(const struct node_options *options, struct buf *error)
 		states[s] = &node->shards[s].state;
 	}
 	shards_connect(node->shards, node->shard_count);
+	node->filer = filer_open(options->data, states, node->shard_count, error);
+	if (!node->filer) {
+		node_free(node);
+		return NULL;
+	}
 	struct snapshot_load load = { .dir = node->snapshot_dir, .states = states, .count = node->shard_count,
 				      .catalog = &node->catalog, .log = on_wal_log,
 				      .progress = recovery_progress, .progress_context = options->recovery };
@@ -576,20 +623,20 @@ struct node *node_open(const struct node_options *options, struct buf *error)
 			   (unsigned long long)broken);
 	recovery_phase(options->recovery, RECOVERY_ENDS);
 	if (node->wal && good)
-		good = snapshot_load_end(&load, error) && tail_open(node, options, states, error);
+		good = snapshot_load_end(&load, error);
+	/* Segments go only when their ids are in runs; so those move that are in segments to go. */
+	const struct filer_options filer = { .hold = ids_hold, .target = ids_target, .memory = options->id_memory, .retention_ms = options->id_retention_ms, .wal = node->wal,
+					     .shards = node->shards, .count = node->shard_count, .post = source_post,
+					     .context = node };
+	if (node->wal && good)
+		good = filer_settle(node->filer, &filer, error) && tail_open(node, options, states, error);
 	if (node->wal && !good) {
 		footers_close(node->footers);
 		wal_close(node->wal);
 		node->wal = NULL;
 	}
 	if (!node->wal) {
-		for (unsigned s = 0; s < node->shard_count; s++)
-			shard_deinit(&node->shards[s]);
-		mem_free(node->shards);
-		catalog_free(&node->catalog);
-		close(node->lock_fd);
-		mem_free(node->snapshot_dir);
-		mem_free(node);
+		node_free(node);
 		return NULL;
 	}
 	atomic_store(&node->last_time, wal_last_time(node->wal));
@@ -606,6 +653,7 @@ struct node *node_open(const struct node_options *options, struct buf *error)
 		for (unsigned s = 0; s < node->shard_count; s++)
 			host_start(&node->hosts[s], node, s, shard_main);
 	}
+	filer_start(node->filer);
 	node->tail = tail_start(node->footers, node->retain, node->wal);
 	if (!node->tail)
 		thread_missing("no memory");
@@ -614,6 +662,12 @@ struct node *node_open(const struct node_options *options, struct buf *error)
 
 void node_close(struct node *node)
 {
+	filer_stop(node->filer);
+	while (filer_busy(node->filer)) {
+		if (node->placement == NODE_TOGETHER)
+			node_turn(node, false);
+		nanosleep(&(struct timespec){ .tv_nsec = 50000 }, NULL);
+	}
 	atomic_store(&node->stopping, true);
 	if (node->placement == NODE_APART) {
 		for (unsigned s = 0; s < node->shard_count; s++)
@@ -621,25 +675,12 @@ void node_close(struct node *node)
 	}
 	host_join(&node->log_host);
 	tail_stop(node->tail);
+	filer_close(node->filer);
+	node->filer = NULL;
 	retain_free(node->retain);
 	footers_close(node->footers);
 	wal_close(node->wal);
-	for (unsigned s = 0; s < node->shard_count; s++)
-		shard_deinit(&node->shards[s]);
-	mem_free(node->shards);
-	ledger_request_free(&node->expiry);
-	catalog_free(&node->catalog);
-	close(node->lock_fd);
-	mem_free(node->snapshot_dir);
-	mem_free(node);
-}
-
-static void source_post(void *context, unsigned shard, struct message *message)
-{
-	struct node *node = context;
-	node_post(node, shard, message);
-	if (node->placement == NODE_TOGETHER)
-		node->wake(node->context);     /* from another thread than the one that steps */
+	node_free(node);
 }
 
 static uint64_t source_durable(void *context)
@@ -677,6 +718,11 @@ struct retain *node_retain(struct node *node)
 const struct env *node_env(struct node *node)
 {
 	return &node->env;
+}
+
+struct filer *node_filer(struct node *node)
+{
+	return node->filer;
 }
 
 struct wal *node_wal(struct node *node)

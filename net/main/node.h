@@ -33,6 +33,8 @@ struct node_options {
 	bool direct;
 	int64_t clock_ahead_ms;        /* added to the machine's clock */
 	uint64_t memory;               /* bytes for members and ids together; 0: no bound */
+	uint64_t id_memory;            /* bytes for ids, then the oldest move to disk; 0: they stay */
+	int64_t id_retention_ms;       /* those whose part of the log is gone are forgotten when they are older; 0: never */
 	enum node_placement placement;
 	uint64_t retain_ms, retain_bytes;      /* of the log; 0: no such bound */
 	struct recovery *recovery;     /* borrowed; is told how far the start has come; may be NULL */
@@ -42,6 +44,7 @@ struct node_options {
 	void *context;
 };
 
+struct filer;
 struct node;
 
 /* NULL with a line in `error`: locked by another process (with its pid), damaged, unreadable. */
@@ -51,6 +54,7 @@ void node_close(struct node *node);
 
 const struct env *node_env(struct node *node);
 struct wal *node_wal(struct node *node);
+struct filer *node_filer(struct node *node);
 unsigned node_shards(const struct node *node);
 /* LSN at or behind every event of which another system is to be told: the newest since the start, or where that was. */
 uint64_t node_newest_hook(void *node);

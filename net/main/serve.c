@@ -362,11 +362,13 @@ int cmd_serve(const struct options *options)
 				     .memory = options->memory ? (uint64_t)options->memory : memory_default(),
 				     .retain_ms = (uint64_t)options->retain_age * 1000,
 				     .retain_bytes = (uint64_t)options->retain_bytes, .archive = options->archive,
+				     .id_retention_ms = options->id_retention * 1000,
 				     .placement = shards == 1 ? NODE_TOGETHER : NODE_APART, .wake = node_wake,
 				     .context = serve };
 	serve->app.loop = &serve->loop;
 	serve->app.options = options;
 	serve->app.started_ns = uv_hrtime();
+	serve->node.id_memory = options->id_memory ? (uint64_t)options->id_memory : serve->node.memory / 4;
 	struct server_options server = {
 		.http = { .body_max = (uint64_t)options->body_max, .on_request = app_request, .context = &serve->app },
 		.rpc = { .frame_max = (uint64_t)options->body_max, .on_request = on_rpc_request, .on_ended = on_rpc_ended,

@@ -293,7 +293,7 @@ static void firsts_read(uv_work_t *work)
 	struct call *call = work->data;
 	for (uint32_t r = 0; r < call->batch.row_count; r++)
 		if (call->batch.rows[r].result == ROW_KNOWN)
-			record_read(node_wal(call->app->node), call->batch.rows[r].lsn, &call->firsts[r]);
+			row_first_read(call->app->node, &call->batch.rows[r], &call->firsts[r]);
 }
 
 static void firsts_after(uv_work_t *work, int status)

@@ -351,7 +351,7 @@ static void firsts_read(struct task *task)
 	}
 	for (uint32_t r = 0; r < task->batch.row_count; r++)
 		if (task->batch.rows[r].result == ROW_KNOWN)
-			record_read(node_wal(task->app->node), task->batch.rows[r].lsn, &job->firsts[r]);
+			row_first_read(task->app->node, &task->batch.rows[r], &job->firsts[r]);
 }
 
 static void batch_after(struct task *task);

@@ -11,7 +11,9 @@
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 #include "engine/ledger/record.h"
+#include "engine/ledger/ids.h"
 #include "engine/shard/ledger.h"
+#include "net/main/filer.h"
 
 enum {
 	READ_SPAN = 256 * 1024,        /* bytes of one read, at most */
@@ -132,6 +134,15 @@ static int repeat_order(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
+/* Its record is gone: what was kept with the id, if it moved to disk. */
+static void known_gone(struct ledger_call *call, struct known_row *known, const unsigned char *row)
+{
+	struct id_kept first = { 0 };
+	uint64_t hash = id_hash_of_transfer(row_load(row).id);
+	call->unreadable |= !filer_kept(node_filer(call->app->node), hash, known->lsn, &first);
+	known_pruned(known, row, &first);
+}
+
 /* On a worker thread: every known row that is not resolved. */
 static void known_read(struct ledger_call *call)
 {
@@ -170,7 +181,7 @@ static void known_read(struct ledger_call *call)
 			if (there && len)
 				known_compare(known, row, record, len);
 			else
-				known_pruned(known, row, &(struct id_kept){ 0 });
+				known_gone(call, known, row);
 		}
 	}
 	buf_free(&repeats);
@@ -183,7 +194,10 @@ static void known_after(struct ledger_call *call);
 static void transfers_after(struct ledger_request *request)
 {
 	struct ledger_call *call = request->context;
-	if (request->known_count || request->stopped)
+	call->unreadable |= request->unreadable;
+	if (request->unreadable)
+		call->decided(call);
+	else if (request->known_count || request->stopped)
 		ledger_read(call, known_read, known_after);
 	else
 		call->decided(call);

@@ -289,6 +289,7 @@ static void find_read(struct ledger_call *call)
 
 static void find_asked(struct ledger_call *call)
 {
+	call->unreadable |= call->request.unreadable;
 	ledger_read(call, find_read, find_read_done);
 }
 

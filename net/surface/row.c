@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/surface/row.h"
 
+#include "net/main/filer.h"
+#include "net/main/node.h"
 #include "net/surface/transaction.h"
 
 void row_fault(struct row *row, const char *pointer, const char *format, const char *what)
@@ -51,12 +53,26 @@ static void known_check(struct row *row, const struct event_view *first)
 		    (int)row->id.len, row->id.ptr, field);
 }
 
+void row_first_read(struct node *node, struct row *row, struct buf *record)
+{
+	row->kept = (struct id_kept){ 0 };
+	record_read(node_wal(node), row->lsn, record);
+	if (!record->len && !filer_kept(node_filer(node), row->id_hash, row->lsn, &row->kept))
+		buf_char(record, 0);           /* RECORD_UNREADABLE */
+}
+
 bool row_first(struct row *row, const struct buf *record)
 {
 	struct event_view first;
 	if (record->len == RECORD_UNREADABLE) {
 		problem_set(row_refuse(row), 500, "log_unreadable",
 			    "eventId %.*s is known (LSN %llu), but its first outcome cannot be read; the server's log says why",
+			    (int)row->id.len, row->id.ptr, (unsigned long long)row->lsn);
+		return false;
+	}
+	if (!record->len && row->kept.found && row->kept.content != row->content_hash) {
+		problem_set(row_refuse(row), 409, "event_id_reused",
+			    "eventId %.*s was used before with another content (LSN %llu), which is no longer in the log",
 			    (int)row->id.len, row->id.ptr, (unsigned long long)row->lsn);
 		return false;
 	}

@@ -10,6 +10,8 @@
 #include "engine/event/record.h"
 #include "engine/shard/batch.h"
 
+struct node;
+
 enum { ROW_NAME_MAX = 200 };           /* bytes of a name or an id */
 
 enum row_form { ROW_FORM_ABSENT, ROW_FORM_NULL, ROW_FORM_TEXT, ROW_FORM_OTHER };
@@ -29,7 +31,10 @@ static inline bool row_text_usual(struct str text, struct str *out)
 	return text.len - 1 < ROW_NAME_MAX;
 }
 
-/* The row's id is known and this is the record of the first time, as record_read gave it.  The row is refused, or
+/* On a worker thread: the record of a known row's first time, and what was kept of it where that is gone. */
+void row_first_read(struct node *node, struct row *row, struct buf *record);
+
+/* The row's id is known and this is the record of the first time, as row_first_read gave it.  The row is refused, or
  * stays ROW_KNOWN as a true repeat.  True: the record is another id's, the row is open again and must run again. */
 bool row_first(struct row *row, const struct buf *record);
 

@@ -220,12 +220,9 @@ struct world *world_replay_loaded(const struct world *from, unsigned shard_count
 	world->wait_one_in = from->wait_one_in;
 	world->env.log_frame_max = from->env.log_frame_max;
 	world->files_one_in = from->files_one_in;
+	if (load || world_chance(&world->seed, 2))
+		world_ids_copy(world->ids, from->ids, frames);
 	uint64_t begin = load ? load(world, context) : 0;
-	if (!load && frames == from->frame_count && world_chance(&world->seed, 2)) {
-		world->frames = from->frames;
-		world_ids_copy(world->ids, from->ids);
-		world->frames = NULL;
-	}
 	records_replay(world, from, frames, begin, apart ? STATE_IDS : STATE_ALL);
 	if (apart)
 		records_replay(world, from, frames, begin, STATE_ACTORS);

@@ -183,16 +183,26 @@ void world_ids_step(struct world_ids *ids, bool asleep)
 	changes_post(ids);
 }
 
-void world_ids_copy(struct world_ids *ids, const struct world_ids *from)
+void world_ids_copy(struct world_ids *ids, const struct world_ids *from, size_t frames)
 {
 	struct world *world = ids->world;
-	if (!from->frames)
+	frames = frames < from->frames ? frames : from->frames;
+	if (!frames)
 		return;
-	ids->count = ids->cap = from->count;
-	ids->list = mem_dup(from->list, from->count * sizeof *from->list);
-	ids->frames = from->frames;
+	uint64_t done = 0, end = from->world->frames[frames - 1].lsn + from->world->frames[frames - 1].size;
+	ids->cap = from->count + 1;
+	ids->list = mem_alloc(ids->cap * sizeof *ids->list);
+	for (size_t i = 0; i < from->count; i++)
+		if ((from->list[i].value & ID_LSN) < end) {
+			done += !(from->list[i].value & ID_FAILED);
+			ids->list[ids->count++] = from->list[i];
+		}
+	ids->frames = frames;
+	world->frames = from->world->frames;
 	ids->runs = runs_make(ids);
+	world->frames = NULL;
 	for (unsigned s = 0; s < world->shard_count; s++) {
+		world->shards[s].state.ids.filed_done = s ? 0 : done;
 		world->shards[s].state.ids.runs = ids->runs;
 		world->shards[s].state.ids.filed_below = ids->runs->below;
 	}

@@ -17,8 +17,8 @@ void world_ids_free(struct world_ids *ids);
 /* One more step: perhaps something moves, perhaps a lookup is answered.  `asleep`: no shard is awake, so one must be. */
 void world_ids_step(struct world_ids *ids, bool asleep);
 void world_ids_read(struct world_ids *ids, struct id_query *query);
-/* The same ids are filed in another world, whose shards have nothing yet. */
-void world_ids_copy(struct world_ids *ids, const struct world_ids *from);
+/* The same ids are filed in another world, whose shards have nothing yet, as far as they are of its first `frames`. */
+void world_ids_copy(struct world_ids *ids, const struct world_ids *from, size_t frames);
 struct id_kept world_ids_kept(const struct world_ids *ids, uint64_t hash, uint64_t lsn);
 /* How many were ever filed, and how many lookups there were. */
 uint64_t world_ids_filed(const struct world_ids *ids);

@@ -29,6 +29,7 @@
 #include "snapshot/store.h"
 #include "snapshot/writer.h"
 #include "tests/model/world.h"
+#include "tests/model/world_ids.h"
 
 enum { SEEDS = 10, WORK = 60, MEMBERS = 40, ACCOUNTS = 24, ROWS = 20, HISTORY = 64 };
 
@@ -230,6 +231,7 @@ static void play_begin(struct play *play, uint64_t seed, unsigned shard_count)
 {
 	*play = (struct play){ .first_seed = seed, .seed = seed, .world = world_new(shard_count, seed) };
 	play->world->wait_one_in = seed % 3 ? 6 : 0;
+	play->world->files_one_in = seed % 2 ? 30 : 0;
 	snprintf(play->dir, sizeof play->dir, "/tmp/tally-snapshot-XXXXXX");
 	assert_non_null(mkdtemp(play->dir));
 	for (unsigned t = 0; t < 2; t++) {
@@ -316,7 +318,10 @@ static void dump_of(const struct world *world, struct buf *text)
 	for (unsigned s = 0; s < world->shard_count; s++)
 		states[s] = &world->shards[s].state;
 	text->len = 0;
-	dump_text(states, world->shard_count, &world->catalog, text);
+	struct buf filed = { 0 };
+	world_ids_dump(world->ids, &filed);
+	dump_text(states, world->shard_count, &world->catalog, buf_view(&filed), text);
+	buf_free(&filed);
 	assert_true(dump_whole(buf_view(text)));
 }
 
