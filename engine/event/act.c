@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "engine/base/assert.h"
+#include "engine/base/mutant.h"
 #include "engine/base/json.h"
 #include "engine/event/effect.h"
 #include "engine/ledger/account.h"
@@ -195,7 +196,7 @@ static bool award_bonus(struct act *act, const struct action *action)
 	if (!bonus->active)
 		return fail(act, "bonus %.*s is not active", text_cut(action->text, 100), action->text.ptr);
 	uint32_t period = limit_period_of(bonus->per, act->facts->now_ms);
-	if (scratch_has_bonus(scratch, member, bonus->key, period)) {
+	if (MUTATE(63, scratch_has_bonus(scratch, member, bonus->key, period), false)) {
 		put_word(act, EFFECT_NONE, action, 0, STR("has the bonus of this period already"));
 		return true;
 	}

@@ -2,6 +2,7 @@
 #include "engine/event/reward.h"
 
 #include "engine/base/assert.h"
+#include "engine/base/mutant.h"
 #include "engine/catalog/action.h"
 #include "engine/event/effect.h"
 #include "engine/member/member.h"
@@ -34,7 +35,7 @@ static bool usable(struct row *row, const struct reward_item *item, int64_t now_
 	case REWARD_ISSUED:
 	case REWARD_STATES: break;
 	}
-	if (item->expires_ms && item->expires_ms <= now_ms)
+	if (MUTATE(62, item->expires_ms && item->expires_ms <= now_ms, false))
 		return refuse(row, 409, "reward_expired", "has expired");
 	return true;
 }

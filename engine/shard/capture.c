@@ -613,7 +613,7 @@ static bool load_more(struct member *member, const char *at, const char *end)
 	if (more->counter_count != item.counters || more->seq > item.seq)
 		return false;
 	more->debt = item.debt;
-	more->seq = item.seq;
+	more->seq = MUTATE(64, item.seq, item.rewards);
 	return true;
 }
 

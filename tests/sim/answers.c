@@ -155,6 +155,28 @@ static void customer_answer(struct sim *sim, struct call *call, uint32_t index)
 	    call->op->customers[index].profile, LLU(row->lsn));
 }
 
+static void action_answer(struct sim *sim, struct call *call)
+{
+	static const char *const codes[] = { "customer_unknown", "not_found", "reward_used", "reward_expired", "reward_revoked",
+					     "nothing_due" };
+	const struct row *row = &call->rows[0];
+	struct action_view view;
+	uint32_t size;
+	if (row->result == ROW_REFUSED) {
+		bool known = row->problem->status == 507 && excuse(sim);
+		for (unsigned i = 0; i < sizeof codes / sizeof *codes; i++)
+			known |= strcmp(codes[i], row->problem->code) == 0;
+		LAW(sim->oracle, "L7", known, "an action on %s is refused: %s", call->op->profile, row->problem->code);
+		return;
+	}
+	if (call->op->dry)
+		return;
+	const unsigned char *record = oracle_record(sim->oracle, row->lsn, &size);
+	LAW(sim->oracle, "L1", row->result == ROW_DONE && record && action_view_read(record, size, &view) &&
+	    str_eq(view.profile, row->profile), "an action on %s is acknowledged at LSN %llu, where the durable log has something else",
+	    call->op->profile, LLU(row->lsn));
+}
+
 /* One document as it is shown: it has been that, and not earlier than when it was asked for. */
 static void document_answer(struct sim *sim, const struct call *call)
 {
@@ -282,6 +304,7 @@ bool call_finish(struct sim *sim, struct call *call, uint64_t wait_lsn, bool *un
 		for (uint32_t i = 0; i < op->count && !op->dry; i++)
 			customer_answer(sim, call, i);
 		return true;
+	case OP_ACTION: action_answer(sim, call); return true;
 	case OP_CATALOG:
 	case OP_DOCUMENT: catalog_answer(sim, call); return true;
 	case OP_MEMBER: member_check(sim, &call->query, op->tenant, call->not_before[0], call->not_before[1]); return true;

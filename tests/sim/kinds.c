@@ -174,7 +174,14 @@ void document_op(struct op *op, uint64_t *seed, const struct oracle *oracle)
 	op->document = target && chance(seed, 20) ? target->id : 1 + chance(seed, 60);
 	op->verb = what < 40 || (!target && what < 80) ? CATALOG_CREATE : what < 70 ? CATALOG_PATCH : what < 82 ? CATALOG_REMOVE
 		 : what < 92 ? CATALOG_GET : CATALOG_LIST;
-	if (oracle->document_count > DOCUMENTS_MAX - 80 && op->verb != CATALOG_LIST)
+	const struct configs *configs = &oracle->configs[op->tenant];
+	unsigned alive = 0;
+	for (unsigned i = 0; i < oracle->document_count; i++)
+		alive += oracle->documents[i].kind == kind->number && oracle->documents[i].tenant == op->tenant &&
+			 !oracle->documents[i].removed;
+	if (op->verb == CATALOG_CREATE && alive > ITEMS_MAX / 3)
+		op->verb = CATALOG_PATCH;      /* some more may be under way */
+	if ((oracle->document_count > DOCUMENTS_MAX - 80 || configs->count > CONFIGS_MAX - 40) && op->verb != CATALOG_LIST)
 		op->verb = CATALOG_GET;        /* enough of it */
 	bool changes = op->verb == CATALOG_PATCH || op->verb == CATALOG_REMOVE;
 	if (op->verb == CATALOG_CREATE || op->verb == CATALOG_PATCH)

@@ -11,7 +11,7 @@
 #include "engine/shard/batch.h"
 #include "tests/sim/rules.h"
 
-enum op_kind { OP_TRANSFERS, OP_ACCOUNTS, OP_CLOSE, OP_EVENTS, OP_CUSTOMERS, OP_CATALOG, OP_LOOKUP, OP_MEMBER, OP_BOOK, OP_DOCUMENT };
+enum op_kind { OP_TRANSFERS, OP_ACCOUNTS, OP_CLOSE, OP_EVENTS, OP_CUSTOMERS, OP_CATALOG, OP_LOOKUP, OP_MEMBER, OP_BOOK, OP_DOCUMENT, OP_ACTION };
 enum { OP_ROWS = 64, OP_SPECS = 8, OP_EVENTS_MAX = 8, PAYLOAD = 64, BODY = 800, ACTOR_TEXT = 16 };
 
 extern const char *const sim_tenants[2];
@@ -48,7 +48,8 @@ struct op {
 	uint64_t match;                /* the version it is for; 0: any */
 	bool spoiled;                  /* the body cannot be a document's */
 	unsigned catalog_kind, tenant, unit;
-	uint64_t document;
+	uint64_t document;             /* ACTION: the reward's seq */
+	unsigned action;               /* enum action_op */
 	char body[BODY];
 	/* LOOKUP, MEMBER, BOOK */
 	u128 ids[OP_SPECS];

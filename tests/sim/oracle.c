@@ -9,6 +9,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/json.h"
 #include "engine/catalog/catalog.h"
+#include "engine/event/effect.h"
 #include "engine/ledger/record.h"
 #include "tests/sim/kinds.h"
 
@@ -46,6 +47,8 @@ void oracle_free(struct oracle *oracle)
 		free(oracle->numbers[i].history);
 	for (unsigned i = 0; i < oracle->document_count; i++)
 		yyjson_doc_free(oracle->documents[i].doc);
+	for (unsigned i = 0; i < oracle->member_count; i++)
+		free(oracle->members[i].rewards);
 	for (unsigned i = 0; i < oracle->op_count; i++)
 		op_free(oracle->ops[i]);
 	free(oracle->ops);
@@ -414,13 +417,13 @@ static bool event_matches(const struct sim_event *asked, unsigned tenant, const 
 
 /* The event under the newest configuration, the one before it …, down to the one that its sender knew of. */
 static bool event_explained(struct oracle *oracle, const struct op *op, const struct sim_event *asked,
-			    const struct member_model *member, const struct model_account *account, const struct outcome *is)
+			    const struct member_model *member, const struct model_account *account, int64_t now_ms,
+			    const struct outcome *is, struct outcome *wanted)
 {
 	const struct configs *configs = &oracle->configs[asked->tenant];
 	for (unsigned c = configs->count; c-- > 0;) {
-		struct outcome wanted;
-		if (event_outcome(&configs->list[c], member, account, asked->type, asked->points, asked->amount, &wanted) &&
-		    outcomes_equal(&wanted, is))
+		if (event_outcome(&configs->list[c], member, account, asked->type, asked->points, asked->amount, now_ms, wanted) &&
+		    outcomes_equal(wanted, is))
 			return true;
 		if (configs->list[c].lsn <= op->config_lsn[asked->tenant])
 			break;
@@ -438,6 +441,13 @@ static struct member_model *member_made(struct oracle *oracle, unsigned tenant, 
 	*member = (struct member_model){ .tenant = tenant, .created_ms = time_ms, .status = "ACTIVE" };
 	memcpy(member->profile, profile.ptr, profile.len);
 	return member;
+}
+
+static void reward_take(struct member_model *member, const uint64_t more[3])
+{
+	member->rewards = grown(member->rewards, &member->reward_cap, member->reward_count, sizeof *member->rewards);
+	member->rewards[member->reward_count++] = (struct given_model){ (uint32_t)more[0], more[1], (int64_t)more[2], REWARD_ISSUED };
+	member->seq = (uint32_t)more[0];
 }
 
 static void effects_take(struct oracle *oracle, struct member_model *member, const struct outcome *outcome)
@@ -463,6 +473,14 @@ static void effects_take(struct oracle *oracle, struct member_model *member, con
 			case EFFECT_TAG: member_tag(member, text); break;
 			case EFFECT_STATUS_POINTS_RESET: member->status_points = 0; break;
 			case EFFECT_NONE: break;
+			case EFFECT_TIER: member->status_points += points; break;
+			case EFFECT_REWARD_ISSUED: reward_take(member, outcome->executions[i].effects[e].more); break;
+			case EFFECT_BONUS:
+				ASSERT(member->bonus_count < BONUSES_MAX);
+				snprintf(member->bonuses[member->bonus_count].key, TEXT, "%s", text);
+				memcpy(member->bonuses[member->bonus_count++].period, outcome->executions[i].effects[e].period, 16);
+				member->seq = (uint32_t)outcome->executions[i].effects[e].more[0];
+				break;
 			default: law_broken(oracle, "rules", "an effect of type %d", (int)outcome->executions[i].effects[e].type);
 			}
 		}
@@ -471,7 +489,7 @@ static void effects_take(struct oracle *oracle, struct member_model *member, con
 static void on_event(struct oracle *oracle, const unsigned char *record, uint32_t size, uint64_t lsn, int64_t time_ms)
 {
 	struct event_view view;
-	struct outcome is;
+	struct outcome is, wanted;
 	LAW(oracle, "L6", event_view_read(record, size, &view), "LSN %llu: an event's record cannot be read", LLU(lsn));
 	unsigned tenant = index_of(sim_tenants, view.tenant);
 	LAW(oracle, "L4", tenant < 2 && outcome_of_record(&view, &is), "LSN %llu: an event of nobody", LLU(lsn));
@@ -489,12 +507,11 @@ static void on_event(struct oracle *oracle, const unsigned char *record, uint32_
 		for (uint32_t i = 0; op->kind == OP_EVENTS && !op->dry && i < op->count && !explained; i++)
 			if (event_matches(&op->events[i], tenant, &view)) {
 				asked = true;
-				explained = event_explained(oracle, op, &op->events[i], member, account, &is);
+				explained = event_explained(oracle, op, &op->events[i], member, account, time_ms, &is, &wanted);
 			}
 	}
 	LAW(oracle, "L4", asked, "LSN %llu: nobody sent event %s", LLU(lsn), id);
 	if (!explained) {
-		struct outcome wanted;
 		char is_text[300], wanted_text[300] = "a refusal";
 		const struct configs *configs = &oracle->configs[tenant];
 		int64_t points = 0, amount = 0;
@@ -502,7 +519,7 @@ static void on_event(struct oracle *oracle, const unsigned char *record, uint32_
 		char type[TEXT] = "";
 		memcpy(type, view.type.ptr, view.type.len < TEXT ? view.type.len : 0);
 		outcome_text(&is, is_text, sizeof is_text);
-		if (event_outcome(&configs->list[configs->count - 1], member, account, type, points, amount, &wanted))
+		if (event_outcome(&configs->list[configs->count - 1], member, account, type, points, amount, time_ms, &wanted))
 			outcome_text(&wanted, wanted_text, sizeof wanted_text);
 		law_broken(oracle, "rules", "LSN %llu: event %s of %.*s came to %s; the rules say %s", LLU(lsn), id,
 			   (int)view.profile.len, view.profile.ptr, is_text, wanted_text);
@@ -516,7 +533,7 @@ static void on_event(struct oracle *oracle, const unsigned char *record, uint32_
 	    group);
 	oracle->slice_lsn[tenant][group] = lsn;
 	member = member_made(oracle, tenant, view.profile, time_ms);
-	effects_take(oracle, member, &is);
+	effects_take(oracle, member, &wanted);
 	if (is.moved) {
 		bool created = view.head.flags & EVENT_ACCOUNT_CREATED;
 		LAW(oracle, "L4", created == !account, "LSN %llu: an account comes into being twice, or never", LLU(lsn));
@@ -534,6 +551,60 @@ static void on_event(struct oracle *oracle, const unsigned char *record, uint32_
 	*entry = (struct event_entry){ .lsn = lsn, .id_hash = view.head.id_hash, .tenant = tenant };
 	memcpy(entry->id, id, TEXT);
 	oracle->happened++;
+}
+
+static bool action_asked(const struct oracle *oracle, unsigned tenant, struct str profile, unsigned what, uint32_t seq)
+{
+	for (unsigned o = 0; o < oracle->op_count; o++) {
+		const struct op *op = oracle->ops[o];
+		if (op->kind == OP_ACTION && !op->dry && op->tenant == tenant && str_eq(str_of(op->profile), profile) &&
+		    op->action == what && (what != ACTION_OP_USE_REWARD || op->document == seq))
+			return true;
+	}
+	return false;
+}
+
+/* One of a member's rewards is used, or those past their end expire: all of them. */
+static void on_action(struct oracle *oracle, const unsigned char *record, uint32_t size, uint64_t lsn, int64_t time_ms)
+{
+	struct action_view view;
+	uint32_t next = 0;
+	LAW(oracle, "L6", action_view_read(record, size, &view), "LSN %llu: an action's record cannot be read", LLU(lsn));
+	unsigned tenant = index_of(sim_tenants, view.tenant);
+	struct member_model *member = tenant < 2 ? oracle_member(oracle, tenant, view.profile) : NULL;
+	LAW(oracle, "L4", member, "LSN %llu: an action on nobody", LLU(lsn));
+	LAW(oracle, "history", view.head.prev_member == member->last_lsn, "LSN %llu: the chain of member %s", LLU(lsn), member->profile);
+	bool use = view.head.op == ACTION_OP_USE_REWARD;
+	const unsigned char *at = view.effects;
+	for (unsigned e = 0; e < view.head.effect_count; e++) {
+		struct effect_view effect;
+		struct effect_seq seq;
+		effect_next(&at, &effect);
+		LAW(oracle, "rules", effect.head.type == (use ? EFFECT_REWARD_USED : EFFECT_REWARD_EXPIRED), "LSN %llu: effect %u",
+		    LLU(lsn), effect.head.type);
+		effect_struct(&effect, &seq, sizeof seq);
+		struct given_model *given = NULL;
+		for (; next < member->reward_count && !given; next++) {
+			struct given_model *one = &member->rewards[next];
+			bool due = one->state == REWARD_ISSUED && one->expires_ms && one->expires_ms <= time_ms;
+			if (one->seq == seq.seq)
+				given = one;
+			else
+				LAW(oracle, "rules", use || !due, "LSN %llu: reward %u of %s is past its end, and is left", LLU(lsn),
+				    one->seq, member->profile);
+		}
+		LAW(oracle, "L4", given && given->state == REWARD_ISSUED, "LSN %llu: reward %u of %s ends twice, or never was", LLU(lsn),
+		    seq.seq, member->profile);
+		bool past = given->expires_ms && given->expires_ms <= time_ms;
+		LAW(oracle, "rules", past != use, "LSN %llu: reward %u of %s is %s", LLU(lsn), seq.seq, member->profile,
+		    use ? "used past its end" : "expired before its end");
+		LAW(oracle, "L4", action_asked(oracle, tenant, view.profile, view.head.op, seq.seq), "LSN %llu: nobody asked for it", LLU(lsn));
+		given->state = use ? REWARD_USED : REWARD_EXPIRED;
+		oracle->seen.effects[effect.head.type]++;
+	}
+	LAW(oracle, "rules", view.head.effect_count && (!use || view.head.effect_count == 1), "LSN %llu: %u effects", LLU(lsn),
+	    view.head.effect_count);
+	member->last_lsn = lsn;
 }
 
 static void attribute_merge(char out[TEXT], bool given, const char *json)
@@ -656,6 +727,7 @@ static void on_catalog(struct oracle *oracle, const unsigned char *record, uint3
 	    "LSN %llu: a change of configuration cannot be read", LLU(lsn));
 	unsigned tenant = index_of(sim_tenants, change.tenant);
 	bool removed = change.op == CATALOG_DELETE, rules = change.kind == KIND_RULE || change.kind == KIND_EVENT_TYPE;
+	bool matters = rules || change.kind == KIND_REWARD || change.kind == KIND_BONUS_DEFINITION || change.kind == KIND_LOYALTY_TIER;
 	LAW(oracle, "L6", tenant < 2 && (change.op == CATALOG_PUT || removed), "LSN %llu: a change of configuration that nobody made",
 	    LLU(lsn));
 	struct document_model *document = oracle_document(oracle, change.id);
@@ -665,11 +737,11 @@ static void on_catalog(struct oracle *oracle, const unsigned char *record, uint3
 	    "LSN %llu: document %llu has version %llu", LLU(lsn), LLU(change.id), LLU(change.version));
 	LAW(oracle, "history", change.previous == (is_new ? 0 : document->lsn) && change.tenant_previous == oracle->audit_lsn[tenant],
 	    "LSN %llu: the chains of document %llu and of its tenant", LLU(lsn), LLU(change.id));
-	if (rules)
+	if (!rules)
+		document_asked(oracle, tenant, document, &change, lsn);
+	if (matters)
 		LAW(oracle, "L6", config_change(&oracle->configs[tenant], lsn, removed, change.kind, change.id, change.json),
 		    "LSN %llu: a change of configuration that nobody made", LLU(lsn));
-	else
-		document_asked(oracle, tenant, document, &change, lsn);
 	ASSERT(oracle->document_count < DOCUMENTS_MAX);
 	if (is_new)
 		document = &oracle->documents[oracle->document_count++];
@@ -720,6 +792,7 @@ static void frame_follow(struct oracle *oracle, const struct kept_frame *frame)
 		case RECORD_SLICED: on_sliced(oracle, record->at, size, record->lsn); break;
 		case RECORD_EVENT: on_event(oracle, record->at, size, record->lsn, frame->time_ms); break;
 		case RECORD_CUSTOMER: on_customer(oracle, record->at, size, record->lsn, frame->time_ms); break;
+		case RECORD_ACTION: on_action(oracle, record->at, size, record->lsn, frame->time_ms); break;
 		case RECORD_CATALOG: on_catalog(oracle, record->at, size, record->lsn); break;
 		case RECORD_TRANSFER:
 			LAW(oracle, "L6", transfer_record_read(record->at, size, &transfer), "LSN %llu: a transfer cannot be read",

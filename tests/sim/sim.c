@@ -138,6 +138,12 @@ static void rows_start(struct sim *sim, struct call *call)
 			event_row(call, i, &op->events[i]);
 			continue;
 		}
+		if (op->kind == OP_ACTION) {
+			row_begin(&call->rows[i], ROW_ACTION, op->tenant, op->profile);
+			call->rows[i].op = op->action;
+			call->rows[i].seq = (uint32_t)op->document;
+			continue;
+		}
 		row_begin(&call->rows[i], ROW_CUSTOMER, op->customers[i].tenant, op->customers[i].profile);
 		call->docs[i] = document_of(op->customers[i].body);
 		call->rows[i].payload = yyjson_doc_get_root(call->docs[i]);
@@ -223,6 +229,7 @@ static void call_start(struct sim *sim, struct call *call)
 		request->unit = str_of(sim_units[op->unit]);
 		break;
 	case OP_EVENTS:
+	case OP_ACTION:
 	case OP_CUSTOMERS: rows_start(sim, call); return;
 	case OP_CATALOG:
 	case OP_DOCUMENT: catalog_start(sim, call); return;
@@ -261,7 +268,7 @@ static void answered(struct sim *sim, const struct op *op)
 static void op_show(const struct op *op)
 {
 	static const char *const words[] = { "transfers", "accounts", "close", "events", "customers", "catalog", "lookup", "member",
-					     "book", "document" };
+					     "book", "document", "action" };
 	fprintf(stderr, "              op %u: %u %s%s\n", op->number, op->count, words[op->kind], op->dry ? ", dry" : "");
 	for (uint32_t i = 0; op->kind == OP_TRANSFERS && i < op->count; i++) {
 		struct transfer_row row = row_load(op->rows + (size_t)i * ROW_BYTES);
@@ -906,6 +913,8 @@ static void life_end(struct sim *sim, bool died)
 /* One life.  False: the history is over. */
 static bool live(struct sim *sim)
 {
+	if (one_in(sim, 8))                            /* it was off for days */
+		sim->clock_offset_ms += (int64_t)chance(sim, 4 * 86400) * 1000;
 	if (!open_node(sim, false))
 		return false;
 	uint64_t steps = 200 + chance(sim, 200 + 60 * (uint64_t)sim->swarm.ops_a_life);

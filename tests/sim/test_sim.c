@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "engine/catalog/kind.h"
+#include "engine/event/effect.h"
 #include "tests/sim/sim.h"
 
 enum { SEEDS_DEFAULT = 200, JOBS_MAX = 64, COUNTS = 26 };
@@ -151,6 +152,19 @@ static void tables_exercised(const struct sim_seen *seen)
 			print_error("no document of kind %s was ever changed\n", kind->name);
 			missing++;
 		}
+	/* Limits of rules, emitted events and reversals are not in the workload yet. */
+	static const enum effect_type other_tests[] = {
+		EFFECT_REWARD_REVOKED, EFFECT_BONUS_WITHDRAWN, EFFECT_COUNTED, EFFECT_EMITTED, EFFECT_DEBT_PAID, EFFECT_EARN_REVERSED,
+		EFFECT_BURN_REVERSED, EFFECT_TAG_REMOVED };
+	for (unsigned e = 1; e < EFFECT_TYPES; e++) {
+		bool other = seen->effects[e] > 0;
+		for (unsigned i = 0; i < sizeof other_tests / sizeof *other_tests; i++)
+			other |= other_tests[i] == (enum effect_type)e;
+		if (!other) {
+			print_error("no effect %s was ever seen\n", effect_kinds[e].name);
+			missing++;
+		}
+	}
 	assert_int_equal(missing, 0);
 }
 

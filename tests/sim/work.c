@@ -310,9 +310,27 @@ static struct op *customers_op(struct work *work)
 
 /* ---- configuration ------------------------------------------------------------------------------------------------- */
 
-static void action_write(struct work *work, struct buf *out)
+static void action_write(struct work *work, const struct configs *configs, struct buf *out)
 {
-	switch (chance(work, 8)) {
+	const struct config *config = &configs->list[configs->count - 1];
+	const char *kinds[] = { "issue", "redeem" };
+	switch (chance(work, 12)) {
+	case 8:
+		if (config->reward_count) {
+			buf_printf(out, "{\"type\":\"%s_reward\",\"reward_id\":\"%llu\"}", kinds[chance(work, 2)],
+				   (unsigned long long)config->rewards[chance(work, config->reward_count)].id);
+			break;
+		}
+		__attribute__((fallthrough));
+	case 9:
+		if (config->bonus_count) {
+			buf_printf(out, "{\"type\":\"record_bonus_award\",\"bonusKey\":\"%s\"}",
+				   config->bonuses[chance(work, config->bonus_count)].key);
+			break;
+		}
+		__attribute__((fallthrough));
+	case 10: buf_printf(out, "{\"type\":\"set_tier\",\"tier\":\"k-%u\"}", (unsigned)chance(work, 6)); break;
+	case 11: buf_lit(out, "{\"type\":\"downgrade_one_tier\"}"); break;
 	case 0: buf_printf(out, "{\"type\":\"earn_points\",\"points\":%u}", 1 + (unsigned)chance(work, 30)); break;
 	case 1: buf_lit(out, "{\"type\":\"earn_points\",\"from_payload\":\"points\"}"); break;
 	case 2: buf_printf(out, "{\"type\":\"earn_points_from_amount\",\"rate\":%u}", 1 + (unsigned)chance(work, 3)); break;
@@ -324,7 +342,7 @@ static void action_write(struct work *work, struct buf *out)
 	}
 }
 
-static void rule_write(struct work *work, struct buf *out, bool patch)
+static void rule_write(struct work *work, const struct configs *configs, struct buf *out, bool patch)
 {
 	unsigned count = 1 + (unsigned)chance(work, RULE_ACTIONS - 1);
 	buf_char(out, '{');
@@ -339,7 +357,7 @@ static void rule_write(struct work *work, struct buf *out, bool patch)
 	for (unsigned i = 0; i < count; i++) {
 		if (i)
 			buf_char(out, ',');
-		action_write(work, out);
+		action_write(work, configs, out);
 	}
 	buf_lit(out, "]}");
 }
@@ -370,11 +388,11 @@ static struct op *catalog_op(struct work *work)
 	op->catalog_kind = KIND_RULE;
 	if (config->rule_count < 2 || (what < 4 && config->rule_count < 8)) {
 		op->verb = CATALOG_CREATE;
-		rule_write(work, &body, false);
+		rule_write(work, configs, &body, false);
 	} else if (what < 7) {
 		op->verb = CATALOG_PATCH;
 		op->document = config->rules[chance(work, config->rule_count)].id;
-		rule_write(work, &body, true);
+		rule_write(work, configs, &body, true);
 	} else if (what < 9 || !config->type_count) {
 		op->verb = CATALOG_REMOVE;
 		op->document = config->rules[chance(work, config->rule_count)].id;
@@ -418,6 +436,28 @@ static struct op *question_op(struct work *work, enum op_kind kind)
 	return op;
 }
 
+/* Of a member that has rewards, where there is one. */
+static struct op *action_op(struct work *work)
+{
+	struct op *op = op_new(work, OP_ACTION);
+	op->count = 1;
+	op->tenant = (unsigned)chance(work, 2);
+	op->action = one_in(work, 3) ? ACTION_OP_EXPIRE_REWARDS : ACTION_OP_USE_REWARD;
+	op->document = 1 + chance(work, 5);
+	snprintf(op->profile, TEXT, "%s", profile_random(work));
+	for (unsigned tries = 0; tries < 8 && work->oracle->member_count; tries++) {
+		const struct member_model *member = &work->oracle->members[chance(work, work->oracle->member_count)];
+		if (!member->reward_count)
+			continue;
+		op->tenant = member->tenant;
+		snprintf(op->profile, TEXT, "%s", member->profile);
+		op->document = member->rewards[chance(work, member->reward_count)].seq + one_in(work, 20);
+		break;
+	}
+	op->dry = one_in(work, 15);
+	return op;
+}
+
 struct op *work_next(struct work *work)
 {
 	unsigned sum = 0, kind = 0;
@@ -438,6 +478,7 @@ struct op *work_next(struct work *work)
 		document_op(op, &work->seed, work->oracle);
 		return op;
 	}
+	case OP_ACTION: return action_op(work);
 	case OP_LOOKUP:
 	case OP_MEMBER:
 	case OP_BOOK: break;
@@ -472,7 +513,7 @@ void work_begin(struct work *work, uint64_t seed, struct oracle *oracle, int64_t
 {
 	static const unsigned usual[WORK_KINDS] = { [OP_TRANSFERS] = 40, [OP_ACCOUNTS] = 3, [OP_CLOSE] = 5, [OP_EVENTS] = 30,
 						    [OP_CUSTOMERS] = 6, [OP_CATALOG] = 4, [OP_LOOKUP] = 8, [OP_MEMBER] = 6,
-						    [OP_BOOK] = 3, [OP_DOCUMENT] = 5 };
+						    [OP_BOOK] = 3, [OP_DOCUMENT] = 5, [OP_ACTION] = 4 };
 	static const unsigned rows[] = { 1, 6, 20, OP_ROWS };
 	*work = (struct work){ .seed = seed, .oracle = oracle, .now_ms = now_ms };
 	places_make(work);

@@ -9,7 +9,7 @@
 
 #include "tests/sim/oracle.h"
 
-enum { PLACES = 30, WORK_HISTORY = 256, WORK_KINDS = 10 };
+enum { PLACES = 30, WORK_HISTORY = 256, WORK_KINDS = 11 };
 
 struct work {
 	uint64_t seed;
