@@ -128,6 +128,22 @@ static bool upsert(struct script *script, struct connection *connection)
 	return true;
 }
 
+/* A snapshot that cannot be written is told, and does no harm. */
+static bool snapshot(struct script *script, struct connection *connection)
+{
+	if (!connection_send(connection, "POST", "/v1/snapshots", STR("{}")))
+		return false;
+	int status = connection_take(connection, PROCESS_WAIT_MS, &script->journal.answer);
+	if (status > 0 && status / 100 != 2 && status < 500)
+		fail_msg("a snapshot is answered with %d: %.*s", status, (int)script->journal.answer.len, script->journal.answer.ptr);
+	return status > 0;
+}
+
+static bool transfers(struct script *script, uint32_t count)
+{
+	return transfers_send(&script->transfers, &script->process, count);
+}
+
 /* Everything is answered: the next write of the log is the mark that says it has fallen idle.  Waits for it, so that it is
  * among the calls that are gone through; nothing else rests on it. */
 static void idle_wait(const struct script *script)
@@ -183,14 +199,14 @@ bool script_run(struct script *script)
 	    !arrays_send(script, &connection, ARRAYS) || !upsert(script, &connection))
 		return gone(script, &connection);
 	idle_wait(script);
-	if (!arrays_send(script, &connection, 3))
+	if (!transfers(script, 300) || !snapshot(script, &connection) || !arrays_send(script, &connection, 3) || !transfers(script, 20))
 		return gone(script, &connection);
 	connection_close(&connection);
 	process_kill(&script->process);
 	tail_tear(script);
 	if (!serve(script, other, &connection))
 		return false;
-	if (!arrays_send(script, &connection, ARRAYS) || !upsert(script, &connection))
+	if (!arrays_send(script, &connection, ARRAYS) || !upsert(script, &connection) || !transfers(script, 200))
 		return gone(script, &connection);
 	idle_wait(script);
 	if (!stop(script, &connection) || !serve(script, script->shards, &connection))
@@ -240,6 +256,7 @@ void script_verify(struct script *script)
 	resend_all(script, &connection, false);
 	assert_int_equal(journal->acknowledged, journal->count);
 	compare_all(script, &connection);
+	transfers_verify(&script->transfers, &script->process);
 	connection_close(&connection);
 	assert_int_equal(process_stop(&script->process), 0);
 	books_check(&script->process);

@@ -2,18 +2,20 @@
 /* script.h - a run of a server that does everything a log goes through, the same every time, and the proof that nothing
  * acknowledged was lost wherever it ended.
  *
- * A new directory, configuration, events over several segments' ends, a repeat, an idle log, a crash that leaves a
- * torn tail, a start with another number of shards, more of it, a clean stop, one more start.  About 2.7 MB of log.
+ * A new directory, configuration, events over several segments' ends, packed transfers, a repeat, a snapshot, an idle log, a crash that
+ * leaves a torn tail, a start with another number of shards, more of it, a clean stop, one more start.  About 2.7 MB of log.
  */
 #ifndef TESTS_CRASH_SCRIPT_H
 #define TESTS_CRASH_SCRIPT_H
 
 #include "tests/crash/injection.h"
 #include "tests/crash/journal.h"
+#include "tests/crash/transfers.h"
 
 struct script {
 	struct process process;
 	struct journal journal;
+	struct transfers transfers;
 	struct inject *page;           /* borrowed; its counter tells when the log has fallen idle */
 	unsigned shards;               /* of the first start */
 	bool ready;                    /* it was ready at least once */

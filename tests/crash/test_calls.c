@@ -47,10 +47,10 @@ static const struct inject_call *call_at(unsigned number)
 	return &script.page->trace[number - 1];
 }
 
-/* Footers follow from the log and are made again: nothing rests on them. */
-static bool is_of_a_footer(const struct inject_call *call)
+/* Footers follow from the log and are made again: nothing rests on them.  A snapshot that fails is none. */
+static bool is_of_a_copy(const struct inject_call *call)
 {
-	return strncmp(call->path, "/data/footers", 13) == 0;
+	return strncmp(call->path, "/data/footers", 13) == 0 || strncmp(call->path, "/data/snapshots", 15) == 0;
 }
 
 /* ---- how many calls there are ---------------------------------------------------------------------------------- */
@@ -155,7 +155,7 @@ static void judge(enum inject_how how, const struct inject_call *call, bool whol
 	case INJECT_EIO:
 	case INJECT_EIO_MIX:
 		/* What is not on the disk must never be built upon. */
-		if (whole && call->kind & (INJECT_WRITE | INJECT_SYNC) && !is_of_a_footer(call))
+		if (whole && call->kind & (INJECT_WRITE | INJECT_SYNC) && !is_of_a_copy(call))
 			fail_msg("the server went on");
 		if (!whole)
 			ended_clearly(EIO);
