@@ -47,10 +47,12 @@ static const struct inject_call *call_at(unsigned number)
 	return &script.page->trace[number - 1];
 }
 
-/* Footers follow from the log and are made again: nothing rests on them.  A snapshot that fails is none. */
+/* Footers follow from the log and are made again: nothing rests on them.  A snapshot that fails is none; a cursor of couriers is
+ * written again. */
 static bool is_of_a_copy(const struct inject_call *call)
 {
-	return strncmp(call->path, "/data/footers", 13) == 0 || strncmp(call->path, "/data/snapshots", 15) == 0;
+	return strncmp(call->path, "/data/footers", 13) == 0 || strncmp(call->path, "/data/snapshots", 15) == 0 ||
+	       strncmp(call->path, "/data/courier", 13) == 0;
 }
 
 /* ---- how many calls there are ---------------------------------------------------------------------------------- */
@@ -69,7 +71,9 @@ static void names_synced(unsigned calls)
 		bool synced = false, used = false;
 		if (strcmp(made->name, "mkdir") != 0 && strcmp(made->name, "rename") != 0)
 			continue;
-		if (strncmp(made->path, "/data", 5) != 0 || strncmp(made->path, "/data/footers/", 14) == 0)
+		/* Of the couriers' cursor an older one may come back: deliveries are repeated, none is lost. */
+		if (strncmp(made->path, "/data", 5) != 0 || strncmp(made->path, "/data/footers/", 14) == 0 ||
+		    strncmp(made->path, "/data/courier", 13) == 0)
 			continue;
 		for (unsigned k = i + 1; k <= calls && !synced && !used; k++) {
 			next = call_at(k);

@@ -267,6 +267,7 @@ static void field_fill(struct buf *out, const struct kind *kind, const struct fi
 	case FIELD_CONDITION: buf_lit(out, "{\">=\":[{\"var\":\"payload.a\"},1]}"); return;
 	case FIELD_ACTIONS: buf_lit(out, "[{\"type\":\"earn_points\",\"points\":1}]"); return;
 	case FIELD_TEXTS: buf_lit(out, "[\"a\"]"); return;
+	case FIELD_LIST: buf_lit(out, "[]"); return;
 	case FIELD_TIME: buf_lit(out, "\"2026-01-01T00:00:00Z\""); return;
 	case FIELD_SCHEMA:
 	case FIELD_JSON: buf_lit(out, "{}"); return;
