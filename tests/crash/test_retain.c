@@ -271,9 +271,8 @@ static void kept_where_the_archive_is_full(void **unused)
 	(void)unused;
 	scene_begin(&scene, true);
 	shell("rm -r %s/log && touch %s/log", scene.archive, scene.archive);
-	for (unsigned i = 0; i < 4 * ARRAYS; i++)
+	for (uint64_t until = clock_us() + DROP_WAIT_MS * 1000u;; usleep(20000)) {
 		assert_true(array_send(&scene));
-	for (uint64_t until = clock_us() + DROP_WAIT_MS * 1000u;; usleep(50000)) {
 		said.len = 0;
 		process_said(&scene.process, &said);
 		if (strstr(said.ptr, "cannot be archived, and is kept"))
@@ -296,7 +295,11 @@ static void without_any_snapshot_there_is_no_start(void **unused)
 	char data[FOLDER_PATH + 8];
 	(void)unused;
 	scene_begin(&scene, false);
-	for (uint64_t until = clock_us() + DROP_WAIT_MS * 1000u; log_first(&scene) == 0; usleep(20000)) {
+	for (unsigned i = 0; i < ARRAYS; i++)
+		assert_true(array_send(&scene));
+	assert_int_equal(connection_ask(&scene.connection, "POST", "/v1/snapshots", STR("{}"), &scene.journal.answer) / 100, 2);
+	shell("mkdir %s/early && cp %s/data/snapshots/* %s/early/", scene.process.folder, scene.process.folder, scene.process.folder);
+	for (uint64_t until = clock_us() + DROP_WAIT_MS * 1000u; log_first(&scene) < 8 << 20; usleep(20000)) {
 		assert_true(clock_us() < until);
 		assert_true(array_send(&scene));
 	}
@@ -315,7 +318,17 @@ static void without_any_snapshot_there_is_no_start(void **unused)
 	text.len = 0;
 	assert_int_equal(program_run(check, &text), 1);
 	buf_char(&text, '\0');
-	assert_non_null(strstr(text.ptr, "no snapshot is whole"));
+	assert_non_null(strstr(text.ptr, "no snapshot is whole that reaches back"));
+	/* Nor is one of any use whose log behind it was dropped. */
+	shell("cp %s/early/* %s/snapshots/", scene.process.folder, data);
+	assert_false(process_start(&scene.process, 1, scene.options));
+	assert_int_equal(process_status(&scene.process), 2);
+	text.len = 0;
+	assert_int_equal(program_run(check, &text), 1);
+	buf_char(&text, '\0');
+	assert_non_null(strstr(text.ptr, "no snapshot is whole that reaches back"));
+	const char *dump_it[] = { "dump", data, NULL };
+	assert_int_equal(program_run(dump_it, &text), 2);
 	buf_free(&text);
 	scene_end(&scene);
 }
