@@ -169,6 +169,7 @@ static void nothing_stays_behind(void **state)
 /* A server of a test's own, with room for backups beside its data. */
 struct scene {
 	struct server server, kept;
+	const char *const *options;    /* NULL: those below */
 	struct buf said;               /* by the last command, with a NUL behind */
 	char url[64];
 };
@@ -177,7 +178,7 @@ static const char *const options[] = { "--snapshot-interval", "0", "--snapshot-r
 
 static void scene_serve(struct scene *scene, unsigned shards)
 {
-	server_start(&scene->server, shards, options);
+	server_start(&scene->server, shards, scene->options ? scene->options : options);
 	harness_server = scene->server;
 	snprintf(scene->url, sizeof scene->url, "http://127.0.0.1:%d", scene->server.port);
 }
@@ -188,11 +189,16 @@ static void scene_stop(struct scene *scene)
 	server_stop(&scene->server);
 }
 
-static void scene_begin(struct scene *scene)
+static void scene_begin_with(struct scene *scene, const char *const *chosen)
 {
-	*scene = (struct scene){ .kept = harness_server };
+	*scene = (struct scene){ .kept = harness_server, .options = chosen };
 	ask_close();
 	scene_serve(scene, harness_shards);
+}
+
+static void scene_begin(struct scene *scene)
+{
+	scene_begin_with(scene, NULL);
 }
 
 static void scene_end(struct scene *scene)
@@ -488,23 +494,29 @@ static void what_does_not_fit(void **state)
 	scene_end(&scene);
 }
 
+/* About a segment full of events. */
+static void segment_fill(const char *brand, unsigned round)
+{
+	struct buf rows = { 0 };
+	buf_char(&rows, '[');
+	for (unsigned i = 0; i < 4000; i++)
+		buf_printf(&rows, "%s{\"brand\":\"%s\",\"profileId\":\"p-%u\",\"eventType\":\"PURCHASE\",\"eventId\":\"r%u-%u\",\"payload\":{}}",
+			   i ? "," : "", brand, i % 50, round, i);
+	buf_char(&rows, ']');
+	assert_int_equal(ask("POST /transactions", NULL, "application/json", buf_view(&rows))->status, 200);
+	buf_free(&rows);
+}
+
 /* Segments that are passed while nobody backs up; only what is new is fetched; snapshots are kept as many as wanted. */
 static void only_what_is_new(void **state)
 {
 	struct scene scene;
-	struct buf rows = { 0 };
 	uint64_t fetched[3];
 	(void)state;
 	scene_begin(&scene);
 	brand_fill("NEW", 0, 1);
 	for (unsigned round = 0; round < 3; round++) {
-		rows.len = 0;
-		buf_char(&rows, '[');
-		for (unsigned i = 0; i < 4000; i++)
-			buf_printf(&rows, "%s{\"brand\":\"NEW\",\"profileId\":\"p-%u\",\"eventType\":\"PURCHASE\",\"eventId\":\"r%u-%u\",\"payload\":{}}",
-				   i ? "," : "", i % 50, round, i);
-		buf_char(&rows, ']');
-		assert_int_equal(ask("POST /transactions", NULL, "application/json", buf_view(&rows))->status, 200);
+		segment_fill("NEW", round);
 		want(201, "POST /v1/snapshots", NULL, NULL);
 		tally(&scene, 0, "backup b --from %s --keep 2", scene.url);
 		fetched[round] = number_behind(&scene, "; ");
@@ -515,7 +527,68 @@ static void only_what_is_new(void **state)
 	tally(&scene, 0, "dump --diff b %s", scene.url);
 	tally(&scene, 0, "restore b r");
 	tally(&scene, 0, "dump --diff b r");
-	buf_free(&rows);
+	scene_end(&scene);
+}
+
+static uint64_t metric(const char *name)
+{
+	assert_int_equal(ask("GET /metrics", NULL, NULL, (struct str){ NULL, 0 })->status, 200);
+	const char *at = strstr(last_reply()->body.ptr, textf("\n%s ", name));
+	if (!at)
+		fail_msg("no metric %s", name);
+	return strtoull(at + strlen(name) + 2, NULL, 10);
+}
+
+/* Goes on until the log begins at or behind `lsn`. */
+static void dropped_up_to(const char *brand, unsigned *round, uint64_t lsn)
+{
+	for (unsigned i = 0; metric("tally_log_first_lsn") < lsn; i++) {
+		if (i % 20 == 0) {
+			segment_fill(brand, (*round)++);
+			ask("POST /v1/snapshots", NULL, NULL, (struct str){ NULL, 0 });
+		}
+		assert_true(i < 1000);
+		usleep(50000);
+	}
+}
+
+/* A server that drops its old log: what it has is a backup, and one that missed too much is told. */
+static void a_log_without_its_beginning(void **state)
+{
+	static const char *const drops[] = { "--snapshot-rate", "0", "--retain-bytes", "1M", NULL };
+	struct scene scene;
+	unsigned round = 0;
+	uint64_t end;
+	(void)state;
+	scene_begin_with(&scene, drops);
+	brand_fill("DROP", 0, 1);
+	dropped_up_to("DROP", &round, 1);
+	tally(&scene, 0, "backup b --from %s", scene.url);
+	assert_true(number_behind(&scene, "log from LSN ") > 0);
+	end = number_behind(&scene, " to ");
+	tally(&scene, 0, "check b");
+	tally(&scene, 0, "restore b r");
+	tally(&scene, 0, "check r");
+	tally(&scene, 0, "dump --diff b r");
+	tally(&scene, 1, "restore b r2 --to 4000");
+	assert_int_equal(entries(textf("%s/r2", scene.server.folder)), 0);
+	/* The backup keeps what the server drops, as long as they still meet. */
+	segment_fill("DROP", round++);
+	tally(&scene, 0, "backup b --from %s", scene.url);
+	assert_true(number_behind(&scene, "log from LSN ") <= end);
+	end = number_behind(&scene, " to ");
+	tally(&scene, 0, "dump --diff b %s", scene.url);
+	dropped_up_to("DROP", &round, end + 1);
+	tally(&scene, 1, "backup b --from %s", scene.url);
+	said(&scene, "what lies between is gone");
+	tally(&scene, 0, "check b");
+	tally(&scene, 0, "backup b2 --from %s", scene.url);
+	tally(&scene, 0, "dump --diff b2 %s", scene.url);
+	scene_stop(&scene);
+	folder_set(&scene, "mv data gone");
+	tally(&scene, 0, "restore b2 data");
+	scene_serve(&scene, 5 - harness_shards);
+	tally(&scene, 0, "dump --diff gone %s", scene.url);
 	scene_end(&scene);
 }
 
@@ -564,6 +637,7 @@ int main(void)
 		cmocka_unit_test(damage_is_named),
 		cmocka_unit_test(what_does_not_fit),
 		cmocka_unit_test(only_what_is_new),
+		cmocka_unit_test(a_log_without_its_beginning),
 		cmocka_unit_test(the_example),
 	};
 	return harness_run("backup", tests, COUNT_OF(tests), NULL);
