@@ -8,6 +8,7 @@
 #ifndef ENGINE_EVENT_REVERSE_H
 #define ENGINE_EVENT_REVERSE_H
 
+#include "engine/base/u128.h"
 #include "engine/event/ingest.h"
 
 enum reverse_policy {
@@ -18,6 +19,11 @@ enum reverse_policy {
 };
 
 extern const char *const reverse_policy_names[REVERSE_POLICIES + 1];       /* "left", "zero", "debt"; ends with NULL */
+
+/* For `spent`, below: points that one later event took out of the account, as far as they can have been those of the event at
+ * `since`.  `undone` is the LSN of the event that this later one reverses, 0: it is no reversal.  The reversal of an event
+ * behind `since` takes back what that event did; that of an earlier one took points away. */
+i128 reverse_spent(const struct event_view *later, uint64_t undone, uint64_t since);
 
 /* row->original is the record of the event; for REVERSE_LEFT row->spent is what left the account behind it, up to the record
  * row->head_lsn, and the row is refused with `moved_on` (409) where the account has moved on since. */

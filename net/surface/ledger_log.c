@@ -2,6 +2,7 @@
 #include "net/surface/ledger_log.h"
 
 #include "engine/event/effect.h"
+#include "engine/event/reverse.h"
 #include "engine/base/assert.h"
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
@@ -330,29 +331,6 @@ void log_sums_run(struct log_sums *sums)
 
 /* ---- what was spent ------------------------------------------------------------------------------------------------------- */
 
-static i128 event_spent(const struct event_view *event, uint64_t since)
-{
-	const unsigned char *at = event->executions;
-	bool undoes_later = reversal_of(event) > since;
-	i128 spent = 0;
-	for (unsigned i = 0; i < event->execution_count; i++) {
-		struct execution_view execution;
-		execution_next(&at, &execution);
-		const unsigned char *effects = execution.effects;
-		for (unsigned e = 0; e < execution.head.effect_count; e++) {
-			struct effect_view effect;
-			effect_next(&effects, &effect);
-			switch (effect.head.type) {
-			case EFFECT_BURN: spent += effect.head.points; break;
-			case EFFECT_EARN_REVERSED: spent += undoes_later ? 0 : effect.head.points; break;
-			case EFFECT_BURN_REVERSED: spent -= undoes_later ? effect.head.points : 0; break;
-			default: break;
-			}
-		}
-	}
-	return spent;
-}
-
 void log_spent_run(struct log_spent *spent)
 {
 	struct buf bytes = { 0 };
@@ -366,7 +344,7 @@ void log_spent_run(struct log_spent *spent)
 		if (spent->outcome)
 			break;
 		if (link.kind == LINK_EVENT)
-			sum += event_spent(&link.event, spent->event);
+			sum += reverse_spent(&link.event, reversal_of(&link.event), spent->event);
 		else if (link.kind == LINK_TRANSFER && link.debit &&
 			 !(link.transfer.head.flags & (TRANSFER_PENDING | TRANSFER_VOID | TRANSFER_EXPIRED)))
 			sum += link.transfer.head.amount;
