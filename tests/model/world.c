@@ -515,7 +515,7 @@ static yyjson_doc *json_of(const char *text)
 	return doc;
 }
 
-static void document_create(struct world *world, const char *tenant, unsigned kind, const char *text)
+uint64_t world_document(struct world *world, const char *tenant, unsigned kind, const char *text)
 {
 	yyjson_doc *doc = json_of(text);
 	struct catalog_request request = { .verb = CATALOG_CREATE,
@@ -532,16 +532,17 @@ static void document_create(struct world *world, const char *tenant, unsigned ki
 	problem_free(&request.problem);
 	buf_free(&request.json);
 	yyjson_doc_free(doc);
+	return world->catalog.last_id;
 }
 
 void world_event_type(struct world *world, const char *tenant, const char *key, const char *actions)
 {
 	struct buf text = { 0 };
 	buf_printf(&text, "{'key':'%s','origin':'EXTERNAL','name':'%s'}%c", key, key, 0);
-	document_create(world, tenant, KIND_EVENT_TYPE, text.ptr);
+	world_document(world, tenant, KIND_EVENT_TYPE, text.ptr);
 	text.len = 0;
 	buf_printf(&text, "{'event_type':'%s','priority':0,'conditions':null,'actions':%s}%c", key, actions, 0);
-	document_create(world, tenant, KIND_RULE, text.ptr);
+	world_document(world, tenant, KIND_RULE, text.ptr);
 	buf_free(&text);
 }
 

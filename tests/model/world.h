@@ -114,7 +114,8 @@ void world_find(struct world *world, u128 *ids, uint64_t *lsns, uint8_t *states,
 /* Fills sums and accounts; false: unknown. */
 bool world_book(struct world *world, struct str tenant, struct str unit, struct ledger_request *answer);
 
-/* Configuration and events. `actions` is a JSON array with ' for ". */
+/* Configuration and events. `text` and `actions` are JSON with ' for "; the answer is the document's id. */
+uint64_t world_document(struct world *world, const char *tenant, unsigned kind, const char *text);
 void world_event_type(struct world *world, const char *tenant, const char *key, const char *actions);
 struct world_event {
 	const char *tenant, *profile, *type, *id;

@@ -24,6 +24,7 @@
 
 #include "engine/base/json.h"
 #include "engine/base/mem.h"
+#include "engine/event/reverse.h"
 #include "snapshot/dump.h"
 #include "snapshot/loader.h"
 #include "snapshot/store.h"
@@ -118,13 +119,13 @@ static void events_step(struct play *play)
 {
 	struct world_event events[ROWS];
 	char ids[ROWS][24], profiles[ROWS][24];
-	static const char *const types[] = { "EARN", "BURN", "TAG", "STATUS" };
+	static const char *const types[] = { "EARN", "BURN", "TAG", "STATUS", "REDEEM", "BONUS" };
 	uint32_t count = 1 + (uint32_t)chance(play, ROWS);
 	for (uint32_t i = 0; i < count; i++) {
 		snprintf(ids[i], sizeof ids[i], "e%u", chance(play, 10) ? play->events++ : (unsigned)chance(play, play->events + 1u));
 		snprintf(profiles[i], sizeof profiles[i], "m%u", (unsigned)chance(play, MEMBERS));
 		events[i] = (struct world_event){ .tenant = tenants[chance(play, 2)], .profile = profiles[i],
-						  .type = types[chance(play, 4)], .id = ids[i], .points = 1 + chance(play, 90) };
+						  .type = types[chance(play, 6)], .id = ids[i], .points = 1 + chance(play, 90) };
 	}
 	world_events(play->world, events, count);
 }
@@ -150,6 +151,55 @@ static void customer_step(struct play *play)
 	assert_int_equal(row.result, ROW_DONE);
 	batch_free(&batch);
 	yyjson_doc_free(doc);
+}
+
+static void row_run(struct play *play, struct row *row)
+{
+	struct batch batch = { .rows = row, .row_count = 1 };
+	void *owner = &batch;
+	batch_init(&batch, play->world->shard_count);
+	batch_start(&batch, &play->world->env);
+	world_run(play->world, &owner, 1);
+	batch_free(&batch);
+}
+
+/* A member's newest event is undone, into debt; or a reward is used, or those past their end expire. */
+static void member_step(struct play *play)
+{
+	char profile[24], id[40];
+	unsigned tenant = (unsigned)chance(play, 2);
+	snprintf(profile, sizeof profile, "m%u", (unsigned)chance(play, MEMBERS));
+	struct row row = { .kind = ROW_ACTION, .tenant = str_of(tenants[tenant]), .profile = str_of(profile) };
+	row_place(&row);
+	const struct state *state = &play->world->shards[shard_of(row.member_partition, play->world->shard_count)].state;
+	const struct member *member = state_member_find(state, row.member_hash, row.tenant, row.profile);
+	if (!member)
+		return;
+	if (chance(play, 2)) {
+		row.op = chance(play, 2) ? ACTION_OP_USE_REWARD : ACTION_OP_EXPIRE_REWARDS;
+		row.seq = 1 + (uint32_t)chance(play, 4);
+		row_run(play, &row);
+		return;
+	}
+	struct record_head head;
+	struct event_view view;
+	const unsigned char *record = (const unsigned char *)play->world->log.ptr + (member->last_lsn - WORLD_FIRST_LSN);
+	assert_true(record_head_read(record, world_end(play->world) - member->last_lsn, &head));
+	if (!event_view_read(record, head.size, &view))
+		return;
+	struct buf original = { 0 };
+	buf_bytes(&original, record, head.size);
+	snprintf(id, sizeof id, "reverse:%llu", (unsigned long long)member->last_lsn);
+	row.kind = ROW_REVERSE;
+	row.policy = REVERSE_DEBT;
+	row.type = STR("EARN");
+	row.id = str_of(id);
+	row.payload_text = STR("{}");
+	row.original = buf_view(&original);
+	row.id_hash = hash_name(HASH_EVENT_ID, row.tenant, row.id);
+	row.id_partition = partition_of(row.id_hash);
+	row_run(play, &row);
+	buf_free(&original);
 }
 
 /* Events that are decided while pieces are taken. */
@@ -207,7 +257,7 @@ static void work_step(struct play *play)
 	case 3: case 4: case 5: case 6: case 7: transfers_step(play); break;
 	case 8: case 9: customer_step(play); break;
 	case 10:
-		play->world->now_ms += (int64_t)chance(play, 8000);
+		play->world->now_ms += (int64_t)chance(play, chance(play, 8) ? 8000 : 86400000);
 		world_expire(play->world);
 		break;
 	case 11:
@@ -223,6 +273,7 @@ static void work_step(struct play *play)
 		snprintf(key, sizeof key, "MORE%u", play->documents++);
 		world_event_type(play->world, tenants[tenant], key, "[{'type':'earn_points','points':3}]");
 		break;
+	case 13: member_step(play); break;
 	default: events_step(play); break;
 	}
 }
@@ -240,6 +291,14 @@ static void play_begin(struct play *play, uint64_t seed, unsigned shard_count)
 		world_event_type(play->world, tenants[t], "TAG", "[{'type':'add_customer_tag','tag':'seen'}]");
 		world_event_type(play->world, tenants[t], "STATUS",
 				 "[{'type':'set_customer_status','status':'GOLD'},{'type':'reset_status_points'}]");
+		char redeem[120];
+		uint64_t reward = world_document(play->world, tenants[t], KIND_REWARD,
+						 "{'name':'Coffee','cost_points':9,'validity_days':1}");
+		snprintf(redeem, sizeof redeem, "[{'type':'redeem_reward','reward_id':'%llu'}]", (unsigned long long)reward);
+		world_event_type(play->world, tenants[t], "REDEEM", redeem);
+		world_document(play->world, tenants[t], KIND_BONUS_DEFINITION,
+			       "{'bonus_key':'DAY','name':'Day','policy':'ONCE_PER_DAY'}");
+		world_event_type(play->world, tenants[t], "BONUS", "[{'type':'record_bonus_award','bonusKey':'DAY'}]");
 	}
 	for (unsigned i = 0; i < 12; i++)
 		accounts_step(play);
