@@ -437,6 +437,34 @@ struct catalog_change catalog_document_change(const struct document *document)
 	};
 }
 
+void catalog_copy(const struct catalog *catalog, struct str tenant, struct buf *out)
+{
+	const struct catalog_tenant *owner = tenant_find(catalog, tenant);
+	for (size_t i = 0; owner && i < owner->count; i++) {
+		struct catalog_change change = catalog_document_change(owner->list[i]);
+		uint64_t head[2] = { owner->list[i]->lsn, 0 };
+		size_t start = out->len;
+		buf_bytes(out, head, sizeof head);
+		catalog_change_encode(&change, out);
+		head[1] = out->len - start - sizeof head;
+		memcpy(out->ptr + start, head, sizeof head);
+	}
+}
+
+bool catalog_copy_next(struct str copy, size_t *at, uint64_t *lsn, struct catalog_change *change)
+{
+	uint64_t head[2];
+	if (copy.len - *at < sizeof head)
+		return false;
+	memcpy(head, copy.ptr + *at, sizeof head);
+	ASSERT(head[1] <= copy.len - *at - sizeof head);
+	bool good = catalog_change_decode(copy.ptr + *at + sizeof head, head[1], change);
+	ASSERT(good);
+	*lsn = head[0];
+	*at += sizeof head + head[1];
+	return true;
+}
+
 void catalog_dump(const struct catalog *catalog, struct buf *out)
 {
 	for (size_t i = 0; i < catalog->tenant_count; i++) {

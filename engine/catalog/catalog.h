@@ -137,6 +137,11 @@ void catalog_apply(struct catalog *catalog, const struct catalog_change *change,
  * CATALOG_MARK with catalog->last_id, since the newest document may have been deleted. */
 struct catalog_change catalog_document_change(const struct document *document);
 
+/* Appends all documents of a tenant, each as u64 LSN, u64 length and catalog_change_encode of that length; catalog_copy_next takes
+ * them apart again, from *at = 0.  False at the end. */
+void catalog_copy(const struct catalog *catalog, struct str tenant, struct buf *out);
+bool catalog_copy_next(struct str copy, size_t *at, uint64_t *lsn, struct catalog_change *change);
+
 /* NULL if there is none, or if it is of another tenant or kind.  Valid until the next catalog_apply. */
 const struct document *catalog_get(const struct catalog *catalog, struct str tenant, const struct kind *kind,
 				   uint64_t id);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "engine/base/assert.h"
+#include "engine/member/member.h"
 
 #define WITH(type) sizeof(struct type)
 
@@ -75,6 +76,88 @@ void effect_put(struct buf *out, enum effect_type type, unsigned action, int64_t
 	if (fixed_len)
 		buf_bytes(out, fixed, fixed_len);
 	buf_str(out, word);
+}
+
+static bool reward_end(struct member *member, const struct effect_view *effect, enum reward_state to, int64_t time_ms)
+{
+	struct effect_seq fixed;
+	effect_struct(effect, &fixed, sizeof fixed);
+	struct reward_item *item = member_reward(member, fixed.seq);
+	if (!item || item->state != fixed.state_before)
+		return false;
+	item->state = (uint16_t)to;
+	item->ended_ms = time_ms;
+	return true;
+}
+
+static void earn_taken(struct member *member, const struct effect_view *effect)
+{
+	struct effect_taken taken;
+	effect_struct(effect, &taken, sizeof taken);
+	member->lifetime_points -= taken.lifetime;
+	member->status_points -= taken.status;
+	if (taken.debt)
+		member_more(member)->debt += taken.debt;
+}
+
+static bool reward_issued(struct member *member, const struct effect_view *effect, int64_t time_ms)
+{
+	struct effect_reward fixed;
+	effect_struct(effect, &fixed, sizeof fixed);
+	struct reward_item item = { .reward = fixed.reward, .issued_ms = time_ms, .expires_ms = fixed.expires_ms, .seq = fixed.seq };
+	return member_add_reward(member, &item, effect_word(effect));
+}
+
+static bool bonus_change(struct member *member, const struct effect_view *effect, int64_t time_ms)
+{
+	struct effect_bonus fixed;
+	effect_struct(effect, &fixed, sizeof fixed);
+	if (effect->head.type == EFFECT_BONUS) {
+		struct bonus_item item = { .awarded_ms = time_ms, .seq = fixed.seq, .period = fixed.period };
+		return member_add_bonus(member, &item, effect_word(effect));
+	}
+	member_drop_bonus(member, fixed.seq);
+	return true;
+}
+
+bool effect_on_member(struct member *member, const struct effect_view *effect, int64_t time_ms)
+{
+	struct str word = effect_word(effect);
+	int64_t points = effect->head.points;
+	struct effect_counted counted;
+	switch ((enum effect_type)effect->head.type) {
+	case EFFECT_DEBT_PAID:
+		member_more(member)->debt -= points;
+		member->lifetime_points += points;
+		member->status_points += points;
+		return true;
+	case EFFECT_EARN:
+		member->lifetime_points += points;
+		member->status_points += points;
+		return true;
+	case EFFECT_EARN_REVERSED: earn_taken(member, effect); return true;
+	case EFFECT_STATUS: member_set_status(member, word); return true;
+	case EFFECT_TAG: member_add_tag(member, word); return true;
+	case EFFECT_TAG_REMOVED: member_remove_tag(member, word); return true;
+	case EFFECT_STATUS_POINTS_RESET: member->status_points = 0; return true;
+	case EFFECT_TIER: member->status_points += points; return true;
+	case EFFECT_REWARD_ISSUED: return reward_issued(member, effect, time_ms);
+	case EFFECT_REWARD_USED: return reward_end(member, effect, REWARD_USED, time_ms);
+	case EFFECT_REWARD_EXPIRED: return reward_end(member, effect, REWARD_EXPIRED, time_ms);
+	case EFFECT_REWARD_REVOKED: return reward_end(member, effect, REWARD_REVOKED, time_ms);
+	case EFFECT_BONUS:
+	case EFFECT_BONUS_WITHDRAWN: return bonus_change(member, effect, time_ms);
+	case EFFECT_COUNTED:
+		effect_struct(effect, &counted, sizeof counted);
+		return member_count(member, counted.key, counted.period, counted.count);
+	case EFFECT_BURN:
+	case EFFECT_BURN_REVERSED:     /* of the ledger alone */
+	case EFFECT_EMITTED:
+	case EFFECT_WEBHOOK:           /* of the log alone */
+	case EFFECT_NONE:
+	case EFFECT_TYPES: break;
+	}
+	return true;
 }
 
 void member_item_id(struct buf *out, uint64_t member_hash, uint32_t seq)

@@ -71,6 +71,11 @@ void effect_struct(const struct effect_view *effect, void *out, size_t size);
 void effect_put(struct buf *out, enum effect_type type, unsigned action, int64_t points, int64_t balance, const void *fixed,
 		size_t fixed_len, struct str word);
 
+/* Makes an effect real on a member, all but what the ledger keeps: points and their sums.  False: it does not fit the member as
+ * it is, which is then as it was. */
+struct member;
+bool effect_on_member(struct member *member, const struct effect_view *effect, int64_t time_ms);
+
 /* Ids outward of a member's rewards and bonus awards: 16 hex digits of the member's hash, '-', seq. */
 void member_item_id(struct buf *out, uint64_t member_hash, uint32_t seq);
 bool member_item_id_parse(struct str text, uint64_t *member_hash, uint32_t *seq);

@@ -121,6 +121,16 @@ static bool is_system_form(yyjson_val *value)
 	return false;
 }
 
+bool condition_is_logic(yyjson_val *condition)
+{
+	return yyjson_is_obj(condition) && !is_system_form(condition);
+}
+
+bool condition_is_field_leaf(yyjson_val *condition)
+{
+	return yyjson_is_obj(condition) && is_field_leaf(condition);
+}
+
 /* --- writing the pieces --- */
 
 static void write_var(struct buf *out, const char *prefix, struct str path)

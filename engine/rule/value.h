@@ -122,6 +122,10 @@ bool scope_value(struct eval *eval, const struct scope *scope, struct rule_value
 /* The value at a dot path.  Absent: *found is false and *out is null. */
 bool scope_find(struct eval *eval, const struct scope *scope, struct str path, struct rule_value *out, bool *found);
 
+/* Of a condition: whether it is JSONLogic as it stands, or one of system A's forms (right or wrong). */
+bool condition_is_logic(yyjson_val *condition);
+bool condition_is_field_leaf(yyjson_val *condition);       /* {field, operator, value} */
+
 /* A strict operator on its evaluated operands; "missing" and "missing_some" on theirs. */
 bool op_apply(struct eval *eval, enum op op, const struct rule_value *args, size_t count, struct rule_value *out);
 bool op_compare(struct eval *eval, enum op op, const struct rule_value *a, const struct rule_value *b, bool *out);

@@ -212,6 +212,7 @@ void query_free(struct query *query);
 enum catalog_verb {
 	CATALOG_CREATE, CATALOG_PATCH, CATALOG_REMOVE, CATALOG_GET, CATALOG_LIST, CATALOG_AUDIT,
 	CATALOG_REMEMBER,              /* members of `body` replace those of the document's state; from the engine itself */
+	CATALOG_COPY,                  /* all documents of the tenant: catalog_copy into `json`; `lsn` as with AUDIT */
 	CATALOG_DUE                    /* what is due now; `json` holds DUE_MAX at most: u64 id, u16 length, tenant */
 };
 

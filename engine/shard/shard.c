@@ -704,8 +704,10 @@ static void catalog_read(struct shard *shard, struct catalog_request *request)
 			problem_set(&request->problem, 404, "not_found", "no %s with id %llu in this brand",
 				    request->kind->title, (unsigned long long)request->id);
 		}
-	} else if (request->verb == CATALOG_AUDIT) {
+	} else if (request->verb == CATALOG_AUDIT || request->verb == CATALOG_COPY) {
 		request->status = CATALOG_OK;
+		if (request->verb == CATALOG_COPY)
+			catalog_copy(shard->catalog, request->tenant, &request->json);
 		request->lsn = catalog_audit(shard->catalog, request->tenant);
 	} else {
 		request->status = catalog_list_after(shard->catalog, request->tenant, request->kind, request->filters,
@@ -784,6 +786,7 @@ static bool run_catalog(struct shard *shard, struct catalog_request *request)
 	case CATALOG_GET:
 	case CATALOG_LIST:
 	case CATALOG_AUDIT:
+	case CATALOG_COPY:
 		catalog_read(shard, request);
 		env->done(env->context, &request->message);
 		return true;

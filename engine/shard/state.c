@@ -206,93 +206,23 @@ static void points_apply(struct state *state, const struct member *member, unsig
 		ASSERT(member_points(member) == effect->head.balance);
 }
 
-static void reward_end(struct member *member, const struct effect_view *effect, enum reward_state to, int64_t time_ms)
-{
-	struct effect_seq fixed;
-	effect_struct(effect, &fixed, sizeof fixed);
-	struct reward_item *item = member_reward(member, fixed.seq);
-	ASSERT(item && item->state == fixed.state_before);
-	item->state = (uint16_t)to;
-	item->ended_ms = time_ms;
-}
-
-static void tag_remove(struct state *state, struct member *member, struct str tag)
-{
-	if (!member_remove_tag(member, tag))
-		return;
-	tag_counted(member->tenant, tag, -1);
-	state->bytes -= tag.len + 32;
-}
-
-/* What is kept beside the member's account.  Group and sides are points_apply's. */
+/* What is kept beside the member's account, and what is counted of it. */
 static void effect_apply(struct state *state, struct member *member, const struct effect_view *effect, int64_t time_ms)
 {
 	size_t more_before = member_more_bytes(member);
+	uint16_t tags_before = member->tag_count;
 	struct str word = effect_word(effect);
-	int64_t points = effect->head.points;
-	struct effect_reward reward;
-	struct effect_bonus bonus;
-	struct effect_counted counted;
-	struct effect_taken taken;
-	bool good = true;
-	switch ((enum effect_type)effect->head.type) {
-	case EFFECT_EARN:
-		member->lifetime_points += points;
-		member->status_points += points;
-		break;
-	case EFFECT_DEBT_PAID:
-		member->lifetime_points += points;
-		member->status_points += points;
-		member_more(member)->debt -= points;
-		break;
-	case EFFECT_EARN_REVERSED:
-		effect_struct(effect, &taken, sizeof taken);
-		member->lifetime_points -= taken.lifetime;
-		member->status_points -= taken.status;
-		if (taken.debt)
-			member_more(member)->debt += taken.debt;
-		break;
-	case EFFECT_STATUS: member_set_status(member, word); break;
-	case EFFECT_TAG:
-		if (member_add_tag(member, word)) {
-			tag_counted(member->tenant, word, 1);
-			state->bytes += word.len + 32;
-		}
-		break;
-	case EFFECT_TAG_REMOVED: tag_remove(state, member, word); break;
-	case EFFECT_STATUS_POINTS_RESET: member->status_points = 0; break;
-	case EFFECT_TIER: member->status_points += points; break;
-	case EFFECT_REWARD_ISSUED:
-		effect_struct(effect, &reward, sizeof reward);
-		good = member_add_reward(member, &(struct reward_item){ .reward = reward.reward, .issued_ms = time_ms,
-									.expires_ms = reward.expires_ms, .seq = reward.seq },
-					 word);
-		break;
-	case EFFECT_REWARD_USED: reward_end(member, effect, REWARD_USED, time_ms); break;
-	case EFFECT_REWARD_EXPIRED: reward_end(member, effect, REWARD_EXPIRED, time_ms); break;
-	case EFFECT_REWARD_REVOKED: reward_end(member, effect, REWARD_REVOKED, time_ms); break;
-	case EFFECT_BONUS:
-		effect_struct(effect, &bonus, sizeof bonus);
-		good = member_add_bonus(member, &(struct bonus_item){ .awarded_ms = time_ms, .seq = bonus.seq,
-								      .period = bonus.period }, word);
-		award_note(member->tenant, member, bonus.seq, time_ms);
-		break;
-	case EFFECT_BONUS_WITHDRAWN:
-		effect_struct(effect, &bonus, sizeof bonus);
-		member_drop_bonus(member, bonus.seq);
-		break;
-	case EFFECT_COUNTED:
-		effect_struct(effect, &counted, sizeof counted);
-		good = member_count(member, counted.key, counted.period, counted.count);
-		break;
-	case EFFECT_BURN:
-	case EFFECT_BURN_REVERSED:     /* of the ledger alone */
-	case EFFECT_EMITTED:
-	case EFFECT_WEBHOOK:           /* of the log alone */
-	case EFFECT_NONE:
-	case EFFECT_TYPES: break;
-	}
+	bool good = effect_on_member(member, effect, time_ms);
 	ASSERT(good && "decided within the bounds");
+	if (member->tag_count > tags_before) {
+		tag_counted(member->tenant, word, 1);
+		state->bytes += word.len + 32;
+	} else if (member->tag_count < tags_before) {
+		tag_counted(member->tenant, word, -1);
+		state->bytes -= word.len + 32;
+	}
+	if (effect->head.type == EFFECT_BONUS)
+		award_note(member->tenant, member, member->more->seq, time_ms);
 	state->bytes += member_more_bytes(member) - more_before;
 }
 

@@ -28,6 +28,7 @@ const struct route *const *app_surfaces(void)
 		audit_routes,
 		reward_routes,
 		reverse_routes,
+		explain_routes,
 		ledger_routes,
 		past_routes,
 		statement_routes,

@@ -100,7 +100,7 @@ struct gather {
 /* Every table of routes ends with a NULL method. */
 extern const struct route past_routes[], statement_routes[];
 extern const struct route system_routes[], brand_routes[], ledger_routes[], pos_routes[], snapshot_routes[],
-	backup_routes[], audit_routes[], catalog_routes[], job_routes[], reward_routes[], reverse_routes[];
+	backup_routes[], audit_routes[], catalog_routes[], job_routes[], reward_routes[], reverse_routes[], explain_routes[];
 /* All tables, ended by NULL; made at the first call, on the loop's thread, when all kinds are there. */
 const struct route *const *app_surfaces(void);
 

@@ -29,19 +29,6 @@ static void audit_free(void *context)
 	mem_free(context);
 }
 
-static bool change_read(const struct buf *record, struct catalog_change *change)
-{
-	struct record_head head;
-	uint64_t len;
-	if (record->len < sizeof head + sizeof len)
-		return false;
-	memcpy(&head, record->ptr, sizeof head);
-	memcpy(&len, record->ptr + sizeof head, sizeof len);
-	return head.type == RECORD_CATALOG && len <= record->len - sizeof head - sizeof len &&
-	       catalog_change_decode(record->ptr + sizeof head + sizeof len, (size_t)len, change) &&
-	       (change->op == CATALOG_PUT || change->op == CATALOG_DELETE);
-}
-
 /* The fields as they were before the change: null where there were none, and "before_pruned" where the log does not say. */
 static void before_json(struct buf *out, const struct wal *wal, const struct catalog_change *change)
 {
@@ -49,7 +36,7 @@ static void before_json(struct buf *out, const struct wal *wal, const struct cat
 	struct catalog_change before;
 	bool known = change->version == 1 || change->previous;
 	buf_lit(out, ",\"before\":");
-	if (change->previous && record_read(wal, change->previous, &record) && change_read(&record, &before) &&
+	if (change->previous && record_read(wal, change->previous, &record) && record_change(&record, &before) &&
 	    before.op == CATALOG_PUT && before.id == change->id) {
 		buf_str(out, before.json);
 	} else {
@@ -100,7 +87,7 @@ static void audit_run(struct task *task)
 									 : AUDIT_UNREADABLE;
 			break;
 		}
-		if (!change_read(&record, &change) || !str_eq(change.tenant, task->tenant)) {
+		if (!record_change(&record, &change) || !str_eq(change.tenant, task->tenant)) {
 			audit->outcome = cursor ? AUDIT_NO_CURSOR : AUDIT_UNREADABLE;
 			break;
 		}

@@ -84,6 +84,7 @@ void resource_answer(struct task *task)
 	case CATALOG_CREATE:
 	case CATALOG_PATCH:
 	case CATALOG_AUDIT:
+	case CATALOG_COPY:
 	case CATALOG_REMEMBER:
 	case CATALOG_DUE: break;
 	}

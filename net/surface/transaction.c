@@ -5,6 +5,7 @@
 #include "engine/base/json.h"
 #include "engine/base/time.h"
 #include "engine/catalog/action.h"
+#include "engine/catalog/catalog.h"
 #include "engine/event/effect.h"
 
 static uint64_t id_check(struct str tenant, uint64_t lsn)
@@ -96,6 +97,20 @@ static void effect_json(struct buf *out, const struct effect_view *effect, uint6
 	buf_char(out, '}');
 }
 
+void effects_json(struct buf *out, const struct execution_view *execution, uint64_t member_hash)
+{
+	const unsigned char *at = execution->effects;
+	buf_char(out, '[');
+	for (unsigned e = 0; e < execution->head.effect_count; e++) {
+		struct effect_view effect;
+		effect_next(&at, &effect);
+		if (e)
+			buf_char(out, ',');
+		effect_json(out, &effect, member_hash);
+	}
+	buf_char(out, ']');
+}
+
 void executions_json(struct buf *out, const struct event_view *event)
 {
 	const unsigned char *at = event->executions;
@@ -104,7 +119,6 @@ void executions_json(struct buf *out, const struct event_view *event)
 	for (unsigned i = 0; i < event->execution_count; i++) {
 		struct execution_view execution;
 		execution_next(&at, &execution);
-		const unsigned char *effects = execution.effects;
 		/* A rule that a limit held back has a text. */
 		bool matched = execution.head.result != EXECUTION_SKIPPED || execution.error.len;
 		if (i)
@@ -115,15 +129,8 @@ void executions_json(struct buf *out, const struct event_view *event)
 		buf_str(out, str_of(result_names[execution.head.result <= EXECUTION_FAILED ? execution.head.result : 2]));
 		buf_lit(out, "\",\"details\":{\"matched\":");
 		buf_str(out, matched ? STR("true") : STR("false"));
-		buf_lit(out, ",\"actions\":[");
-		for (unsigned e = 0; e < execution.head.effect_count; e++) {
-			struct effect_view effect;
-			effect_next(&effects, &effect);
-			if (e)
-				buf_char(out, ',');
-			effect_json(out, &effect, member_hash);
-		}
-		buf_char(out, ']');
+		buf_lit(out, ",\"actions\":");
+		effects_json(out, &execution, member_hash);
 		if (execution.error.len) {
 			buf_str(out, execution.head.result == EXECUTION_FAILED ? STR(",\"error\":") : STR(",\"reason\":"));
 			buf_json_text(out, execution.error);
@@ -286,4 +293,17 @@ bool record_read(const struct wal *wal, uint64_t lsn, struct buf *out)
 	     head.type != RECORD_ACTION))
 		return false;
 	return log_read(wal, lsn, head.size, out);
+}
+
+bool record_change(const struct buf *record, struct catalog_change *change)
+{
+	struct record_head head;
+	uint64_t len;
+	if (record->len < sizeof head + sizeof len)
+		return false;
+	memcpy(&head, record->ptr, sizeof head);
+	memcpy(&len, record->ptr + sizeof head, sizeof len);
+	return head.type == RECORD_CATALOG && len <= record->len - sizeof head - sizeof len &&
+	       catalog_change_decode(record->ptr + sizeof head + sizeof len, (size_t)len, change) &&
+	       (change->op == CATALOG_PUT || change->op == CATALOG_DELETE);
 }

@@ -21,6 +21,7 @@ bool transaction_id_parse(struct str text, struct str tenant, uint64_t *lsn);  /
 
 void transaction_json(struct buf *out, const struct event_view *event, uint64_t lsn, bool idempotent, bool full);
 void executions_json(struct buf *out, const struct event_view *event);
+void effects_json(struct buf *out, const struct execution_view *execution, uint64_t member_hash);       /* a list */
 /* Appends this event's movements, newest first, comma-separated behind what is there; returns how many. */
 size_t movements_json(struct buf *out, const struct event_view *event, uint64_t lsn, size_t already);
 
@@ -32,5 +33,9 @@ void reversal_id(struct buf *out, struct str transaction_id);      /* the event 
  * `out` is empty; or it is there and cannot be read, and `out` has one byte (RECORD_UNREADABLE). */
 bool record_read(const struct wal *wal, uint64_t lsn, struct buf *out);
 #define RECORD_UNREADABLE 1
+
+/* A record of configuration, borrowed from its bytes; false: it is none that puts or deletes a document. */
+struct catalog_change;
+bool record_change(const struct buf *record, struct catalog_change *change);
 
 #endif

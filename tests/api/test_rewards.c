@@ -385,12 +385,106 @@ static void reverse_everything(void **state)
 	json_is(want(200, customer_path("REV_E", "q", "/rewards"), "REV_E", NULL), "/0/state", "'USED'");
 }
 
+/* ---- why ---------------------------------------------------------------------------------------------------------------------- */
+
+static void explain_conditions(void **state)
+{
+	char small[64], large[64], rule[32];
+	yyjson_val *answer;
+	(void)state;
+	make_type("WHY", "PURCHASE");
+	make_rule(rule, "WHY", "PURCHASE", 0, "{'all':[{'amount_gte':100},{'any':[{'customer_status_in':['GOLD']},{'not':{'first_purchase':true}}]}]}",
+		  EARN_AMOUNT);
+	make_rule(NULL, "WHY", "PURCHASE", 1, "{'and':[{'>=':[{'var':'customer.points'},120]},{'<':[{'var':'payload.amount'},{'/':[1,0]}]}]}",
+		  "[{'type':'add_customer_tag','tag':'vip'}]");
+	make_rule(NULL, "WHY", "PURCHASE", 2, "{'field':'customer.tags','operator':'contains','value':'vip'}", "[{'type':'earn_points','points':1}]");
+	make_rule(NULL, "WHY", "PURCHASE", 3, NULL, "[{'type':'burn_points','points':100000}]");
+	send(small, "WHY", "p", "PURCHASE", "e-1", "{'amount':99}");
+	send(large, "WHY", "p", "PURCHASE", "e-2", "{'amount':150}");
+	answer = want(200, textf("GET /transactions/%s/explain", small), "WHY", NULL);
+	assert_int_equal(size_of(json_at(answer, "/rules")), 4);
+	json_is(answer, "/points_before", "0");
+	json_is(answer, "/rules/0/fired", "false");
+	assert_string_equal(text_at(answer, "/rules/0/rule_id"), rule);
+	json_is(answer, "/rules/0/conditions/all/0",
+		"{'condition':{'amount_gte':100},'values':{'payload.amount':99},'result':false}");
+	json_is(answer, "/rules/0/conditions/all/1/reached", "false");
+	json_is(answer, "/rules/0/conditions/all/1/any/1/not/values", "{'event.first_purchase':true}");
+	json_is(answer, "/rules/0/conditions/result", "false");
+	json_is(answer, "/rules/1/conditions/all/0/values", "{'customer.points':0}");
+	json_is(answer, "/rules/3/result", "'FAILED'");
+	assert_true(*text_at(answer, "/rules/3/error"));
+	for (int i = 0; i < 4; i++)
+		json_is(answer, textf("/rules/%d/reproduced", i), "true");
+	/* The second one: the customer as it was then, and each rule after the ones before it. */
+	for (int later = 0; later < 2; later++) {
+		answer = want(200, textf("GET /transactions/%s/explain", large), "WHY", NULL);
+		json_is(answer, "/rules/0/fired", "true");
+		json_is(answer, "/rules/0/conditions/all/1/any/1/not/values", "{'event.first_purchase':false}");
+		json_is(answer, "/rules/0/actions/0/points", "150");
+		json_is(answer, "/rules/1/result", "'FAILED'");
+		json_is(answer, "/rules/1/conditions/all/0/values", "{'customer.points':150}");
+		json_is(answer, "/rules/1/conditions/result", "null");
+		json_is(answer, "/rules/2/conditions/values", "{'customer.tags':[]}");
+		json_is(answer, "/rules/3/conditions/condition", "null");
+		for (int i = 0; i < 4; i++)
+			json_is(answer, textf("/rules/%d/reproduced", i), "true");
+		if (later)
+			break;
+		/* Neither changes of the rules nor of the customer change what was. */
+		want(200, textf("PATCH /rules/%s", rule), "WHY", "{'conditions':{'amount_gte':1000},'priority':9}");
+		want(200, textf("PATCH /rules/%s", rule), "WHY", "{'active':false}");
+		want(201, "POST /customers/upsert", "WHY", "{'profileId':'q'}");
+		want(200, "POST /customers/upsert", "WHY", "{'profileId':'p','tags':['vip'],'status':'GOLD'}");
+		want(200, textf("DELETE /rules/%s", rule), "WHY", NULL);
+		send_event(201, "WHY", "p", "PURCHASE", "e-3", "{'amount':150}");
+	}
+	refused(404, "not_found", NULL, textf("GET /transactions/%s/explain", large), "WHY_B", NULL);
+	refused(404, "not_found", NULL, "GET /transactions/x/explain", "WHY", NULL);
+	refused(400, "filter_unknown", NULL, textf("GET /transactions/%s/explain?all=1", large), "WHY", NULL);
+}
+
+/* Customers with all that conditions can read, and events that emit others: what is made again is what was. */
+static void explain_reproduces(void **state)
+{
+	char reward[32], ids[24][64];
+	(void)state;
+	make_tiers("WHY_R");
+	make(reward, "/rewards", "WHY_R", "{'name':'Coffee','cost_points':30}");
+	want(201, "POST /admin/bonus-definitions", "WHY_R", "{'bonus_key':'HELLO','name':'Hello','policy':'ONCE_EVER'}");
+	want(201, "POST /admin/event-types", "WHY_R", "{'key':'IN','origin':'INTERNAL','name':'i'}");
+	make_type("WHY_R", "GO");
+	make_rule(NULL, "WHY_R", "GO", 0, "{'customer_loyalty_status_in':['BASE']}", "[{'type':'earn_points','from_payload':'n'}]");
+	make_rule(NULL, "WHY_R", "GO", 1, "{'points_gte':60}", textf("[{'type':'redeem_reward','reward_id':'%s'}]", reward));
+	make_rule(NULL, "WHY_R", "GO", 2, "{'not':{'bonus_awarded':'HELLO'}}", "[{'type':'record_bonus_award','bonusKey':'HELLO'}]");
+	make_rule(NULL, "WHY_R", "GO", 3, "{'customer_cmp':{'field':'city','op':'eq','value':'Lisbon'}}",
+		  "[{'type':'emit_event','event_type':'IN','payload':{'n':7}},{'type':'emit_event','event_type':'IN'}]");
+	make_rule(NULL, "WHY_R", "GO", 4, "{'customer_lifetime_points_gte':100}", "[{'type':'reset_status_points'}]");
+	make_rule(NULL, "WHY_R", "IN", 0, "{'payload_cmp':{'path':'n','op':'eq','value':7}}", "[{'type':'earn_points','points':2}]");
+	for (int i = 0; i < 24; i++) {
+		if (i % 5 == 3)
+			want(200, "POST /customers/upsert", "WHY_R",
+			     textf("{'profileId':'p','city':'%s'}", i % 2 ? "Lisbon" : "Porto"));
+		send(ids[i], "WHY_R", "p", "GO", textf("e-%d", i), textf("{'n':%d}", 7 + i % 4 * 9));
+		if (i % 7 == 5)
+			want(201, textf("POST /transactions/%s/reverse", ids[i]), "WHY_R", "{'policy':'debt'}");
+	}
+	for (int i = 0; i < 24; i++) {
+		yyjson_val *answer = want(200, textf("GET /transactions/%s/explain", ids[i]), "WHY_R", NULL);
+		size_t rules = size_of(json_at(answer, "/rules"));
+		assert_true(rules >= 5);
+		for (size_t r = 0; r < rules; r++)
+			json_is(answer, textf("/rules/%zu/reproduced", r), "true");
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a21_rewards_bonuses_tiers), cmocka_unit_test(a60_rewards), cmocka_unit_test(a61_use_reward),
 		cmocka_unit_test(a62_loyalty), cmocka_unit_test(a69_bonus_awards), cmocka_unit_test(reverse_purchase),
 		cmocka_unit_test(reverse_policies), cmocka_unit_test(reverse_left_netted), cmocka_unit_test(reverse_everything),
+		cmocka_unit_test(explain_conditions), cmocka_unit_test(explain_reproduces),
 	};
 	return harness_run("rewards", tests, COUNT_OF(tests), NULL);
 }
