@@ -13,6 +13,7 @@
 #include "engine/base/json.h"
 #include "engine/base/mem.h"
 #include "engine/base/time.h"
+#include "engine/rule/selector.h"
 
 static yyjson_doc *reread(const struct document *document, yyjson_val **root)
 {
@@ -87,6 +88,12 @@ static void build_rule(struct view_rule *rule, const struct document *document)
 	rule->condition = condition_compile(json_get(root, STR("conditions")), "/conditions", &faults);
 	if (faults.count)
 		rule->broken = "the condition of this rule is not understood by this version";
+	yyjson_val *audience = json_get(root, STR("audience"));
+	if (!rule->broken && audience && !yyjson_is_null(audience)) {
+		rule->audience = selector_compile(audience, "/audience", &faults);
+		if (!rule->audience)
+			rule->broken = "the audience of this rule is not understood by this version";
+	}
 	faults_free(&faults);
 	build_limits(rule, json_get(root, STR("limits")));
 	if (!yyjson_is_arr(actions))
@@ -267,6 +274,7 @@ void view_unref(struct catalog_view *view)
 		for (size_t j = 0; j < type->rule_count; j++) {
 			if (type->rules[j].condition)
 				rule_free(type->rules[j].condition);
+			rule_free(type->rules[j].audience);
 			mem_free(type->rules[j].actions);
 			yyjson_doc_free(type->rules[j].doc);
 		}

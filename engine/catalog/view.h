@@ -33,6 +33,7 @@ struct view_rule {
 	uint64_t id, version;
 	int64_t priority;
 	struct rule *condition;        /* NULL: always */
+	struct rule *audience;         /* NULL: everybody */
 	struct view_limit limits[LIMITS_PER_RULE_MAX];
 	size_t limit_count;
 	struct action *actions;

@@ -55,12 +55,26 @@ static bool limits_count(struct ingest_run *run, const struct view_rule *rule, s
 	return true;
 }
 
+/* Whether a condition or an audience holds; NULL always does.  False with `error` where it cannot be said. */
+static bool holds(struct ingest_run *run, const struct rule *rule, bool *out, char error[ERROR_TEXT_MAX])
+{
+	struct rule_input input = { .data = run->facts.payload, .lookup = facts_lookup, .context = &run->facts };
+	struct rule_value value;
+	if (!rule)
+		return true;
+	rule_arena_reset(run->facts.arena);
+	if (!rule_eval(rule, &input, run->facts.arena, &value, error))
+		return false;
+	*out = rule_truthy(&value);
+	return true;
+}
+
 /* Runs one rule and appends its execution; on failure the scratch is as before. */
 static void rule_run(const struct view_rule *rule, struct ingest_run *run)
 {
 	struct execution_head head = { .rule_id = rule->id, .emitted = run->emitted };
 	struct scratch before = run->scratch;
-	struct rule_value matched = { .type = RULE_BOOL, .boolean = true };
+	bool member = true, fits = true;
 	struct act act = { .facts = &run->facts, .scratch = &run->scratch, .out = run->out, .depth = run->depth };
 	size_t start = run->out->len;
 	bool good = true;
@@ -69,13 +83,12 @@ static void rule_run(const struct view_rule *rule, struct ingest_run *run)
 	if (rule->broken) {
 		snprintf(act.error, sizeof act.error, "%s", rule->broken);
 		good = false;
-	} else if (rule->condition) {
-		struct rule_input input = { .data = run->facts.payload, .lookup = facts_lookup, .context = &run->facts };
-		rule_arena_reset(run->facts.arena);
-		good = rule_eval(rule->condition, &input, run->facts.arena, &matched, act.error);
+	} else {
+		good = holds(run, rule->audience, &member, act.error) && (!member || holds(run, rule->condition, &fits, act.error));
 	}
-	bool fits = rule_truthy(&matched);
-	if (good && (!fits || limit_reached(run, rule, act.error))) {
+	if (good && !member)
+		snprintf(act.error, sizeof act.error, "%s", REASON_AUDIENCE);
+	if (good && (!member || !fits || limit_reached(run, rule, act.error))) {
 		head.result = EXECUTION_SKIPPED;
 	} else {
 		for (size_t i = 0; good && i < rule->action_count; i++)

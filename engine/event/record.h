@@ -59,6 +59,9 @@ struct event_head {
 
 enum execution_result { EXECUTION_SUCCESS = 0, EXECUTION_SKIPPED = 1, EXECUTION_FAILED = 2 };
 
+/* Why a rule was skipped where it was not the condition: this, or a text about the limit that was reached. */
+#define REASON_AUDIENCE "the customer is not in the rule's audience"
+
 struct execution_head {
 	uint64_t rule_id;
 	uint8_t result;                /* enum execution_result */
@@ -166,6 +169,12 @@ bool action_view_read(const unsigned char *record, size_t len, struct action_vie
 void execution_next(const unsigned char **at, struct execution_view *execution);
 void effect_next(const unsigned char **at, struct effect_view *effect);
 struct str tag_next(const unsigned char **at);
+
+/* Whether the rule's condition held: a rule that a limit held back has a text, too. */
+static inline bool execution_matched(const struct execution_view *execution)
+{
+	return execution->head.result != EXECUTION_SKIPPED || (execution->error.len && !str_eq(execution->error, STR(REASON_AUDIENCE)));
+}
 
 /* Writing, into one growing buffer.  record_begin returns the record's offset; record_end pads and stores the size. */
 size_t record_begin(struct buf *out, enum record_type type, unsigned partition);

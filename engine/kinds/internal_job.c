@@ -5,8 +5,8 @@
 #include "engine/catalog/describe.h"
 #include "engine/cron/schedule.h"
 #include "engine/job/job.h"
-#include "engine/job/selector.h"
 #include "engine/kinds/kinds.h"
+#include "engine/rule/selector.h"
 
 enum { START_SECONDS_MAX = 10 * 366 * 86400 };
 

@@ -115,7 +115,7 @@ static void executions_pack(struct buf *out, const struct event_view *event)
 		default: buf_lit(out, T6 "result" T6 "FAILED" T7 "details");
 		}
 		buf_char(out, MAP(2 + (execution.error.len > 0) + (execution.head.emitted > 0)));
-		if (execution.head.result != EXECUTION_SKIPPED || execution.error.len)
+		if (execution_matched(&execution))
 			buf_lit(out, T7 "matched" TRUE T7 "actions");
 		else
 			buf_lit(out, T7 "matched" FALSE T7 "actions");

@@ -12,8 +12,8 @@
 #include "engine/event/facts.h"
 #include "engine/event/ingest.h"
 #include "engine/event/past.h"
-#include "engine/job/selector.h"
 #include "engine/rule/explain.h"
+#include "engine/rule/selector.h"
 #include "net/surface/app.h"
 #include "net/surface/transaction.h"
 
@@ -149,16 +149,15 @@ static const struct view_rule *rule_find(const struct catalog_view *view, uint64
 
 /* ---- one rule ---------------------------------------------------------------------------------------------------------------- */
 
-/* Which leaf made it so, for people. */
-static const char *why_of(const struct execution_view *execution, bool audience, bool condition)
+static const char *why_of(const struct execution_view *execution)
 {
 	if (execution->head.result == EXECUTION_SUCCESS)
 		return "the condition held, and every action was possible";
 	if (execution->head.result == EXECUTION_FAILED)
 		return "it failed: see error";
-	if (execution->error.len)
-		return audience ? "a limit was reached: see error" : "the customer is not in the audience";
-	return condition ? "the record says that the condition did not hold" : "the condition did not hold";
+	if (!execution->error.len)
+		return "the condition did not hold";
+	return execution_matched(execution) ? "a limit was reached" : REASON_AUDIENCE;
 }
 
 static bool limits_json(struct buf *out, const struct explain *explain, const struct view_rule *rule)
@@ -216,7 +215,6 @@ static bool parts_json(struct buf *out, struct explain *explain, const struct vi
 	bool limited = limits_json(out, explain, rule);
 	bool runs = audience.good && audience.result && condition.good && condition.result && !limited;
 	bool fails = !audience.good || (audience.result && !condition.good) || rule->broken;
-	buf_printf(out, ",\"why\":\"%s\"", why_of(execution, audience.result, condition.result));
 	return fails ? execution->head.result == EXECUTION_FAILED : runs ? !skipped : skipped;
 }
 
@@ -231,8 +229,9 @@ static void rule_json(struct buf *out, struct explain *explain, const struct exe
 		   execution->head.result == EXECUTION_SUCCESS ? "true" : "false");
 	if (emitted)
 		buf_printf(out, ",\"emitted\":%u", emitted);
+	buf_printf(out, ",\"why\":\"%s\"", why_of(execution));
 	if (execution->error.len) {
-		buf_lit(out, ",\"error\":");
+		buf_str(out, execution->head.result == EXECUTION_FAILED ? STR(",\"error\":") : STR(",\"reason\":"));
 		buf_json_text(out, execution->error);
 	}
 	if (rule) {
@@ -256,7 +255,7 @@ static void rule_json(struct buf *out, struct explain *explain, const struct exe
 		facts_end(&facts);
 		emits_take(explain, execution, rule, facts.payload);
 	} else {
-		buf_lit(out, ",\"why\":\"the rule as it was then is no longer in the log\"");
+		buf_lit(out, ",\"conditions_unknown\":\"the rule as it was then is no longer in the log\"");
 	}
 	buf_lit(out, ",\"actions\":");
 	effects_json(out, execution, member_hash);

@@ -119,8 +119,7 @@ void executions_json(struct buf *out, const struct event_view *event)
 	for (unsigned i = 0; i < event->execution_count; i++) {
 		struct execution_view execution;
 		execution_next(&at, &execution);
-		/* A rule that a limit held back has a text. */
-		bool matched = execution.head.result != EXECUTION_SKIPPED || execution.error.len;
+		bool matched = execution_matched(&execution);
 		if (i)
 			buf_char(out, ',');
 		buf_lit(out, "{\"rule_id\":\"");

@@ -223,6 +223,65 @@ static void a69_bonus_awards(void **state)
 	refused(405, "method_not_allowed", NULL, textf("PATCH /admin/bonus-awards/%s", id), "A69", "{}");
 }
 
+/* ---- rules: for whom, how often -------------------------------------------------------------------------------------------------- */
+
+static void rule_limits_and_audience(void **state)
+{
+	static const struct { const char *pointers, *fields; } bad[] = {
+		{ "/limits", "'limits':{'max':1,'per':'DAY'}" },
+		{ "/limits/0", "'limits':[3]" },
+		{ "/limits/0/per", "'limits':[{'max':1}]" },
+		{ "/limits/1/max /limits/1/per", "'limits':[{'max':1,'per':'DAY'},{'max':0,'per':'HOUR'}]" },
+		{ "/limits/0/each", "'limits':[{'max':1,'per':'DAY','each':1}]" },
+		{ "/limits", "'limits':[{'max':1,'per':'DAY'},{'max':1,'per':'DAY'},{'max':1,'per':'DAY'},{'max':1,'per':'DAY'},"
+			     "{'max':1,'per':'DAY'},{'max':1,'per':'DAY'},{'max':1,'per':'DAY'},{'max':1,'per':'DAY'},{'max':1,'per':'DAY'}]" },
+		{ "/audience", "'audience':[]" },
+		{ "/audience/colour_in", "'audience':{'colour_in':['red']}" },
+		{ "/audience/status_in", "'audience':{'status_in':[]}" },
+	};
+	char rule[32], one[64];
+	yyjson_val *answer;
+	(void)state;
+	make_type("LIM", "BUY");
+	for (size_t i = 0; i < COUNT_OF(bad); i++)
+		refused(422, NULL, bad[i].pointers, "POST /rules", "LIM",
+			textf("{'event_type':'BUY','actions':[],%s}", bad[i].fields));
+	make(rule, "/rules", "LIM",
+	     "{'event_type':'BUY','actions':[{'type':'earn_points','points':5}],'limits':[{'max':2,'per':'YEAR'}],"
+	     "'audience':{'status_in':['ACTIVE']}}");
+	answer = want(200, textf("GET /rules/%s", rule), "LIM", NULL);
+	json_is(answer, "/limits", "[{'max':2,'per':'YEAR'}]");
+	json_is(answer, "/audience", "{'status_in':['ACTIVE']}");
+	make_rule(NULL, "LIM", "BUY", 1, NULL, "[]");
+	json_is(want(200, "GET /rules", "LIM", NULL), "/1/limits", "[]");
+	json_is(want(200, "GET /rules", "LIM", NULL), "/1/audience", "null");
+	for (int i = 0; i < 3; i++)
+		send(one, "LIM", "p", "BUY", textf("e-%d", i), "{}");
+	assert_int_equal(wallet("LIM", "p"), 10);
+	answer = want(200, textf("GET /transactions/%s", one), "LIM", NULL);
+	json_is(answer, "/executions/0/result", "'SKIPPED'");
+	json_is(answer, "/executions/0/details/matched", "true");
+	json_is(answer, "/executions/0/details/reason", "'limit reached: 2 per YEAR'");
+	answer = want(200, textf("GET /transactions/%s/explain", one), "LIM", NULL);
+	json_is(answer, "/rules/0/limits/0/count", "2");
+	json_is(answer, "/rules/0/limits/0/reached", "true");
+	json_is(answer, "/rules/0/why", "'a limit was reached'");
+	json_is(answer, "/rules/0/reproduced", "true");
+	want(201, "POST /customers/upsert", "LIM", "{'profileId':'q','status':'CLOSED'}");
+	send(one, "LIM", "q", "BUY", "q-1", "{}");
+	answer = want(200, textf("GET /transactions/%s/explain", one), "LIM", NULL);
+	json_is(answer, "/rules/0/result", "'SKIPPED'");
+	json_is(answer, "/rules/0/audience/condition", "{'status_in':['ACTIVE']}");
+	json_is(answer, "/rules/0/audience/values", "{'customer.status':'CLOSED'}");
+	json_is(answer, "/rules/0/audience/result", "false");
+	json_is(answer, "/rules/0/reproduced", "true");
+	json_is(want(200, textf("GET /transactions/%s", one), "LIM", NULL), "/executions/0/details/matched", "false");
+	/* Changed: at once, and null takes them away. */
+	want(200, textf("PATCH /rules/%s", rule), "LIM", "{'audience':null,'limits':null}");
+	send_event(201, "LIM", "q", "BUY", "q-2", "{}");
+	assert_int_equal(wallet("LIM", "q"), 5);
+}
+
 /* ---- undoing -------------------------------------------------------------------------------------------------------------- */
 
 static void reverse_purchase(void **state)
@@ -482,7 +541,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a21_rewards_bonuses_tiers), cmocka_unit_test(a60_rewards), cmocka_unit_test(a61_use_reward),
-		cmocka_unit_test(a62_loyalty), cmocka_unit_test(a69_bonus_awards), cmocka_unit_test(reverse_purchase),
+		cmocka_unit_test(a62_loyalty), cmocka_unit_test(a69_bonus_awards),
+		cmocka_unit_test(rule_limits_and_audience), cmocka_unit_test(reverse_purchase),
 		cmocka_unit_test(reverse_policies), cmocka_unit_test(reverse_left_netted), cmocka_unit_test(reverse_everything),
 		cmocka_unit_test(explain_conditions), cmocka_unit_test(explain_reproduces),
 	};

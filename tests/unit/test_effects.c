@@ -572,6 +572,82 @@ static void emitted(void **unused)
 	in_shops(emitted_in);
 }
 
+/* ---- limits and audiences --------------------------------------------------------------------------------------------------- */
+
+static void limits_in(struct shop *shop)
+{
+	event_type(shop, "BUY", "EXTERNAL");
+	uint64_t one = rule(shop, "BUY", 0, "[{'type':'earn_points','points':1}]",
+			    ",'limits':[{'max':2,'per':'DAY'},{'max':5,'per':'MONTH'}]");
+	rule(shop, "BUY", 1, "[{'type':'burn_points','points':1000}]", ",'limits':[{'max':1,'per':'EVER'}]");
+	rule(shop, "BUY", 2, "[{'type':'earn_points','points':100}]", ",'limits':[{'max':1,'per':'EVER'}]");
+	shop->world->now_ms = at("2026-01-29T10:00:00Z");
+	uint64_t first = event(shop, "ann", "BUY", "{}");
+	assert_int_equal(shop->answer.points, 101);
+	effect_is(shop, 1, EFFECT_COUNTED, 0);
+	assert_int_equal(execution(shop, 1).head.result, EXECUTION_FAILED);    /* and is not counted */
+	event(shop, "ann", "BUY", "{}");
+	execution_is(shop, 2, EXECUTION_SKIPPED, "limit reached: 1 per EVER");
+	event(shop, "ann", "BUY", "{}");
+	execution_is(shop, 0, EXECUTION_SKIPPED, "limit reached: 2 per DAY");
+	assert_int_equal(execution(shop, 1).head.result, EXECUTION_FAILED);
+	assert_int_equal(shop->answer.points, 102);
+	/* Each customer has limits of its own; one that is undone counts no more. */
+	event(shop, "ben", "BUY", "{}");
+	assert_int_equal(shop->answer.points, 101);
+	reverse(shop, first, REVERSE_LEFT);
+	assert_int_equal(shop->answer.points, 1);
+	event(shop, "ann", "BUY", "{}");
+	assert_int_equal(shop->answer.points, 102);
+	event(shop, "ann", "BUY", "{}");
+	execution_is(shop, 0, EXECUTION_SKIPPED, "limit reached: 2 per DAY");
+	/* The next days: the month's limit, whatever the day's. */
+	for (int day = 30; day <= 31; day++) {
+		shop->world->now_ms = at(textf("2026-01-%dT00:00:00Z", day));
+		event(shop, "ann", "BUY", "{}");
+		event(shop, "ann", "BUY", "{}");
+	}
+	execution_is(shop, 0, EXECUTION_SKIPPED, "limit reached: 5 per MONTH");
+	assert_int_equal(shop->answer.points, 105);
+	shop->world->now_ms = at("2026-02-01T00:00:00Z");
+	event(shop, "ann", "BUY", "{}");
+	assert_int_equal(shop->answer.points, 106);
+	/* Undone after its day has passed: that day's count is gone already, the month's stays as it is. */
+	reverse(shop, shop->answer.lsn, REVERSE_LEFT);
+	assert_int_equal(member_counted(member(shop->world, "ann"), limit_key(one, 1), 202602), 0);
+}
+
+static void limits(void **unused)
+{
+	(void)unused;
+	in_shops(limits_in);
+}
+
+static void audience_in(struct shop *shop)
+{
+	event_type(shop, "BUY", "EXTERNAL");
+	rule(shop, "BUY", 0, "[{'type':'add_customer_tag','tag':'vip'}]", ",'conditions':{'amount_gte':100}");
+	rule(shop, "BUY", 1, "[{'type':'earn_points','points':1}]", ",'audience':{'tags_any':['vip'],'status_in':['ACTIVE']}");
+	rule(shop, "BUY", 2, "[{'type':'earn_points','points':10}]",
+	     ",'audience':{'tags_any':['vip']},'conditions':{'>':[{'/':[1,{'var':'payload.n'}]},0]}");
+	event(shop, "ann", "BUY", "{'amount':5,'n':0}");
+	execution_is(shop, 0, EXECUTION_SKIPPED, "");
+	execution_is(shop, 1, EXECUTION_SKIPPED, REASON_AUDIENCE);
+	execution_is(shop, 2, EXECUTION_SKIPPED, REASON_AUDIENCE);     /* its condition is not even asked */
+	/* A rule sees what the ones before it did. */
+	event(shop, "ann", "BUY", "{'amount':100,'n':1}");
+	assert_int_equal(shop->answer.points, 11);
+	event(shop, "ann", "BUY", "{'amount':5,'n':0}");
+	execution_is(shop, 1, EXECUTION_SUCCESS, "");
+	assert_int_equal(execution(shop, 2).head.result, EXECUTION_FAILED);
+}
+
+static void audience(void **unused)
+{
+	(void)unused;
+	in_shops(audience_in);
+}
+
 /* ---- reversals -------------------------------------------------------------------------------------------------------------- */
 
 static void policies_in(struct shop *shop)
@@ -819,7 +895,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rewards), cmocka_unit_test(bonuses), cmocka_unit_test(periods), cmocka_unit_test(tiers),
-		cmocka_unit_test(emitted), cmocka_unit_test(policies), cmocka_unit_test(changed_since), cmocka_unit_test(at_random),
+		cmocka_unit_test(emitted), cmocka_unit_test(limits), cmocka_unit_test(audience),
+		cmocka_unit_test(policies), cmocka_unit_test(changed_since), cmocka_unit_test(at_random),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
