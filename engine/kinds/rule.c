@@ -3,6 +3,7 @@
 #include "engine/catalog/action.h"
 #include "engine/catalog/view.h"
 #include "engine/kinds/kinds.h"
+#include "engine/rule/selector.h"
 
 enum { PRIORITY_MAX = 1000000000 };
 
@@ -24,6 +25,9 @@ static const struct field fields[] = {
 	  .doc = "While false, the rule does not run." },
 	{ .name = "conditions", .type = FIELD_CONDITION, .flags = NULLABLE, .max = KIND_JSON_MAX,
 	  .widget = "conditions", .doc = "When the rule applies; null is always." },
+	{ .name = "audience", .type = FIELD_JSON, .flags = NULLABLE, .max = KIND_JSON_MAX, .widget = "selector", .check = selector_check,
+	  .schema = selector_schema, .definitions = selector_definitions,
+	  .doc = "For which customers, as internal jobs select them; null is for all." },
 	{ .name = "actions", .type = FIELD_ACTIONS, .flags = REQUIRED, .min = 0, .max = ACTIONS_MAX,
 	  .widget = "actions", .doc = "What the rule does, in order; all or nothing." },
 	{ .name = "limits", .type = FIELD_LIST, .min = 0, .max = LIMITS_PER_RULE_MAX, .fallback = "[]", .items = limit_fields,

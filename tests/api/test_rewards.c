@@ -230,7 +230,7 @@ static void rule_limits_and_audience(void **state)
 	static const struct { const char *pointers, *fields; } bad[] = {
 		{ "/limits", "'limits':{'max':1,'per':'DAY'}" },
 		{ "/limits/0", "'limits':[3]" },
-		{ "/limits/0/per", "'limits':[{'max':1}]" },
+		{ "/limits/0/max", "'limits':[{'per':'DAY'}]" },
 		{ "/limits/1/max /limits/1/per", "'limits':[{'max':1,'per':'DAY'},{'max':0,'per':'HOUR'}]" },
 		{ "/limits/0/each", "'limits':[{'max':1,'per':'DAY','each':1}]" },
 		{ "/limits", "'limits':[{'max':1,'per':'DAY'},{'max':1,'per':'DAY'},{'max':1,'per':'DAY'},{'max':1,'per':'DAY'},"

@@ -329,7 +329,7 @@ static void test_life(void **state)
 	accept(&catalog, BRAND, KIND_RULE, 0, RULE);
 	check_json(&catalog, BRAND, KIND_RULE, 3,
 		   "{\"id\":\"3\",\"brand\":\"BRAND_A\",\"event_type\":\"PURCHASE\",\"priority\":0,\"active\":true,"
-		   "\"conditions\":null,\"actions\":" EARN ",\"limits\":[],\"name\":null,\"description\":null,\"version\":1,"
+		   "\"conditions\":null,\"audience\":null,\"actions\":" EARN ",\"limits\":[],\"name\":null,\"description\":null,\"version\":1,"
 		   "\"created_at\":\"2026-01-01T00:00:00.000Z\",\"updated_at\":\"2026-01-01T00:00:00.000Z\"}");
 
 	/* Patches. */
@@ -347,7 +347,7 @@ static void test_life(void **state)
 	       "{\"active\":null,\"priority\":null,\"actions\":[]}");   /* defaults again */
 	check_json(&catalog, BRAND, KIND_RULE, 3,
 		   "{\"id\":\"3\",\"brand\":\"BRAND_A\",\"event_type\":\"PURCHASE\",\"priority\":0,\"active\":true,"
-		   "\"conditions\":null,\"actions\":[],\"limits\":[],\"name\":null,\"description\":null,\"version\":3,"
+		   "\"conditions\":null,\"audience\":null,\"actions\":[],\"limits\":[],\"name\":null,\"description\":null,\"version\":3,"
 		   "\"created_at\":\"2026-01-01T00:00:00.000Z\",\"updated_at\":\"2026-01-01T00:00:00.005Z\"}");
 	/* A condition and a schema are replaced, not merged. */
 	accept(&catalog, BRAND, KIND_RULE, 3, "{\"conditions\":{\">\":[{\"var\":\"amount\"},1]}}");
