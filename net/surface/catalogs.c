@@ -321,7 +321,7 @@ static void jobs_bundle(struct task *task)
 /* In front of the routes of the kinds, whose {id} would take the last part. */
 const struct route catalog_routes[] = {
 	{ "GET", "/admin/rules/ui-catalog", catalogs_get, "rules.read", "Schema and hints for rules", &kind_rule,
-	  .command = NULL },
+	  .operation = "rules.form_catalog" },
 	{ "GET", "/admin/rules/ui-bundle", rules_bundle, "rules.read", "All that a rule builder needs", &kind_rule,
 	  .command = "rules.ui_bundle" },
 	{ "GET", "/admin/internal-jobs/ui-bundle", jobs_bundle, "internal_jobs.read", "All that a job builder needs",

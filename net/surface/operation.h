@@ -65,6 +65,13 @@ struct operation {
 	const char *problems;          /* codes, words; @transfers, @accounts: what the ledger refuses */
 };
 
+/* Of the two statements. */
+#define STATEMENT_QUERY \
+	{ { "from", "{'type':'string'}", "An LSN or an RFC 3339 time; left out: the beginning", false }, \
+	  { "to", "{'type':'string'}", "The same; left out: now", false }, \
+	  { "after", "{'type':'string'}", "What a page gave as next", false }, \
+	  { "limit", "{'type':'integer','minimum':1,'maximum':8190,'default':100}", "Entries of a page", false } }
+
 /* Every table, ended by NULL; each table ends with a NULL name. */
 extern const struct operation *const operations[];
 

@@ -25,6 +25,10 @@ const struct operation *operation_find(const char *name)
 	{ "customers", "{'enum':['auto','strict']}", "auto creates unknown customers, strict refuses their events; else the server's option", \
 	  false }
 #define WALK_PROBLEMS "history_pruned log_unreadable query_too_broad"
+#define AT(name, doc) { name, "{'type':'string'}", doc, false }
+#define WALLET \
+	, .query = { AT("at", "An LSN or an RFC 3339 time: as it was then") }, .answers = { ANSWER(200, "Wallet", "The balance") }, \
+	.problems = "customer_unknown history_not_ready " WALK_PROBLEMS
 #define TRANSACTION_ID \
 	{ { "id", "{'type':'string','pattern':'^[0-9a-f]{32}$'}", "As an answer of ingestion gave it", true } }
 #define BACKUP_ID { { "id", "{'type':'string','pattern':'^[0-9a-f]{16}$'}", "As an answer gave it", true } }
@@ -60,10 +64,8 @@ const struct operation brand_operations[] = {
 	  .problems = "brand_mismatch validation_failed customer_too_large event_too_large memory_full disk_full" },
 	{ .name = "customers.get", .flags = WITH_BRAND,
 	  .answers = { ANSWER(200, "CustomerFull", "The customer") }, .problems = "customer_unknown" },
-	{ .name = "customers.wallet", .flags = WITH_BRAND,
-	  .answers = { ANSWER(200, "Wallet", "The balance") }, .problems = "customer_unknown" },
-	{ .name = "wallets.get", .flags = WITH_BRAND,
-	  .answers = { ANSWER(200, "Wallet", "The balance") }, .problems = "customer_unknown" },
+	{ .name = "customers.wallet", .flags = WITH_BRAND WALLET },
+	{ .name = "wallets.get", .flags = WITH_BRAND WALLET },
 	{ .name = "customers.movements", .more = "One event's movements stay on one page.",
 	  .flags = WITH_BRAND | WITH_CURSOR | STRICT_QUERY,
 	  .query = { { "limit", "{'type':'integer','minimum':1,'maximum':100000,'default':10000}", "Movements of a page", false } },
@@ -83,6 +85,8 @@ const struct operation brand_operations[] = {
 	  .answers = { ANSWER(200, "ImportedEvents", "What became of the rows"),
 		       ANSWER(422, "ImportedEvents", "Nothing was imported: see errors") },
 	  .problems = "csv_invalid validation_failed batch_too_large" },
+	{ .name = "customers.statement", .flags = WITH_BRAND | STRICT_QUERY, .query = STATEMENT_QUERY,
+	  .answers = { ANSWER(200, "Statement", "A page") }, .problems = "account_not_found history_not_ready " WALK_PROBLEMS },
 	{ .name = "audit.list", .more = "Where the state before a change is no longer in the log, `before_pruned` says so.",
 	  .flags = WITH_BRAND | STRICT_QUERY | WITH_CURSOR,
 	  .query = { { "kind", "{'type':'string'}", "Of this kind: event_type, rule, …", false },
@@ -90,10 +94,12 @@ const struct operation brand_operations[] = {
 		     { "limit", "{'type':'integer','minimum':1,'maximum':1000,'default':100}", "Entries of a page", false } },
 	  .answers = { ANSWER(200, "[AuditEntry]", "A page", .headers = "X-Next-Cursor") },
 	  .problems = "filter_invalid " WALK_PROBLEMS },
-	{ .name = "event_types.options", .flags = WITH_BRAND | STRICT_QUERY | WITH_OPERATOR,
-	  .answers = { ANSWER(200, "[EventType]", "Those that are active", .headers = "X-Total-Count") },
-	  .problems = "filter_invalid" },
-	{ .name = "customers.tags", .flags = WITH_BRAND,
+	{ .name = "rules.form_catalog", .flags = WITH_BRAND | STRICT_QUERY, .answers = { ANSWER(200, "UiCatalog", "The catalog") } },
+	{ .name = "rules.ui_bundle", .flags = WITH_BRAND | STRICT_QUERY,
+	  .answers = { ANSWER(200, "UiBundle", "Catalog and choices") }, .problems = "query_too_broad" },
+	{ .name = "internal_jobs.ui_bundle", .flags = WITH_BRAND | STRICT_QUERY,
+	  .answers = { ANSWER(200, "UiBundle", "Catalog and choices") }, .problems = "query_too_broad" },
+	{ .name = "customers.tags", .flags = WITH_BRAND | STRICT_QUERY,
 	  .answers = { ANSWER(200, "{'type':'array','items':{'type':'string'}}", "The tags", .example = "['new','vip']") } },
 	{ 0 },
 };

@@ -24,6 +24,7 @@ static const struct reference_tag tags[] = {
 	{ "problems", "Problems", "The codes of refusals." },
 	{ "bonus_awards", "Bonus awards", "Which customer got which bonus." },
 	{ "audit", "Audit", "Who changed what." },
+	{ "tenants", "Tenants", "What a tenant owes." },
 	{ "snapshot", "Snapshots", "State on disk." },
 	{ "backup", "Backups", "Files held for a backup to read." },
 	{ 0 }
@@ -396,6 +397,30 @@ static void kind_fill(struct reference *reference, const struct kind *kind)
 		problems_add(reference, kind->problems);
 }
 
+/* What forms ask for: the catalog of a kind, and its documents as choices. */
+static bool kind_form_fill(struct reference *reference, const struct kind *kind)
+{
+	const char *name = strchr(reference->name, '.');
+	struct operation row = { .flags = WITH_BRAND | STRICT_QUERY };
+	if (name && !strcmp(name, ".ui_catalog")) {
+		row.answers[0] = (struct answer)ANSWER(200, "UiCatalog", "The catalog");
+	} else if (name && !strcmp(name, ".options")) {
+		row.flags |= WITH_OPERATOR;
+		row.query[0] = (struct parameter){ "limit", "{'type':'integer','minimum':1,'maximum':10000,'default':1000}",
+						   "Choices of a page", false };
+		row.query[1] = (struct parameter){ "offset", "{'type':'integer','minimum':0,'maximum':1000000,'default':0}",
+						   "Choices to leave out", false };
+		row.more = "Those that are active, unless the filter says otherwise. Each is a document with `value` and `label` before it.";
+		row.answers[0] = (struct answer)ANSWER(200, "[UiOption]", "The choices", .headers = "X-Total-Count");
+		row.problems = "filter_invalid query_too_broad";
+		filters_add(reference, kind);
+	} else {
+		return false;
+	}
+	fill(reference, &row);
+	return true;
+}
+
 static bool is_kind_route(const struct route *route)
 {
 	const char *path = route->kind ? route->kind->path : "";
@@ -420,7 +445,7 @@ static void reference_fill(struct reference *reference, const struct route *rout
 		fill(reference, reference->operation);
 	else if (is_kind_route(route))
 		kind_fill(reference, route->kind);
-	else
+	else if (!route->kind || !kind_form_fill(reference, route->kind))
 		path_add(reference, NULL);     /* nothing is known; a test says so */
 	reference->deprecated = route->kind && route->kind->successor;
 }

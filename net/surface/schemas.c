@@ -250,6 +250,8 @@ static const struct member_of wallet[] = {
 	{ "profileId", TEXT, NULL, "'p-1'", 0 },
 	{ "points", INTEGER, "The balance", "120", 0 },
 	{ "debt", INTEGER, "Points owed, where there are any", NULL, OPTIONAL },
+	{ "lsn", LSN, "With at: the moment", NULL, OPTIONAL },
+	{ "time", TIME_OR_NULL, "With at: the moment", NULL, OPTIONAL },
 	{ 0 }
 };
 
@@ -409,6 +411,49 @@ static const struct member_of transfers_result[] = {
 	{ 0 }
 };
 
+#define MOMENT \
+	{ "lsn", LSN, NULL, NULL, 0 }, \
+	{ "time", "{'type':['string','null'],'format':'date-time'}", NULL, "'2026-11-21T15:07:49.562Z'", 0 }
+
+static const struct member_of moment_balance[] = { { "balance", "Sum", NULL, "'120'", 0 }, MOMENT, { 0 } };
+
+static const struct member_of statement_entry[] = {
+	TRANSFER,
+	{ "event", TEXT, "The event's id, where it moved points", NULL, OPTIONAL },
+	{ "balance", "Sum", "The account's after it", "'120'", 0 },
+	{ 0 }
+};
+
+static const struct member_of statement[] = {
+	{ "account", "Id128", NULL, NULL, 0 },
+	{ "tenant", TEXT, NULL, "'BRAND_A'", 0 },
+	{ "unit", TEXT, NULL, "'points'", 0 },
+	{ "kind", ACCOUNT_KIND, NULL, "'member'", 0 },
+	{ "opening", "MomentBalance", NULL, NULL, 0 },
+	{ "closing", "MomentBalance", NULL, NULL, 0 },
+	{ "transfers", "[StatementEntry]", "Oldest first", NULL, 0 },
+	{ "next", "{'type':['integer','null']}", "For after; null at the end", "null", 0 },
+	{ 0 }
+};
+
+static const struct member_of liability_unit[] = {
+	{ "unit", TEXT, NULL, "'points'", 0 },
+	{ "outstanding", "Sum", "What members have", "'120'", 0 },
+	{ "reserved", "Sum", "Of that, pending", "'0'", 0 },
+	{ "by_month", "{'type':'array','items':{'type':'object'}}", "By month of expiry; null: never",
+	  "[{'month':null,'outstanding':'120'}]", 0 },
+	{ "proof", "{'type':'object'}", "The sums of all kinds of accounts, and that they come to zero",
+	  "{'members':'120','liability':'-120','sum':'0','holds':true}", 0 },
+	{ 0 }
+};
+
+static const struct member_of liability[] = {
+	{ "tenant", TEXT, NULL, "'BRAND_A'", 0 },
+	MOMENT,
+	{ "units", "[LiabilityUnit]", NULL, NULL, 0 },
+	{ 0 }
+};
+
 static const struct member_of refusal[] = {
 	{ "number", COUNT, "Order of precedence", "44", 0 },
 	{ "name", TEXT, "Its code", "'exceeds_floor'", 0 },
@@ -534,6 +579,30 @@ static const struct member_of audit_entry[] = {
 	{ 0 }
 };
 
+static const struct member_of ui_catalog[] = {
+	{ "kind", TEXT, NULL, "'rule'", 0 },
+	{ "title", TEXT, NULL, "'rule'", 0 },
+	{ "description", TEXT, NULL, NULL, 0 },
+	{ "path", TEXT, "Of the kind's routes", "'/rules'", 0 },
+	{ "create", "{'type':'object'}", "JSON Schema of a body, and hints for a form", "{'schema':{},'hints':{}}", 0 },
+	{ "update", "{'type':'object'}", "The same of a patch", "{'schema':{},'hints':{}}", 0 },
+	{ "read", "{'type':'object'}", "JSON Schema of the document", "{'schema':{}}", 0 },
+	{ 0 }
+};
+
+static const struct member_of ui_option[] = {
+	{ "value", TEXT, "What a reference to it holds", "'PURCHASE'", 0 },
+	{ "label", TEXT, "What people know it by", "'Purchase'", 0 },
+	{ 0 }
+};
+
+static const struct member_of ui_bundle[] = {
+	{ "brand", TEXT, NULL, "'BRAND_A'", 0 },
+	{ "uiCatalog", "UiCatalog", NULL, NULL, 0 },
+	{ "uiOptions", "{'type':'object'}", "Lists of choices by name, and customerTags", "{'eventTypes':[],'customerTags':[]}", 0 },
+	{ 0 }
+};
+
 static const struct member_of snapshot_written[] = {
 	{ "name", TEXT, NULL, "'0000000000000330'", 0 },
 	{ "from_lsn", LSN, NULL, NULL, 0 },
@@ -656,6 +725,11 @@ const struct schema schemas[] = {
 	{ "TransfersAnswer", "Of one transfer, or of an array", NULL, false,
 	  "{'anyOf':[{'$ref':'#/components/schemas/Transfer'},{'$ref':'#/components/schemas/TransferFailed'},"
 	  "{'$ref':'#/components/schemas/TransfersResult'}]}", NULL },
+	{ "MomentBalance", "A balance at a moment", moment_balance, false, NULL, NULL },
+	{ "StatementEntry", "What moved an account", statement_entry, false, NULL, NULL },
+	{ "Statement", "What moved an account between two moments", statement, false, NULL, NULL },
+	{ "LiabilityUnit", "What is owed in one unit", liability_unit, false, NULL, NULL },
+	{ "Liability", "What a tenant owes", liability, false, NULL, NULL },
 	{ "Refusal", "Why the ledger refuses", refusal, false, NULL, NULL },
 	{ "PosError", "Why a request was refused", pos_error, false, NULL, NULL },
 	{ "PosAccountCreate", "An account to open", pos_account_create, true, NULL, NULL },
@@ -668,6 +742,9 @@ const struct schema schemas[] = {
 	{ "PosHealth", "Up", pos_health, false, NULL, NULL },
 	{ "Health", "Up", health, false, NULL, NULL },
 	{ "Deleted", "It is gone", deleted, false, NULL, NULL },
+	{ "UiCatalog", "What a form for a kind needs to know", ui_catalog, false, NULL, NULL },
+	{ "UiOption", "A document as a choice; its fields follow", ui_option, false, NULL, NULL },
+	{ "UiBundle", "A catalog with all choices", ui_bundle, false, NULL, NULL },
 	{ "AuditEntry", "A change of configuration", audit_entry, false, NULL, NULL },
 	{ "SnapshotWritten", "A snapshot that was written", snapshot_written, false, NULL, NULL },
 	{ "Snapshot", "A snapshot on disk", snapshot, false, NULL, NULL },
