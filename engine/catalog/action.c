@@ -71,7 +71,8 @@ static const struct field message_args[] = {
 };
 
 static const struct field webhook_args[] = {
-	{ .name = "url", .type = FIELD_TEXT, .flags = REQUIRED, .min = 1, .max = 1024, .doc = "Where to." },
+	{ .name = "url", .type = FIELD_TEXT, .flags = REQUIRED, .min = 1, .max = 1024,
+	  .pattern = "^https?://[^\\u0000-\\u0020\\u007f/][^\\u0000-\\u0020\\u007f]*$", .doc = "Where to: http:// or https://." },
 	{ 0 }
 };
 

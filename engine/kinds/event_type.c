@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* event_type.c - what kinds of events a brand has. */
+#include "engine/base/json.h"
+#include "engine/catalog/catalog.h"
 #include "engine/kinds/kinds.h"
 
 static const char *const origins[] = { "EXTERNAL", "INTERNAL", NULL };
@@ -21,8 +23,24 @@ static const struct field fields[] = {
 	{ 0 }
 };
 
+/* Jobs emit INTERNAL types only: while one does, its type stays one. */
+static void check(const struct catalog *catalog, struct str tenant, yyjson_val *document, const struct document *before,
+		  struct problem *problem)
+{
+	struct catalog_page page;
+	struct problem none = { 0 };
+	if (!before || str_eq(json_text(document_value(before, "origin")), json_text(json_get(document, STR("origin")))))
+		return;
+	struct catalog_filter of = { STR("event_type"), json_text(json_get(document, STR("key"))) };
+	catalog_list(catalog, tenant, &kind_internal_job, &of, 1, 0, 1, &page, &none);
+	if (page.count)
+		problem_set(problem, 409, "in_use", "event type %llu is emitted by internal job %llu: its origin stays INTERNAL",
+			    (unsigned long long)before->id, (unsigned long long)page.list[0]->id);
+	catalog_page_free(&page);
+}
+
 const struct kind kind_event_type = {
 	.number = KIND_EVENT_TYPE, .name = "event_type", .plural = "event_types", .title = "event type",
-	.path = "/admin/event-types", .permission = "event_types.write", .fields = fields, .unique = unique, .key = "key",
+	.path = "/admin/event-types", .permission = "event_types.write", .fields = fields, .unique = unique, .key = "key", .check = check,
 	.doc = "What kinds of events there are, and what their payloads look like."
 };

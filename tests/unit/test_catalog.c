@@ -200,6 +200,7 @@ static void test_jobs(void **state)
 	accept(&catalog, BRAND, KIND_INTERNAL_JOB, 3, "{\"schedule\":{\"type\":\"cron\",\"cron\":\"1 * * * *\"}}");
 	refuse(&catalog, BRAND, KIND_INTERNAL_JOB, 3, "{\"event_type\":\"PURCHASE\"}", 400, "event_type_not_internal", "");
 	refuse(&catalog, BRAND, KIND_EVENT_TYPE, 2, NULL, 409, "in_use", "");
+	refuse(&catalog, BRAND, KIND_EVENT_TYPE, 2, "{\"origin\":\"EXTERNAL\"}", 409, "in_use", "");
 	accept(&catalog, BRAND, KIND_EVENT_TYPE, 2, "{\"active\":false}");
 	accept(&catalog, BRAND, KIND_INTERNAL_JOB, 3, "{\"active\":false}");
 	accept(&catalog, BRAND, KIND_INTERNAL_JOB, 3, NULL);

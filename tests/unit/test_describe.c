@@ -87,6 +87,14 @@ static const char *const actions[] = {
 	"[{'type':'earn_points_from_amount','rate':1,'min_points':-1}]", "[{'type':'earn_points_from_amount','rate':1,'min_points':5,'max_points':3}]",
 	"[{'type':'earn_points_from_amount','rate':1,'amount_path':'a.b'}]", "[{'type':'earn_points_from_amount','rate':1,'amount_path':null}]",
 	"[{'type':'set_customer_status','status':'VIP'}]", "[{'type':'set_customer_status','status':1}]", "[{'type':'reset_status_points'}]",
+	"[{'type':'call_webhook','url':'http://a/b?c'}]", "[{'type':'call_webhook','url':'https://a'}]",
+	"[{'type':'call_webhook','url':'http://'}]", "[{'type':'call_webhook','url':'http:///a'}]", "[{'type':'call_webhook','url':'ftp://a'}]",
+	"[{'type':'call_webhook','url':'http://a b'}]", "[{'type':'call_webhook','url':'http://a\\u007f'}]",
+	"[{'type':'call_webhook','url':'http://\\u00e4/'}]", "[{'type':'issue_reward','reward_id':'1'}]",
+	"[{'type':'issue_reward','reward_id':'01'}]", "[{'type':'issue_reward','reward_id':'x'}]", "[{'type':'issue_reward','reward_id':1}]",
+	"[{'type':'record_bonus_award','bonusKey':'B'}]", "[{'type':'set_tier','tier':''}]", "[{'type':'emit_event','event_type':'PING'}]",
+	"[{'type':'emit_event','event_type':'PING','payload':{'a':1}}]", "[{'type':'emit_event','event_type':'PING','payload':null}]",
+	"[{'type':'emit_event','event_type':'PING','payload':[]}]", "[{'type':'send_message','template':'x'}]",
 	"[{'type':'reset_status_points','x':1}]", "[{'type':'reset_status_points','type2':1}]",
 };
 
