@@ -145,6 +145,23 @@ static void rows_settle(struct task *task)
 	}
 }
 
+/* What the engine itself shows of a customer is no attribute: an answer would have the name twice. */
+static bool customer_kept(struct row *row, yyjson_val *customer)
+{
+	static const char *const names[] = { "points", "statusPoints", "lifetimePoints", "loyaltyStatus", "debt", "events", "created_at",
+					     "last_activity_at", NULL };
+	bool good = true;
+	for (size_t i = 0; names[i]; i++) {
+		char pointer[32];
+		if (!json_get(customer, str_of(names[i])))
+			continue;
+		snprintf(pointer, sizeof pointer, "/%s", names[i]);
+		row_fault(row, pointer, "%s", i ? "the engine keeps this itself" : "points change only through events");
+		good = false;
+	}
+	return good;
+}
+
 static void customer_row(struct row *row, yyjson_val *customer, struct str tenant)
 {
 	yyjson_val *tags, *tag, *brand;
@@ -191,10 +208,7 @@ static void customer_row(struct row *row, yyjson_val *customer, struct str tenan
 			}
 		}
 	}
-	if (json_get(customer, STR("points"))) {
-		row_fault(row, "/points", "%s", "points change only through events");
-		good = false;
-	}
+	good &= customer_kept(row, customer);
 	if (!good)
 		return;
 	row->payload = customer;

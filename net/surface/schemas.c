@@ -213,6 +213,7 @@ static const struct member_of job_run[] = {
 
 /* ---- customers ------------------------------------------------------------------------------------------------------------- */
 
+#define KEPT "{'not':{}}", "Refused: the engine keeps it itself"
 static const struct member_of customer_upsert[] = {
 	{ "profileId", "Name", "The customer", "'p-1'", 0 },
 	{ "brand", "{'type':['string','null'],'maxLength':200}", "If given, that of X-Brand", NULL, OPTIONAL },
@@ -221,6 +222,13 @@ static const struct member_of customer_upsert[] = {
 	{ "tags", "{'type':['array','null'],'items':{'type':'string','minLength':1,'maxLength':200},'maxItems':1000}",
 	  "They replace the old ones", "['vip']", OPTIONAL },
 	{ "points", "{'not':{}}", "Refused: points change only through events", NULL, OPTIONAL },
+	{ "statusPoints", KEPT, NULL, OPTIONAL },
+	{ "lifetimePoints", KEPT, NULL, OPTIONAL },
+	{ "loyaltyStatus", KEPT, NULL, OPTIONAL },
+	{ "debt", KEPT, NULL, OPTIONAL },
+	{ "events", KEPT, NULL, OPTIONAL },
+	{ "created_at", KEPT, NULL, OPTIONAL },
+	{ "last_activity_at", KEPT, NULL, OPTIONAL },
 	{ 0 }
 };
 

@@ -207,6 +207,9 @@ static void a56_upsert_customer(void **state)
 		{ "{'profileId':'p','status':''}", "/status" }, { "{'profileId':'p','tags':'a'}", "/tags" },
 		{ "{'profileId':'p','tags':['a',1,'']}", "/tags/1 /tags/2" }, { "{'profileId':'p','points':5}",
 										"/points" }, { "[]", "" },
+		{ "{'profileId':'p','events':1,'created_at':'x','statusPoints':1}", "/statusPoints /events /created_at" },
+		{ "{'profileId':'p','last_activity_at':1,'loyaltyStatus':'G','debt':1,'lifetimePoints':1}",
+		  "/lifetimePoints /loyaltyStatus /debt /last_activity_at" },
 	};
 	yyjson_val *customer;
 	(void)state;
