@@ -45,7 +45,7 @@ const struct operation brand_operations[] = {
 			  "'payload':{'amount':120}}",
 	  .answers = { ANSWER(201, "Transaction", "The event was processed"),
 		       ANSWER(200, "TransactionAnswer", "A repeat, a dry run, or a batch") },
-	  .links = "transactions.get transactions.executions transactions.reverse",
+	  .links = "transactions.get transactions.executions transactions.explain transactions.reverse",
 	  .problems = EVENT_PROBLEMS " batch_too_large" },
 	{ .name = "transactions.list", .flags = WITH_BRAND | WITH_LIST | WITH_CURSOR | STRICT_QUERY,
 	  .query = { { "profileId", "{'type':'string'}", "Of this customer", false },

@@ -22,6 +22,10 @@ const struct operation member_operations[] = {
 	  .answers = { ANSWER(201, "TransactionFull", "It was undone"), ANSWER(200, "TransactionFull", "A repeat, or a dry run") },
 	  .problems = "validation_failed not_found not_reversible moved_on event_id_reused event_too_large outcome_pruned history_pruned "
 		      "query_too_broad log_unreadable memory_full disk_full" },
+	{ .name = "transactions.explain", .more = "Each condition with the values it met, as rules and customer were then.",
+	  .flags = WITH_BRAND | STRICT_QUERY,
+	  .path = { { "id", "{'type':'string','pattern':'^[0-9a-f]{32}$'}", "The transaction", true } },
+	  .answers = { ANSWER(200, "Explanation", "Rule by rule") }, .problems = "not_found log_unreadable" },
 	{ .name = "customers.rewards", .flags = WITH_BRAND | STRICT_QUERY,
 	  .query = { { "state", "{'enum':['ISSUED','USED','EXPIRED','REVOKED']}", "In this state", false }, LIMIT("100"), OFFSET,
 		     CURSOR(DIGITS) },

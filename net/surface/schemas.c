@@ -83,9 +83,11 @@ static const struct member_of execution[] = {
 	{ 0 }
 };
 
-#define TRANSACTION_HEAD \
+#define TRANSACTION_ID \
 	{ "id", "{'type':'string','pattern':'^[0-9a-f]{32}$'}", "32 hex digits, bound to the brand; the last 16 are the LSN", \
-	  "'011063e390b44ed60000000000000330'", 0 }, \
+	  "'011063e390b44ed60000000000000330'", 0 }
+#define TRANSACTION_HEAD \
+	TRANSACTION_ID, \
 	{ "brand", TEXT, NULL, "'BRAND_A'", 0 }, \
 	{ "eventId", TEXT, NULL, "'purchase_001'", 0 }, \
 	{ "profileId", TEXT, NULL, "'p-1'", 0 }, \
@@ -107,6 +109,41 @@ static const struct member_of transaction_full[] = {
 	{ "payload", "{'type':'object'}", "As it was sent", "{'amount':120}", 0 },
 	{ "created_at", "Time", NULL, NULL, 0 },
 	TRANSACTION_TAIL,
+	{ 0 }
+};
+
+static const struct member_of explanation_rule[] = {
+	{ "rule_id", TEXT, NULL, "'2'", 0 },
+	{ "result", "{'enum':['SUCCESS','SKIPPED','FAILED']}", NULL, "'SKIPPED'", 0 },
+	{ "fired", BOOL, NULL, "false", 0 },
+	{ "emitted", COUNT, "By which of the events emitted it was asked", NULL, OPTIONAL },
+	{ "why", TEXT, "In a sentence", "'the condition did not hold'", 0 },
+	{ "error", TEXT, NULL, NULL, OPTIONAL },
+	{ "reason", TEXT, NULL, NULL, OPTIONAL },
+	{ "rule_version", COUNT, "As it was then", "1", OPTIONAL },
+	{ "name", TEXT_OR_NULL, NULL, "null", OPTIONAL },
+	{ "event_type", TEXT_OR_NULL, NULL, "'PURCHASE'", OPTIONAL },
+	{ "priority", "{'type':['integer','null']}", NULL, "0", OPTIONAL },
+	{ "rule_changed_since", "{'const':true}", NULL, NULL, OPTIONAL },
+	{ "audience", "{}", "The rule's audience, part by part", NULL, OPTIONAL },
+	{ "conditions", "{}", "The rule's conditions, part by part, with the values they met", NULL, OPTIONAL },
+	{ "conditions_unknown", TEXT, "Why they cannot be told", NULL, OPTIONAL },
+	{ "limits", "{'type':'array','items':{'type':'object'}}", "The rule's limits with their counts", NULL, OPTIONAL },
+	{ "reproduced", BOOL, "Evaluated again, it comes to the same", "true", OPTIONAL },
+	{ "actions", "[Effect]", NULL, "[]", 0 },
+	{ 0 }
+};
+
+static const struct member_of explanation[] = {
+	TRANSACTION_ID,
+	{ "eventId", TEXT, NULL, "'purchase_001'", 0 },
+	{ "profileId", TEXT, NULL, "'p-1'", 0 },
+	{ "eventType", TEXT, NULL, "'PURCHASE'", 0 },
+	{ "points_before", INTEGER, NULL, "0", 0 },
+	{ "points", INTEGER, "The balance after it", "120", 0 },
+	{ "conditions_unknown", TEXT, "Why no condition can be told", NULL, OPTIONAL },
+	{ "reversal", "{'const':true}", NULL, NULL, OPTIONAL },
+	{ "rules", "[ExplanationRule]", "In the order in which they were asked", NULL, 0 },
 	{ 0 }
 };
 
@@ -682,6 +719,8 @@ const struct schema schemas[] = {
 	{ "Events", "An event, or an array of events", NULL, false,
 	  "{'oneOf':[{'$ref':'#/components/schemas/EventCreate'},"
 	  "{'type':'array','items':{'$ref':'#/components/schemas/EventCreate'}}]}", NULL },
+	{ "ExplanationRule", "Why one rule did what it did", explanation_rule, false, NULL, NULL },
+	{ "Explanation", "Why each rule of an event did what it did", explanation, false, NULL, NULL },
 	{ "ReverseRequest", "How to undo an event", reverse_request, true, NULL, NULL },
 	{ "CustomerReward", "A reward that a customer got", customer_reward, false, NULL, NULL },
 	{ "RewardUsed", "A reward that was used", reward_used, false, NULL, NULL },

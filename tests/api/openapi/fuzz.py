@@ -45,13 +45,15 @@ for name in schemas:
         schemas[name] = {}
     elif isinstance(schemas[name], dict):
         schemas[name] = plainer(schemas[name])
-with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-    json.dump(document, file)
-    file.flush()
+# It keeps what it found in the folder that it runs in: nothing of it stays, and every run is like the first.
+with tempfile.TemporaryDirectory() as scratch:
+    path = os.path.join(scratch, "openapi.json")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(document, file)
     run = subprocess.run(
-        [program, "run", file.name, "--url", f"http://127.0.0.1:{port}", "--seed", "20261121", "-n", examples,
+        [program, "run", path, "--url", f"http://127.0.0.1:{port}", "--seed", "20261121", "-n", examples,
          "--phases", phases, "-c", CHECKS, "--no-color", "--warnings", "off", "--continue-on-failure"],
-        cwd=folder, env={**os.environ, "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"},
+        cwd=scratch, env={**os.environ, "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
 cases = re.search(r"(\d+) generated", run.stdout)
 if run.returncode == 0 and cases and int(cases.group(1)) >= 500:
