@@ -42,6 +42,10 @@ static void made_up_kind(void **state)
 	json_is(last_reply()->doc->root, "/create/hints/reward/datasource", "'/admin/ui-options/rewards'");
 	json_is(want(200, "GET /admin/ui-options/badges", "KIND", NULL), "/0/value", "'A'");
 	json_is(want(200, "GET /admin/audit?kind=badge", "KIND", NULL), "/0/before/colour", "'RED'");
+	yyjson_val *described = want(200, "GET /openapi.json", NULL, NULL);
+	json_at(described, "/paths/~1admin~1badges/post/requestBody");
+	json_at(described, "/paths/~1admin~1badges~1{id}/patch");
+	json_at(described, "/paths/~1admin~1ui-options~1badges/get");
 	json_is(call_ok("badges.get", textf("[{'brand':'KIND','id':'%s'}]", id)), "/code", "'A'");
 	ask_close();
 	calls_close();
