@@ -132,10 +132,12 @@ static void records_take(struct gathering *gathering, const struct wal_frame *fr
 	}
 }
 
-/* Takes the ids of whole frames from gathering->lsn up to `end`, which is durable, until there are `most`. */
-static bool ids_gather(const struct wal *wal, struct gathering *gathering, uint64_t end, uint64_t most, struct buf *error)
+/* Takes the ids of whole frames from gathering->lsn on, of all that begin before `upto`, until there are `most`.  `upto` is durable, but
+ * need not be where a frame ends. */
+static bool ids_gather(const struct wal *wal, struct gathering *gathering, uint64_t upto, uint64_t most, struct buf *error)
 {
-	while (gathering->lsn < end && gathering->count < most) {
+	const uint64_t end = wal_durable(wal);
+	while (gathering->lsn < upto && gathering->count < most) {
 		struct wal_frame frame;
 		const char *why = "it cannot be read";
 		uint64_t hash, left = WAL_BLOCK - gathering->lsn % WAL_BLOCK;
@@ -170,7 +172,7 @@ static bool merge_all(struct filer *filer, struct buf *error)
 	return true;
 }
 
-/* Makes runs of the log up to `end`, until `goal` ids have moved. */
+/* Makes runs of the log up to the frame that reaches `end`, until `goal` ids have moved. */
 static bool runs_make(struct filer *filer, uint64_t end, uint64_t goal, struct buf *error)
 {
 	struct gathering gathering = { .lsn = runs_manifest(filer->store)->below };

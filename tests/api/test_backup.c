@@ -626,6 +626,54 @@ static void the_example(void **state)
 	scene_end(&scene);
 }
 
+/* Ids that have moved to disk come along, also to an earlier moment: known is what was known then, and nothing else. */
+static void ids_on_disk(void **state)
+{
+	static const char *const few[] = { "--snapshot-interval", "0", "--snapshot-rate", "0", "--id-memory", "64K", NULL };
+	struct scene scene;
+	char hash[33];
+	uint64_t moment, filed = 0;
+	(void)state;
+	scene_begin_with(&scene, few);
+	brand_fill("IDS", 0, 1);
+	segment_fill("IDS", 0);
+	want(201, "POST /v1/snapshots", NULL, NULL);
+	tally(&scene, 0, "backup b --from %s", scene.url);
+	moment = number_behind(&scene, " to ");
+	hash_of(&scene, textf("--from %s", scene.url), hash);
+	for (unsigned round = 1; filed < moment; round++) {
+		segment_fill("IDS", round);
+		for (unsigned i = 0; i < 40 && (filed = metric("tally_ids_filed_lsn")) < moment; i++)
+			usleep(50000);
+		assert_true(round < 20);
+	}
+	tally(&scene, 0, "backup b --from %s", scene.url);
+	assert_true(entries(textf("%s/b/ids", scene.server.folder)) >= 3);
+	tally(&scene, 0, "check b");
+	tally(&scene, 0, "dump --diff b %s", scene.url);
+	/* Once more, with runs merged or new ones. */
+	segment_fill("IDS", 30);
+	tally(&scene, 0, "backup b --from %s", scene.url);
+	tally(&scene, 0, "check b");
+	tally(&scene, 0, "restore b now");
+	tally(&scene, 0, "check now");
+	tally(&scene, 0, "dump --diff now %s", scene.url);
+	scene_stop(&scene);
+	tally(&scene, 0, "dump --diff now data");
+	tally(&scene, 0, "restore b then --to %llu", (unsigned long long)moment);
+	tally(&scene, 0, "check then");
+	hash_is(&scene, "then", hash);
+	folder_set(&scene, "mv data gone && mv then data");
+	scene_serve(&scene, 5 - harness_shards);
+	const char *known = "{'brand':'IDS','profileId':'p-%u','eventType':'PURCHASE','eventId':'r%u-%u','payload':{}}";
+	char event[300];
+	snprintf(event, sizeof event, known, 7, 0, 7);
+	assert_true(bool_at(want(200, "POST /transactions", NULL, event), "/idempotent"));
+	snprintf(event, sizeof event, known, 7, 1, 7);
+	want(201, "POST /transactions", NULL, event);
+	scene_end(&scene);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -638,6 +686,7 @@ int main(void)
 		cmocka_unit_test(what_does_not_fit),
 		cmocka_unit_test(only_what_is_new),
 		cmocka_unit_test(a_log_without_its_beginning),
+		cmocka_unit_test(ids_on_disk),
 		cmocka_unit_test(the_example),
 	};
 	return harness_run("backup", tests, COUNT_OF(tests), NULL);
