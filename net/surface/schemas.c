@@ -71,7 +71,7 @@ static const struct member_of execution_details[] = {
 	{ "matched", BOOL, "Whether the condition held", "true", 0 },
 	{ "actions", "[Effect]", "In order; all or nothing", NULL, 0 },
 	{ "error", TEXT, "Why the rule failed", NULL, OPTIONAL },
-	{ "reason", TEXT, "The limit that held it back", NULL, OPTIONAL },
+	{ "reason", TEXT, "Of a skipped one, where it was not the condition: a limit, the audience", NULL, OPTIONAL },
 	{ "emitted", COUNT, "Events it emitted", NULL, OPTIONAL },
 	{ 0 }
 };
@@ -109,6 +109,7 @@ static const struct member_of transaction_full[] = {
 	{ "payload", "{'type':'object'}", "As it was sent", "{'amount':120}", 0 },
 	{ "created_at", "Time", NULL, NULL, 0 },
 	TRANSACTION_TAIL,
+	{ "reversedBy", "{'type':'string','pattern':'^[0-9a-f]{32}$'}", "The transaction that undid it, where it is read by id", NULL, OPTIONAL },
 	{ 0 }
 };
 
