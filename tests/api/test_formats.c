@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* test_formats.c - what every release wrote is read: log segments, snapshots, backups, seeds, kept in tests/formats/VERSION (made by
+/* test_formats.c - what every release wrote is read: log segments, snapshots, ids on disk, backups, seeds, kept in tests/formats/VERSION (made by
  * tests/formats/make.sh, once a release, and never again).  The state must be the one that was there, whichever way it is read, and a server
  * goes on with it.
  *

@@ -9,14 +9,16 @@ kept=$here/$version
 test ! -e "$kept" || { echo "$kept is there already" >&2; exit 1; }
 work=$(mktemp -d)
 "$tally" serve --data "$work/data" --http 127.0.0.1:0 --rpc none --ready-file "$work/ready" --log-segment 1M --log-ring 256K \
-	--snapshot-interval 0 2>"$work/log" &
+	--snapshot-interval 0 --id-memory 4K 2>"$work/log" &
 server=$!
 trap 'kill $server 2>/dev/null || true; rm -rf "$work"' EXIT
 until test -s "$work/ready"; do kill -0 $server; sleep 0.1; done
 url=http://$(sed -n 's/^http //p' "$work/ready")
 post() { curl -sS --fail-with-body -X POST -H 'Content-Type: application/json' "${@:3}" -d "$2" "$url$1" >"$work/answer" || { cat "$work/answer"; exit 1; }; }
 
-"$tally" sample --to "$url" --count 150 --seed 5 2>/dev/null
+"$tally" sample --to "$url" --count 400 --seed 5 2>/dev/null
+# More than fit into that memory: the oldest ids move to disk.
+until curl -sSf "$url/metrics" | grep '^tally_id_runs [1-9]' >"$work/answer"; do sleep 0.1; done
 post /admin/event-types '{"key":"VISIT","origin":"EXTERNAL","name":"Visit","active":true,"payload_schema":{"type":"object","properties":{"n":{"type":"integer"}}}}' -H 'X-Brand: KEPT'
 post /rules '{"event_type":"VISIT","priority":0,"active":true,"conditions":{">":[{"var":"payload.n"},1]},"actions":[{"type":"earn_points","points":7},{"type":"add_customer_tag","tag":"zwölf"}]}' -H 'X-Brand: KEPT'
 post /customers/upsert '{"brand":"KEPT","profileId":"p-1","status":"GOLD","tags":["a","b"],"attributes":{"city":"Köln"}}' -H 'X-Brand: KEPT'
