@@ -59,7 +59,7 @@ static const struct field tier_args[] = {
 static const struct field emit_args[] = {
 	{ .name = "event_type", .type = FIELD_REF, .flags = REQUIRED, .min = 1, .max = 128, .ref_kind = "event_type",
 	  .ref_key = "key", .ref_unknown = "event_type_unknown", .ref_inactive = "event_type_inactive",
-	  .ref_filter = "origin=INTERNAL", .doc = "Key of an INTERNAL event type." },
+	  .ref_filter = "origin=INTERNAL", .ref_mismatch = "event_type_not_internal", .doc = "Key of an INTERNAL event type." },
 	{ .name = "payload", .type = FIELD_JSON, .flags = NULLABLE, .max = 16 * 1024,
 	  .doc = "Its payload; null: that of the event itself." },
 	{ 0 }

@@ -160,6 +160,17 @@ struct ref_check {
 	struct problem *problem;
 };
 
+/* "origin=INTERNAL": the document's text field `origin` says so. */
+static bool filter_fits(const struct document *document, const char *filter)
+{
+	const char *value = strchr(filter, '=');
+	char name[64];
+	ASSERT(value && (size_t)(value - filter) < sizeof name);
+	memcpy(name, filter, (size_t)(value - filter));
+	name[value - filter] = 0;
+	return str_eq(json_text(document_value(document, name)), str_of(value + 1));
+}
+
 /* A reference that a patch leaves as it is stays good: a rule of a deactivated event type can still be switched off. */
 static void ref_check(void *context, const struct field *field, struct str key)
 {
@@ -181,6 +192,9 @@ static void ref_check(void *context, const struct field *field, struct str key)
 	else if (field->ref_inactive && yyjson_is_false(document_value(found, "active")))
 		problem_set(check->problem, 400, field->ref_inactive, "the %s with %s \"%.*s\" is not active",
 			    target->title, field->ref_key, text_cut(key, 100), key.ptr);
+	else if (field->ref_mismatch && !filter_fits(found, field->ref_filter))
+		problem_set(check->problem, 400, field->ref_mismatch, "the %s with %s \"%.*s\" does not have %s", target->title,
+			    field->ref_key, text_cut(key, 100), key.ptr, field->ref_filter);
 }
 
 /* Appends who refers to the document: "rules 3, 4". */

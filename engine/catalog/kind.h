@@ -61,7 +61,8 @@ struct field {
 	const char *ref_key;           /* FIELD_REF: its field */
 	const char *ref_unknown;       /* FIELD_REF: code of the refusal (status 400) where there is no such document */
 	const char *ref_inactive;      /* FIELD_REF: the same where its `active` is false; NULL: may be inactive */
-	const char *ref_filter;        /* FIELD_REF: what a form asks the list of choices for, "origin=INTERNAL"; NULL: all */
+	const char *ref_filter;        /* FIELD_REF: what the other document's text fields must say, "origin=INTERNAL"; NULL: any */
+	const char *ref_mismatch;      /* beside ref_filter: code of the 400 where it says another thing */
 	const char *widget;            /* hint for forms; NULL: from the type */
 	const char *doc;               /* one sentence */
 	/* What the type does not say about a value that is not null; adds faults below `pointer` and returns false if it

@@ -17,7 +17,8 @@ static const struct field fields[] = {
 	  .doc = "What people and programs call it; unique within the brand." },
 	{ .name = "event_type", .type = FIELD_REF, .flags = REQUIRED, .min = 1, .max = 128,
 	  .ref_kind = "event_type", .ref_key = "key", .ref_unknown = "event_type_unknown",
-	  .ref_inactive = "event_type_inactive", .ref_filter = "origin=INTERNAL", .widget = "remote_select",
+	  .ref_inactive = "event_type_inactive", .ref_filter = "origin=INTERNAL", .ref_mismatch = "event_type_not_internal",
+	  .widget = "remote_select",
 	  .doc = "Key of the event type that it emits; of origin INTERNAL." },
 	{ .name = "name", .type = FIELD_TEXT, .flags = NULLABLE, .min = 0, .max = 200,
 	  .doc = "What people call it." },
@@ -39,20 +40,6 @@ static const struct field fields[] = {
 	  .doc = "The same, from now on." },
 	{ 0 }
 };
-
-/* The event type is there and active; here, that it is not one of those that come in from outside. */
-static void check(const struct catalog *catalog, struct str tenant, yyjson_val *document, const struct document *before,
-		  struct problem *problem)
-{
-	struct str key = json_text(json_get(document, STR("event_type")));
-	const struct document *type = catalog_find(catalog, tenant, kind_by_number(KIND_EVENT_TYPE), "key", key);
-	if (before && str_eq(json_text(document_value(before, "event_type")), key))
-		return;
-	if (type && !str_eq(json_text(document_value(type, "origin")), STR("INTERNAL")))
-		problem_set(problem, 400, "event_type_not_internal",
-			    "the event type \"%.*s\" comes from outside; a job emits those of origin INTERNAL",
-			    text_cut(key, 100), key.ptr);
-}
 
 /* ---- what a form for jobs needs beside schema and hints ------------------------------------------------------------------ */
 
@@ -133,7 +120,6 @@ static void catalog_for_forms(struct buf *out)
 const struct kind kind_internal_job = {
 	.number = KIND_INTERNAL_JOB, .name = "internal_job", .plural = "internal_jobs", .title = "internal job",
 	.path = "/admin/internal-jobs", .permission = "internal_jobs.write", .fields = fields, .unique = unique, .key = "job_key",
-	.check = check, .state_fields = job_state_fields, .derive = job_derive, .due = job_due, .catalog = catalog_for_forms,
-	.problems = "event_type_not_internal",
+	.state_fields = job_state_fields, .derive = job_derive, .due = job_due, .catalog = catalog_for_forms,
 	.doc = "Events that are emitted for many customers at once, on demand or by a schedule."
 };

@@ -86,6 +86,8 @@ static void sliced_decide(const struct ledgers *ledgers, struct account_spec *sp
 		spec->refusal = REFUSED_SLICED_ACCOUNT_HAS_ANOTHER_ID;
 		return;
 	}
+	if (!writer)
+		return;
 	struct sliced_record_view view = {
 		.head = { .head = { .type = RECORD_SLICED }, .tenant_len = (uint16_t)spec->tenant.len,
 			  .unit_len = (uint16_t)spec->unit.len, .kind = (uint8_t)spec->kind, .time_ms = now_ms },
@@ -145,6 +147,8 @@ static void whole_decide(const struct ledgers *ledgers, struct account_spec *spe
 		spec->refusal = REFUSED_MEMORY_FULL;
 		return;
 	}
+	if (!writer)
+		return;
 	struct account_record_view view = {
 		.head = { .head = { .type = RECORD_ACCOUNT, .partition = (uint16_t)partition_of(key) }, .number = number,
 			  .flags = spec->flags, .kind = (uint8_t)spec->kind, .op = ACCOUNT_OP_CREATE, .time_ms = now_ms,

@@ -81,7 +81,8 @@ void transfers_undo(struct transfer_run *run);
 /* Ends pending transfers past their timeout, at most `max`; the writer has room for max * TRANSFER_RECORD_MAX. */
 uint32_t transfers_expire(const struct ledgers *ledgers, struct ledger_writer *writer, int64_t now_ms, uint32_t max);
 
-/* One account or sliced id; the writer has room for account_bound.  Fills spec->refusal, existed, id. */
+/* One account or sliced id; the writer has room for account_bound, or is NULL: a dry run, nothing changes.  Fills spec->refusal,
+ * existed, id. */
 uint32_t account_bound(const struct account_spec *spec);
 void account_decide(const struct ledgers *ledgers, struct account_spec *spec, struct ledger_writer *writer, int64_t now_ms,
 		    bool memory_full);

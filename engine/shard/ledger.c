@@ -528,6 +528,12 @@ static bool accounts_run(struct shard *shard, const struct ledgers *ledgers, str
 {
 	const struct env *env = shard->env;
 	uint32_t limit = env->log_frame_max < FRAME_BYTES ? env->log_frame_max : FRAME_BYTES;
+	if (request->dry_run) {
+		ASSERT(request->verb == LEDGER_ACCOUNTS);
+		for (; request->next_row < request->count; request->next_row++)
+			account_decide(ledgers, &request->specs[request->next_row], NULL, 0, memory_full(shard, true));
+		return true;
+	}
 	while (request->next_row < request->count) {
 		uint32_t first = request->next_row, behind = first, bound = 0;
 		for (; behind < request->count; behind++) {

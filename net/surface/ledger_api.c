@@ -32,11 +32,11 @@ static void fault(struct reader *reader, const char *field, const char *what, co
 }
 
 /* The documents of the body: an array's or the one; NULL after answering. */
-static yyjson_val **documents(struct task *task, struct reader *reader, size_t *count)
+static yyjson_val **documents(struct task *task, struct reader *reader, size_t *count, const char *parameters)
 {
 	yyjson_val *root, *item, **list;
 	size_t i, max;
-	if (!task_parameters_known(task, "dry_run balances") || !task_body_json(task))
+	if (!task_parameters_known(task, parameters) || !task_body_json(task))
 		return NULL;
 	root = yyjson_doc_get_root(task->doc);
 	reader->array = yyjson_is_arr(root);
@@ -201,6 +201,11 @@ static void accounts_done(struct ledger_call *call)
 			answer_refused(call, spec->refusal);
 			return;
 		}
+		if (request->dry_run && !spec->existed) {
+			ledger_view_dry(call, spec);
+			account_answer(call, 200);
+			return;
+		}
 		ledger_view_ask(call, spec->id, (struct str){ "", 0 }, (struct str){ "", 0 }, ACCOUNT_RAW);
 		ledger_ask(call, LEDGER_LOOKUP, spec->existed ? account_existed : account_created);
 		return;
@@ -237,8 +242,11 @@ static bool reader_good(struct task *task, struct reader *reader)
 static void accounts_post(struct task *task)
 {
 	struct reader reader = { 0 };
+	bool dry_run = false;
 	size_t count;
-	yyjson_val **list = documents(task, &reader, &count);
+	if (!task_bool_parameter(task, "dry_run", &dry_run))
+		return;
+	yyjson_val **list = documents(task, &reader, &count, "dry_run");
 	if (!list)
 		return;
 	struct ledger_call *call = ledger_call_new(task->app, task);
@@ -252,6 +260,7 @@ static void accounts_post(struct task *task)
 	}
 	call->request.specs = specs;
 	call->request.count = (uint32_t)count;
+	call->request.dry_run = dry_run;
 	ledger_ask(call, LEDGER_ACCOUNTS, accounts_done);
 }
 
@@ -411,7 +420,7 @@ static void transfers_post(struct task *task)
 	size_t count;
 	if (!task_bool_parameter(task, "dry_run", &dry_run) || !task_bool_parameter(task, "balances", &balances))
 		return;
-	yyjson_val **list = documents(task, &reader, &count);
+	yyjson_val **list = documents(task, &reader, &count, "dry_run balances");
 	if (!list)
 		return;
 	struct ledger_call *call = ledger_call_new(task->app, task);

@@ -81,6 +81,26 @@ struct str ledger_view_text(const struct ledger_call *call, size_t at, size_t le
 	return (struct str){ call->request.texts.ptr + at, len };
 }
 
+static void view_text(struct ledger_call *call, struct str text, size_t *at, size_t *len)
+{
+	*at = call->request.texts.len;
+	*len = text.len;
+	buf_str(&call->request.texts, text);
+}
+
+void ledger_view_dry(struct ledger_call *call, const struct account_spec *spec)
+{
+	struct account_view *view = ledger_room(&call->views, 1, sizeof *view);
+	*view = (struct account_view){ .id = spec->id, .found = true, .kind = spec->kind, .flags = spec->flags,
+				       .floor = spec->has_floor ? spec->floor : spec->kind == ACCOUNT_MEMBER ? 0 : NO_FLOOR,
+				       .ceiling = spec->has_ceiling ? spec->ceiling : NO_CEILING };
+	view_text(call, spec->tenant, &view->tenant_at, &view->tenant_len);
+	view_text(call, spec->unit, &view->unit_at, &view->unit_len);
+	view_text(call, spec->member, &view->member_at, &view->member_len);
+	view_text(call, spec->program, &view->program_at, &view->program_len);
+	call->request.views = view;
+}
+
 static void asked(struct ledger_request *request)
 {
 	struct ledger_call *call = request->context;

@@ -45,5 +45,7 @@ void *ledger_room(struct buf *buf, size_t count, size_t size);
 
 /* The account at views[i] as texts, once looked up. */
 struct str ledger_view_text(const struct ledger_call *call, size_t at, size_t len);
+/* views[0] becomes the account that the spec would make: of a dry run. */
+void ledger_view_dry(struct ledger_call *call, const struct account_spec *spec);
 
 #endif

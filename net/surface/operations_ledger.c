@@ -13,10 +13,9 @@
 
 const struct operation ledger_operations[] = {
 	{ .name = "ledger.accounts.create", .flags = STRICT_QUERY | WITH_DRY_RUN, .body = "Accounts",
-	  .query = { { "balances", "{'type':'boolean'}", "Without meaning here", false } },
 	  .body_example = "{'tenant':'BRAND_A','unit':'points','member':'p-1'}",
 	  .answers = { ANSWER(201, "Account", "A new account"),
-		       ANSWER(200, "AccountsAnswer", "It was there, or an array") },
+		       ANSWER(200, "AccountsAnswer", "It was there, a dry run, or an array") },
 	  .links = "ledger.accounts.get ledger.accounts.transfers",
 	  .problems = "validation_failed log_unreadable @accounts memory_full disk_full" },
 	{ .name = "ledger.accounts.get", .flags = STRICT_QUERY, .path = ACCOUNT_ID, .query = { AT },
@@ -46,8 +45,8 @@ const struct operation ledger_operations[] = {
 };
 
 const struct operation pos_operations[] = {
-	{ .name = "pos.accounts.create", .flags = MAY_TENANT, .body = "PosAccountCreate",
-	  .answers = { ANSWER(201, "PosAccount", "A new account"), ANSWER(200, "PosAccount", "It was there") },
+	{ .name = "pos.accounts.create", .flags = MAY_TENANT | STRICT_QUERY | WITH_DRY_RUN, .body = "PosAccountCreate",
+	  .answers = { ANSWER(201, "PosAccount", "A new account"), ANSWER(200, "PosAccount", "It was there, or a dry run") },
 	  .links = "pos.accounts.get pos.accounts.transfers",
 	  .problems = "validation_failed @accounts memory_full disk_full" },
 	{ .name = "pos.accounts.get", .flags = MAY_TENANT, .path = POS_ACCOUNT_ID,
@@ -55,8 +54,8 @@ const struct operation pos_operations[] = {
 	{ .name = "pos.accounts.transfers", .flags = MAY_TENANT | STRICT_QUERY, .path = POS_ACCOUNT_ID,
 	  .query = { LIMIT, LSN_QUERY("after", "What a page gave as next") },
 	  .answers = { ANSWER(200, "PosHistory", "A page") }, .problems = "account_not_found " PAST },
-	{ .name = "pos.transfers.create", .flags = MAY_TENANT, .body = "PosTransferCreate",
-	  .answers = { ANSWER(201, "PosTransfer", "The transfer was made"), ANSWER(200, "PosTransfer", "A repeat") },
+	{ .name = "pos.transfers.create", .flags = MAY_TENANT | STRICT_QUERY | WITH_DRY_RUN, .body = "PosTransferCreate",
+	  .answers = { ANSWER(201, "PosTransfer", "The transfer was made"), ANSWER(200, "PosTransfer", "A repeat, or a dry run") },
 	  .problems = "validation_failed account_not_found log_unreadable @transfers" },
 	{ .name = "pos.balance.get", .flags = MAY_TENANT | STRICT_QUERY,
 	  .query = { { "org_id", "Name", "The organization", true }, { "customer_id", "Name", "The customer", true } },

@@ -45,6 +45,7 @@ struct job {
 	u128 debit, credit, transfer;
 	uint64_t amount;
 	uint16_t code;
+	bool dry_run;
 };
 
 static void job_free(void *context)
@@ -149,6 +150,18 @@ static void account_id_json(struct buf *out, u128 id)
 	buf_char(out, '"');
 }
 
+/* 0, not remembered or never happened, is null. */
+static void time_json(struct buf *out, int64_t time_ms)
+{
+	if (!time_ms) {
+		buf_lit(out, "null");
+		return;
+	}
+	buf_char(out, '"');
+	time_write(out, time_ms);
+	buf_char(out, '"');
+}
+
 static unsigned type_of(const struct ledger_call *call, const struct account_view *view)
 {
 	struct str program = ledger_view_text(call, view->program_at, view->program_len);
@@ -184,13 +197,7 @@ static void pos_account_json(struct buf *out, const struct ledger_call *call, co
 	buf_lit(out, ",\"balance\":");
 	i128_write(out, (i128)(view->credits_posted - view->debits_posted));
 	buf_lit(out, ",\"timestamp\":");
-	if (view->created_ms) {
-		buf_char(out, '"');
-		time_write(out, view->created_ms);
-		buf_char(out, '"');
-	} else {
-		buf_lit(out, "null");
-	}
+	time_json(out, view->created_ms);
 	buf_char(out, '}');
 }
 
@@ -233,7 +240,12 @@ static void account_created(struct ledger_call *call)
 			answer_refused(call, specs[i].refusal);
 			return;
 		}
-	task_of(call)->status = is_there(&specs[0]) ? 200 : 201;
+	task_of(call)->status = is_there(&specs[0]) || call->request.dry_run ? 200 : 201;
+	if (call->request.dry_run && !is_there(&specs[0])) {
+		ledger_view_dry(call, &specs[0]);
+		account_answer(call);
+		return;
+	}
 	if (job->customer.len)
 		ledger_view_ask(call, specs[0].id, STR(""), STR(""), ACCOUNT_RAW);
 	else
@@ -268,7 +280,9 @@ static void accounts_post(struct task *task)
 	static const char *const names[] = { "org_id", "customer_id", "account_type", "unit", "code", NULL };
 	struct problem problem = { 0 };
 	yyjson_val *body;
-	if (!body_object(task, names, &body))
+	bool dry_run = false;
+	if (!task_parameters_known(task, "dry_run") || !task_bool_parameter(task, "dry_run", &dry_run) ||
+	    !body_object(task, names, &body))
 		return;
 	struct ledger_call *call = ledger_call_new(task->app, task);
 	struct job *job = mem_zalloc(sizeof *job);
@@ -297,6 +311,7 @@ static void accounts_post(struct task *task)
 		specs[1 + u] = (struct account_spec){ .tenant = job->org, .unit = units[u], .kind = ACCOUNT_LIABILITY };
 	call->request.specs = specs;
 	call->request.count = 3;
+	call->request.dry_run = dry_run;
 	ledger_ask(call, LEDGER_ACCOUNTS, account_created);
 }
 
@@ -374,9 +389,9 @@ static void pos_transfer_json(struct buf *out, const struct movement *movement, 
 	account_id_json(out, debit);
 	buf_lit(out, ",\"credit_account_id\":");
 	account_id_json(out, credit);
-	buf_printf(out, ",\"amount\":%llu,\"code\":%u,\"timestamp\":\"", (unsigned long long)movement->amount, movement->code);
-	time_write(out, movement->time_ms);
-	buf_printf(out, "\",\"lsn\":%llu", (unsigned long long)movement->lsn);
+	buf_printf(out, ",\"amount\":%llu,\"code\":%u,\"timestamp\":", (unsigned long long)movement->amount, movement->code);
+	time_json(out, movement->time_ms);
+	buf_printf(out, ",\"lsn\":%llu", (unsigned long long)movement->lsn);
 }
 
 static void history_found(struct ledger_call *call)
@@ -439,10 +454,21 @@ static void account_transfers(struct task *task)
 
 /* ---- POST /api/v1/transfers ----------------------------------------------------------------------------------------------- */
 
-static void transfer_answer(struct ledger_call *call)
+static void transfer_send(struct ledger_call *call, const struct movement *movement, u128 debit, u128 credit)
 {
 	struct task *task = task_of(call);
 	const struct job *job = call->context;
+	pos_transfer_json(&task->out, movement, job->id, debit, credit);
+	buf_lit(&task->out, ",\"org_id\":");
+	buf_json_text(&task->out, job->org);
+	buf_printf(&task->out, ",\"idempotent\":%s}", call->request.known_count ? "true" : "false");
+	ledger_call_end(call);
+	task_json(task, task->status);
+}
+
+static void transfer_answer(struct ledger_call *call)
+{
+	struct task *task = task_of(call);
 	const struct found_transfer *found = (const struct found_transfer *)(const void *)call->views.ptr;
 	if (!call_answerable(task, call))
 		return;
@@ -451,12 +477,16 @@ static void transfer_answer(struct ledger_call *call)
 		task_problem(task, 410, "outcome_pruned", "the transfer is known, but the part of the log with it was dropped");
 		return;
 	}
-	pos_transfer_json(&task->out, &found->movement, job->id, found->debit, found->credit);
-	buf_lit(&task->out, ",\"org_id\":");
-	buf_json_text(&task->out, job->org);
-	buf_printf(&task->out, ",\"idempotent\":%s}", task->status == 200 ? "true" : "false");
-	ledger_call_end(call);
-	task_json(task, task->status);
+	transfer_send(call, &found->movement, found->debit, found->credit);
+}
+
+/* Nothing was written: what it would have been, at LSN 0. */
+static void transfer_dry(struct ledger_call *call)
+{
+	const struct job *job = call->context;
+	struct movement movement = { .id = job->transfer, .amount = job->amount, .code = job->code };
+	task_of(call)->status = 200;
+	transfer_send(call, &movement, job->debit, job->credit);
 }
 
 static void transfer_done(struct ledger_call *call)
@@ -468,6 +498,10 @@ static void transfer_done(struct ledger_call *call)
 	if (call->request.refused.len) {
 		memcpy(pair, call->request.refused.ptr, sizeof pair);
 		answer_refused(call, (enum refusal)pair[1]);
+		return;
+	}
+	if (job->dry_run && !call->request.known_count) {
+		transfer_dry(call);
 		return;
 	}
 	task_of(call)->status = call->request.known_count ? 200 : 201;
@@ -496,6 +530,7 @@ static void transfer_accounts(struct ledger_call *call)
 				      .code = job->code };
 	call->request.rows = (const unsigned char *)row;
 	call->request.count = 1;
+	call->request.dry_run = job->dry_run;
 	ledger_transfers(call, transfer_done);
 }
 
@@ -535,10 +570,13 @@ static void transfers_post(struct task *task)
 	static const char *const names[] = { "id", "org_id", "debit_account_id", "credit_account_id", "amount", "code", NULL };
 	struct problem problem = { 0 };
 	yyjson_val *body;
-	if (!body_object(task, names, &body))
+	bool dry_run = false;
+	if (!task_parameters_known(task, "dry_run") || !task_bool_parameter(task, "dry_run", &dry_run) ||
+	    !body_object(task, names, &body))
 		return;
 	struct ledger_call *call = ledger_call_new(task->app, task);
 	struct job *job = mem_zalloc(sizeof *job);
+	job->dry_run = dry_run;
 	call->context = job;
 	call->free_context = job_free;
 	transfer_job(&problem, body, job);
@@ -629,18 +667,18 @@ static void health_get(struct task *task)
 	task_json(task, 200);
 }
 
-#define ROUTE(verb, pattern, handler, allowed, text, name) \
+#define ROUTE(verb, pattern, handler, allowed, text, name, ...) \
 	{ .method = verb, .path = pattern, .handle = handler, .permission = allowed, .doc = text, .command = name, \
-	  .problem = pos_problem }
+	  .problem = pos_problem, __VA_ARGS__ }
 
 const struct route pos_routes[] = {
 	ROUTE("POST", "/api/v1/accounts", accounts_post, "ledger.write", "Opens a ledger account of a customer or the organization (D1)",
-	      "pos.accounts.create"),
+	      "pos.accounts.create", .query = "dry_run"),
 	ROUTE("GET", "/api/v1/accounts/{id}", account_get, "ledger.read", "A ledger account with its sums (D2)", "pos.accounts.get"),
 	ROUTE("GET", "/api/v1/accounts/{id}/transfers", account_transfers, "ledger.read", "Transfers of an account, oldest first (D9)",
 	      "pos.accounts.transfers"),
 	ROUTE("POST", "/api/v1/transfers", transfers_post, "ledger.write", "A transfer between two accounts (D3)",
-	      "pos.transfers.create"),
+	      "pos.transfers.create", .query = "dry_run"),
 	ROUTE("GET", "/api/v1/balance", balance_get, "ledger.read", "Points and stamps of a customer (D4)", "pos.balance.get"),
 	ROUTE("GET", "/api/v1/health", health_get, "public", "Up, and which service the listener is (D5)", "pos.health"),
 	{ .method = NULL },

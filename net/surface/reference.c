@@ -344,6 +344,8 @@ static void field_problems(struct reference *reference, const struct field *fiel
 			problem_add(reference, str_of(field->ref_unknown));
 		if (field->ref_inactive)
 			problem_add(reference, str_of(field->ref_inactive));
+		if (field->ref_mismatch)
+			problem_add(reference, str_of(field->ref_mismatch));
 		for (size_t a = 0; field->type == FIELD_ACTIONS && a < ACTION_TYPES; a++)
 			field_problems(reference, action_kinds[a].args);
 	}

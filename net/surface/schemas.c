@@ -566,7 +566,7 @@ static const struct member_of pos_transfer_create[] = {
 	{ "credit_account_id", POS_ID, NULL, "'a_00000000000000000000000000000002'", 0 }, \
 	{ "amount", COUNT, NULL, "70", 0 }, \
 	{ "code", COUNT, NULL, "7", 0 }, \
-	{ "timestamp", "Time", NULL, NULL, 0 }, \
+	{ "timestamp", TIME_OR_NULL, "null of a dry run", "'2026-11-21T15:07:49.562Z'", 0 }, \
 	{ "lsn", LSN, NULL, NULL, 0 }
 
 static const struct member_of pos_transfer[] = {

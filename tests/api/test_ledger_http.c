@@ -80,6 +80,15 @@ static void d1_creates_accounts(void **state)
 	assert_string_not_equal(account(201, org, "cust_789", 2, "points"), id);
 	assert_string_not_equal(account(201, org, "cust_790", 1, "points"), id);
 	assert_string_not_equal(account(201, other, "cust_789", 1, "points"), id);
+	/* A dry run makes nothing, the organization's own accounts neither. */
+	const char *dry = textf("{'org_id':'dry_%s','customer_id':'c','account_type':1}", org);
+	root = want(200, "POST /api/v1/accounts?dry_run=true", NULL, dry);
+	assert_int_equal(int_at(root, "/balance"), 0);
+	error_is(want(404, textf("GET /api/v1/accounts/%s", text_at(root, "/id")), NULL, NULL), "account_not_found");
+	error_is(want(404, textf("GET /api/v1/balance?org_id=dry_%s&customer_id=c", org), NULL, NULL), "customer_unknown");
+	want(404, textf("GET /v1/tenants/dry_%s/liability", org), NULL, NULL);
+	const char *dry_id = keep(text_at(want(201, "POST /api/v1/accounts", NULL, dry), "/id"));
+	assert_string_equal(text_at(want(200, "POST /api/v1/accounts?dry_run=true", NULL, dry), "/id"), dry_id);
 	static const struct { const char *body, *pointer; } bad[] = {
 		{ "{'customer_id':'c','account_type':1}", "/org_id" },
 		{ "{'org_id':'','customer_id':'c','account_type':1}", "/org_id" },
@@ -162,6 +171,23 @@ static void d3_transfers(void **state)
 	error_is(transfer(409, "tr-4", credit, debit, 102), "exceeds_floor");
 	error_is(transfer(409, "tr-4", credit, debit, 1), "id_already_failed");
 	sums_are(credit, 0, 101);
+	/* A dry run says what would come of it, and leaves the id and the books alone; a repeat is one also there. */
+	const char *next = textf("{'id':'tr-5','org_id':'%s','debit_account_id':'%s','credit_account_id':'%s','amount':9}", org, debit,
+				 credit);
+	root = want(200, "POST /api/v1/transfers?dry_run=true", NULL, next);
+	assert_int_equal(int_at(root, "/amount"), 9);
+	assert_int_equal(int_at(root, "/lsn"), 0);
+	assert_false(bool_at(root, "/idempotent"));
+	sums_are(credit, 0, 101);
+	error_is(want(409, "POST /api/v1/transfers?dry_run=true", NULL,
+		      textf("{'id':'tr-6','org_id':'%s','debit_account_id':'%s','credit_account_id':'%s','amount':102}", org, credit,
+			    debit)), "exceeds_floor");
+	transfer(201, "tr-6", debit, credit, 1);
+	want(201, "POST /api/v1/transfers", NULL, next);
+	root = want(200, "POST /api/v1/transfers?dry_run=true", NULL, next);
+	assert_true(bool_at(root, "/idempotent"));
+	sums_are(credit, 0, 111);
+	error_is(want(400, "POST /api/v1/transfers?dryrun=1", NULL, next), "filter_unknown");
 	/* The same text in another organization is another transfer. */
 	const char *there = account(201, other, NULL, 2, "points"), *to = account(201, other, "cust_1", 1, "points");
 	(void)there;
@@ -463,6 +489,14 @@ static void speaks_the_ledger(void **state)
 		    textf("{'id':'%u','debit':'%s','credit':'%s','amount':1}", base + 6, anna, capped));
 	json_is(root, "/balances", "[[99,21]]");
 	refused(404, "transfer_not_found", NULL, textf("GET /v1/transfers/%u", base + 6), NULL, NULL);
+	root = want(200, "POST /v1/accounts?dry_run=true", NULL, textf("{'id':'%u','tenant':'dry','unit':'points','floor':-5}", base + 7));
+	assert_string_equal(text_at(root, "/id"), textf("%032x", base + 7));
+	assert_int_equal(int_at(root, "/floor"), -5);
+	refused(404, "account_not_found", NULL, textf("GET /v1/accounts/%u", base + 7), NULL, NULL);
+	root = want(200, "POST /v1/accounts?dry_run=true", NULL,
+		    textf("[{'id':'%u','tenant':'dry','unit':'points'},{'id':'0','tenant':'dry','unit':'points'}]", base + 7));
+	assert_string_equal(text_at(root, "/results/0/code"), "account_id_must_not_be_zero");
+	refused(404, "account_not_found", NULL, textf("GET /v1/accounts/%u", base + 7), NULL, NULL);
 	/* Accounts, now and then. */
 	root = want(200, textf("GET /v1/accounts/%s", anna), NULL, NULL);
 	assert_string_equal(text_at(root, "/balance"), "100");

@@ -234,6 +234,8 @@ static void references_are_kept(void **state)
 	keep_id(type, want(201, "POST /admin/event-types", "REFS", "{'key':'PING','origin':'INTERNAL','name':'Ping'}"));
 	refused(400, "event_type_unknown", NULL, "POST /admin/internal-jobs", "REFS", "{'job_key':'j','event_type':'NONE'}");
 	refused(400, "event_type_not_internal", NULL, "POST /admin/internal-jobs", "REFS", "{'job_key':'j','event_type':'T'}");
+	refused(400, "event_type_not_internal", NULL, "POST /rules", "REFS",
+		"{'event_type':'T','actions':[{'type':'emit_event','event_type':'T'}]}");
 	keep_id(job, want(201, "POST /admin/internal-jobs", "REFS", "{'job_key':'j','event_type':'PING'}"));
 	refused(409, "in_use", NULL, textf("DELETE /admin/event-types/%s", type), "REFS", NULL);
 	refused(409, "in_use", NULL, textf("DELETE /admin/event-types/%s?dry_run=true", type), "REFS", NULL);
