@@ -89,6 +89,8 @@ static void make_answer(struct task *task)
 static void backups_post(struct task *task)
 {
 	struct pins *pins = task->app->pins;
+	if (!task_parameters_known(task, ""))
+		return;                /* above all no dry_run */
 	if (!pins_room(pins)) {
 		task_problem(task, 409, "backups_too_many", "%d backups are being read already; one that is not read any more ends "
 			     "within %d seconds", PINS_MAX, PIN_LEASE_S);
@@ -134,7 +136,7 @@ static struct pin *pin_of(struct task *task)
 static void backup_delete(struct task *task)
 {
 	struct pin *pin = pin_of(task);
-	if (!pin)
+	if (!pin || !task_parameters_known(task, ""))
 		return;
 	pins_drop(task->app->pins, pin->id);
 	task_text(task, 204, NULL);

@@ -22,6 +22,8 @@ static void on_written(void *context, const struct snapshot_outcome *outcome, st
 
 static void snapshots_post(struct task *task)
 {
+	if (!task_parameters_known(task, ""))
+		return;                /* above all no dry_run */
 	if (!keeper_start(task->app->keeper, on_written, task))
 		task_problem(task, 409, "snapshot_running", "a snapshot is being written already");
 }

@@ -26,6 +26,8 @@ static void asked_for_and_listed(void **state)
 	assert_int_equal(ask("GET /metrics", NULL, NULL, (struct str){ NULL, 0 })->status, 200);
 	assert_non_null(strstr(last_reply()->body.ptr, textf("tally_snapshot_bytes %lld", (long long)bytes)));
 	refused(405, "method_not_allowed", NULL, "DELETE /v1/snapshots", NULL, NULL);
+	refused(400, "filter_unknown", NULL, "POST /v1/snapshots?dry_run=true", NULL, NULL);
+	refused(400, "filter_unknown", NULL, "POST /v1/backups?dry_run=true", NULL, NULL);
 }
 
 static void over_rpc(void **state)
