@@ -146,9 +146,9 @@ fuzz-programs: $(FUZZERS:%.c=$(OUT)/%)
 $(FUZZERS:%.c=$(OUT)/%): $(OUT)/%: $(OUT)/%.o $$(call helpers,$$*) $(MODEL) $(LIBRARY)
 	@$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
-# Programs of the benchmark: they link nothing of the product.
+# Programs of the benchmark: but ids_fill they link nothing of the product.
 BARE    := $(patsubst bench/bare/%.c,$(OUT)/bench/bare_%,$(wildcard bench/bare/*.c))
-BENCHES := $(OUT)/bench/http_load $(BARE)
+BENCHES := $(OUT)/bench/http_load $(OUT)/bench/ids_fill $(BARE)
 
 .PHONY: bench
 bench: all $(BENCHES) ## measure Tally, the bare path and its peers in turn (RUNS=3, SECONDS_EACH=30, ONLY="w1 w2")
@@ -158,6 +158,9 @@ bench: all $(BENCHES) ## measure Tally, the bare path and its peers in turn (RUN
 
 $(OUT)/bench/http_load: $(OUT)/bench/http_load.o
 	@$(CC) $(LDFLAGS) $^ -o $@
+
+$(OUT)/bench/ids_fill: $(OUT)/bench/ids_fill.o $(LIBRARY)
+	@$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 $(BARE): $(OUT)/bench/bare_%: $(OUT)/bench/bare/%.o
 	@$(CC) $(LDFLAGS) $^ -lxxhash -lpthread -o $@

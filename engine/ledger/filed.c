@@ -51,11 +51,9 @@ void id_query_free(struct id_query *query)
 	*query = (struct id_query){ 0 };
 }
 
-const struct table_entry *id_query_found(const struct id_query *query, uint64_t hash, const struct table_entry *previous)
+const struct table_entry *id_query_search(const struct id_query *query, uint64_t hash, const struct table_entry *previous)
 {
 	uint32_t low = 0, high = query->found_count;
-	if (!high)
-		return NULL;
 	uintptr_t at = (uintptr_t)previous - (uintptr_t)query->found;
 	if (previous && at < high * sizeof *previous) {
 		low = (uint32_t)(at / sizeof *previous) + 1;

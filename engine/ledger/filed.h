@@ -114,8 +114,14 @@ void id_query_sort(struct id_query *query);
 void id_query_clear(struct id_query *query);           /* as new; its memory stays */
 void id_query_free(struct id_query *query);
 
+const struct table_entry *id_query_search(const struct id_query *query, uint64_t hash, const struct table_entry *previous);
+
 /* The next entry that was found with this hash after `previous`, or NULL; `previous` NULL, or one that is none of the query's:
  * the first. */
-const struct table_entry *id_query_found(const struct id_query *query, uint64_t hash, const struct table_entry *previous);
+static inline const struct table_entry *id_query_found(const struct id_query *query, uint64_t hash,
+						       const struct table_entry *previous)
+{
+	return query->found_count ? id_query_search(query, hash, previous) : NULL;
+}
 
 #endif

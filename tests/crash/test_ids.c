@@ -29,7 +29,12 @@ enum { ROUNDS = 12, BATCH = 200, CALLS = 400, PATH = 700 };
 static const char *const few[] = { "--log-segment", "1M", "--log-ring", "256K", "--snapshot-interval", "0", "--snapshot-log-bytes",
 				   "0", "--snapshot-rate", "0", "--id-memory", "8K", NULL };
 
+/* And little of the log. */
+static const char *const little[] = { "--log-segment", "1M", "--log-ring", "256K", "--snapshot-interval", "0", "--snapshot-log-bytes",
+				      "0", "--snapshot-rate", "0", "--id-memory", "8K", "--retain-bytes", "1M", NULL };
+
 struct scene {
+	const char *const *options;
 	struct process process;
 	struct journal journal;
 	struct inject *page;
@@ -43,16 +48,16 @@ static void serve(struct scene *scene)
 {
 	struct buf said = { 0 };
 	scene->shards = 5 - scene->shards;             /* 1 and 4 in turn */
-	if (!process_start(&scene->process, scene->shards, few)) {
+	if (!process_start(&scene->process, scene->shards, scene->options)) {
 		process_said(&scene->process, &said);
 		fail_msg("no start: %s", said.ptr);
 	}
 	assert_true(connection_open(&scene->connection, scene->process.port));
 }
 
-static void scene_begin(struct scene *scene, const char *library)
+static void scene_begin(struct scene *scene, const char *library, const char *const *options)
 {
-	*scene = (struct scene){ .shards = 4, .seed = share_seed() };
+	*scene = (struct scene){ .shards = 4, .seed = share_seed(), .options = options };
 	folder_make(scene->process.folder);
 	snprintf(scene->data, sizeof scene->data, "%s/data", scene->process.folder);
 	scene->page = injection_open(&scene->process, library);
@@ -145,7 +150,7 @@ static void interrupted_while_ids_move(void **unused)
 	unsigned killed = 0;
 	char path[PATH];
 	(void)unused;
-	scene_begin(&scene, "calls");
+	scene_begin(&scene, "calls", few);
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		enum inject_how how = hows[random_next(&scene.seed) % (sizeof hows / sizeof *hows)];
 		uint64_t until = clock_us() + 100000 + random_next(&scene.seed) % 900000;
@@ -188,7 +193,7 @@ static void a_broken_run_is_refused_and_made_again(void **unused)
 	char path[PATH];
 	unsigned char byte;
 	(void)unused;
-	scene_begin(&scene, "calls");
+	scene_begin(&scene, "calls", few);
 	for (unsigned i = 0; i < 600 && !run_file(&scene, path); i++)
 		assert_true(events_try(&scene));
 	assert_true(connection_send(&scene.connection, "POST", "/v1/snapshots", STR("{}")));
@@ -222,6 +227,49 @@ static void a_broken_run_is_refused_and_made_again(void **unused)
 	scene_end(&scene);
 }
 
+/* An event sent again on its own: the status. */
+static int again(struct scene *scene, uint32_t number)
+{
+	struct journal *journal = &scene->journal;
+	journal->text.len = 0;
+	journal_write(journal, &journal->text, number);
+	assert_true(connection_send(&scene->connection, "POST", "/transactions", buf_view(&journal->text)));
+	int status = connection_take(&scene->connection, PROCESS_WAIT_MS, &journal->answer);
+	buf_char(&journal->answer, '\0');
+	return status;
+}
+
+/* When the log with an outcome is gone, its id is known all the same, and what it was for; also over a crash. */
+static void ids_outlive_their_log(void **unused)
+{
+	struct scene scene;
+	char first[PATH];
+	uint64_t until = clock_us() + 60000000;
+	(void)unused;
+	scene_begin(&scene, "calls", little);
+	snprintf(first, sizeof first, "%s/log/%016x.log", scene.data, 0);
+	while (access(first, F_OK) == 0) {
+		assert_true(clock_us() < until);
+		for (unsigned i = 0; i < 10; i++)
+			assert_true(events_try(&scene));
+		assert_true(connection_send(&scene.connection, "POST", "/v1/snapshots", STR("{}")));
+		assert_int_equal(connection_take(&scene.connection, PROCESS_WAIT_MS, &scene.journal.answer), 201);
+	}
+	for (unsigned turn = 0; turn < 2; turn++) {
+		assert_int_equal(again(&scene, 0), 410);
+		assert_non_null(strstr(scene.journal.answer.ptr, "outcome_pruned"));
+		scene.journal.padding = 10;            /* another payload */
+		assert_int_equal(again(&scene, 0), 409);
+		assert_non_null(strstr(scene.journal.answer.ptr, "event_id_reused"));
+		scene.journal.padding = 0;
+		assert_int_equal(again(&scene, scene.journal.count - 1), 200);
+		connection_close(&scene.connection);
+		process_kill(&scene.process);
+		serve(&scene);
+	}
+	scene_end(&scene);
+}
+
 int main(void)
 {
 	/* Calls are made to fail by a library in front of the server, which a sanitizer's would not stand. */
@@ -229,6 +277,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(interrupted_while_ids_move),
 		cmocka_unit_test(a_broken_run_is_refused_and_made_again),
+		cmocka_unit_test(ids_outlive_their_log),
 	};
 	share_main();
 	return cmocka_run_group_tests(tests, NULL, NULL);
