@@ -913,8 +913,8 @@ static void life_end(struct sim *sim, bool died)
 /* One life.  False: the history is over. */
 static bool live(struct sim *sim)
 {
-	if (one_in(sim, 8))                            /* it was off for days */
-		sim->clock_offset_ms += (int64_t)chance(sim, 4 * 86400) * 1000;
+	if (one_in(sim, 3))                            /* it was off for days */
+		sim->clock_offset_ms += (int64_t)chance(sim, 9 * 86400) * 1000;
 	if (!open_node(sim, false))
 		return false;
 	uint64_t steps = 200 + chance(sim, 200 + 60 * (uint64_t)sim->swarm.ops_a_life);

@@ -147,6 +147,11 @@ static void tables_exercised(const struct sim_seen *seen)
 {
 	const struct kind *kind;
 	unsigned missing = 0;
+	print_message("# effects:");
+	for (unsigned e = 1; e < EFFECT_TYPES; e++)
+		if (seen->effects[e])
+			print_message(" %s %llu", effect_kinds[e].name, LLU(seen->effects[e]));
+	print_message("\n");
 	for (size_t k = 0; (kind = kind_at(k)); k++)
 		if (!seen->kinds[kind->number]) {
 			print_error("no document of kind %s was ever changed\n", kind->name);
@@ -197,7 +202,7 @@ static void histories(void **state)
 	/* That there was something to see. */
 	for (unsigned i = 0; i < 17 && seeds >= SEEDS_DEFAULT; i++)
 		assert_true(counts.list[i] > 0);
-	if (seeds >= SEEDS_DEFAULT)
+	if (seeds >= 5 * SEEDS_DEFAULT)
 		tables_exercised(&counts.seen);
 }
 
