@@ -218,7 +218,8 @@ static struct footers *footers_begin(struct play *play)
 	for (unsigned s = 0; s < play->world->shard_count; s++)
 		states[s] = &play->world->shards[s].state;
 	struct footers *footers = footers_open(play->footers, play->wal, states, play->world->shard_count);
-	while (footers_step(footers, &(atomic_bool){ false }))
+	atomic_bool stop = false;
+	while (footers_step(footers, &stop))
 		;
 	return footers;
 }
