@@ -87,19 +87,18 @@ case " $* " in *" peers "*) peers_install ;; esac
 
 # What judges the OpenAPI document, from PyPI into a folder of its own.  Where pip cannot bring it, its tests are skipped.
 python_install() {
-	[ -x "$prefix/python/bin/schemathesis" ] && [ "$(cat "$prefix/python/versions" 2>/dev/null)" = "$python_packages" ] && return 0
-	echo "installing into $prefix/python: $python_packages"
-	# shellcheck disable=SC2086
-	if /usr/bin/python3 -m venv "$prefix/python" >/dev/null 2>&1 &&
+	list=$(dirname "$0")/python.txt
+	cmp -s "$list" "$prefix/python/installed.txt" && return 0
+	echo "installing into $prefix/python: schemathesis, openapi-spec-validator"
+	if /usr/bin/python3 -m venv --clear "$prefix/python" >/dev/null 2>&1 &&
 		"$prefix/python/bin/python" -m pip install --quiet --disable-pip-version-check --retries 1 --timeout 15 \
-			--only-binary :all: $python_packages >/dev/null 2>&1; then
-		echo "$python_packages" >"$prefix/python/versions"
+			--only-binary :all: -r "$list" >/dev/null 2>&1; then
+		cp "$list" "$prefix/python/installed.txt"
 	else
 		rm -rf "$prefix/python"
-		echo "pip could not install $python_packages: the tests that need them are skipped"
+		echo "pip could not install $list: the tests that need it are skipped"
 	fi
 }
-python_packages="schemathesis==4.32.5 openapi-spec-validator==0.9.0"
 case " $* " in *" test "*) python_install ;; esac
 
 have() { printf '#include <%s>\n' "$1" | ${CC:-cc} -I"$prefix/include" -E -x c - >/dev/null 2>&1; }

@@ -270,7 +270,7 @@ static void the_server_keeps_to_it(void **state)
 	ask_close();
 	const char *port = textf("%d", harness_server.port);
 	const char *phases = harness_shards == 1 ? "examples,coverage" : "fuzzing,stateful";
-	const char *argv[] = { "/usr/bin/python3", "tests/api/openapi/fuzz.py", program, port, phases, "8", NULL };
+	const char *argv[] = { "/usr/bin/python3", "tests/api/openapi/fuzz.py", program, port, phases, "5", NULL };
 	if (program_run(argv, &out) != 0 || strcmp(out.ptr, "ok\n") != 0)
 		fail_msg("schemathesis: %s", out.ptr);
 	buf_free(&out);
