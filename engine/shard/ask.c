@@ -273,7 +273,6 @@ static void ask_award(const struct state *state, struct query *query)
 void ask_run(struct state *state, struct query *query, int64_t now_ms)
 {
 	const struct member *member = NULL;
-	const struct table_entry *entry;
 	if (query->kind == QUERY_REWARDS || query->kind == QUERY_LOYALTY) {
 		uint64_t hash = hash_name(HASH_MEMBER, query->tenant, query->profile);
 		member = state_member_find(state, hash, query->tenant, query->profile);
@@ -291,10 +290,6 @@ void ask_run(struct state *state, struct query *query, int64_t now_ms)
 			ask_awards(state, query);
 		break;
 	case QUERY_AWARD: ask_award(state, query); break;
-	case QUERY_EVENT_ID:
-		entry = ids_find(&state->ids, query->id_hash, 0);
-		query->lsn = entry && entry->value != ID_IN_FLIGHT ? entry->value : 0;
-		break;
 	default: ASSERT(!"a question that this file answers");
 	}
 }

@@ -11,7 +11,7 @@ enum { AWARDS_LOOKED_MAX = 1000000 };
 
 extern const char *const reward_state_names[REWARD_STATES + 1];    /* ends with NULL */
 
-/* QUERY_REWARDS to QUERY_EVENT_ID. */
+/* QUERY_REWARDS to QUERY_AWARD. */
 void ask_run(struct state *state, struct query *query, int64_t now_ms);
 
 /* What QUERY_MEMBER says beside the plain fields: debt, tier, the head of the account. */

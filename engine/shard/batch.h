@@ -151,8 +151,7 @@ enum query_kind {
 	QUERY_REWARDS,                 /* of a member; `json` is a list, newest first */
 	QUERY_LOYALTY,                 /* the member's tier and the next one; `json` is an object */
 	QUERY_AWARDS,                  /* bonus awards of the tenant, newest first; `awards` */
-	QUERY_AWARD,                   /* one of them, by member_hash and seq; `json` is an object */
-	QUERY_EVENT_ID                 /* where an event id was used; `id_hash` gives `lsn` */
+	QUERY_AWARD                    /* one of them, by member_hash and seq; `json` is an object */
 };
 
 struct query_slice { uint64_t last_lsn, event_count; };
@@ -190,14 +189,13 @@ struct query {
 	uint32_t before_seq;                           /* REWARDS: only below it; 0: all */
 	struct award_place after;                      /* AWARDS: only behind it; awarded_ms 0: all */
 	struct str bonus_key;                          /* AWARDS: of this bonus; empty: of all */
-	uint64_t member_hash, id_hash;                 /* AWARD; EVENT_ID */
+	uint64_t member_hash;                          /* AWARD */
 	uint32_t seq;
 	/* and out */
 	struct buf json, awards;                       /* owned; awards: struct query_award */
 	size_t given, total;
 	uint32_t next_seq;                             /* REWARDS: the next page's before_seq; 0: this was the last */
 	bool too_broad;                                /* AWARDS: more would have to be looked at than is allowed */
-	uint64_t lsn;                                  /* EVENT_ID; 0: not used */
 	/* TENANT, of one shard: heads of the chains of events, tags (JSON texts, one a line), sums */
 	struct query_slice *slices;    /* GROUP_COUNT; owned; NULL for an unknown tenant */
 	struct buf tags;                               /* u16 length, text, … */

@@ -613,8 +613,7 @@ static void run_query(struct shard *shard, struct query *query)
 	case QUERY_REWARDS:
 	case QUERY_LOYALTY:
 	case QUERY_AWARDS:
-	case QUERY_AWARD:
-	case QUERY_EVENT_ID: ask_run(&shard->state, query, shard->env->now_ms(shard->env->context)); break;
+	case QUERY_AWARD: ask_run(&shard->state, query, shard->env->now_ms(shard->env->context)); break;
 	}
 	query->message.wait_lsn = MUTATE(40, shard->appended_lsn, 0);
 	shard->env->done(shard->env->context, &query->message);

@@ -7,6 +7,7 @@
  */
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
+#include "engine/event/reverse.h"
 #include "net/surface/ingest.h"
 #include "net/surface/past.h"
 #include "net/surface/transaction.h"
@@ -257,8 +258,9 @@ static void reversed_by(struct task *task)
 	struct walk *walk = task->context;
 	struct event_view event;
 	struct buf *record = &walk->records[1];
-	uint64_t lsn = task->query.lsn;
-	if (!lsn || !record_read(node_wal(task->app->node), lsn, record) ||
+	const struct row *row = &task->batch.rows[0];
+	uint64_t lsn = row->lsn;
+	if (row->result != ROW_KNOWN || !record_read(node_wal(task->app->node), lsn, record) ||
 	    !event_view_read((const unsigned char *)record->ptr, record->len, &event) || reversal_of(&event) != walk->at)
 		return;
 	task->out.len--;               /* the brace */
@@ -313,12 +315,22 @@ static void one_start(struct task *task, enum walk_want want)
 		one_go(task);
 		return;
 	}
-	struct buf id = { 0 };
-	reversal_id(&id, buf_view(&task->parts[0]));
-	task->query.kind = QUERY_EVENT_ID;
-	task->query.id_hash = hash_name(HASH_EVENT_ID, task->tenant, buf_view(&id));
-	buf_free(&id);
-	task_query(task, shard_of(partition_of(task->query.id_hash), node_shards(task->app->node)), one_go);
+	/* Whether the id of its reversal is known is what the first stage of a batch finds out, wherever ids are kept.  A dry run of a
+	 * reversal of nothing, which is refused where it is not. */
+	reversal_id(&task->text, buf_view(&task->parts[0]));
+	task->shape = TASK_BATCH;
+	task->batch.rows = mem_zalloc(sizeof *task->batch.rows);
+	task->batch.row_count = 1;
+	task->batch.dry_run = true;
+	batch_init(&task->batch, node_shards(task->app->node));
+	struct row *row = &task->batch.rows[0];
+	*row = (struct row){ .kind = ROW_REVERSE, .policy = REVERSE_ZERO, .tenant = task->tenant, .profile = STR(""),
+			     .type = STR(""), .source = STR(""), .id = buf_view(&task->text), .payload_text = STR(""),
+			     .original = STR("") };
+	row_place(row);
+	row->id_hash = hash_name(HASH_EVENT_ID, row->tenant, row->id);
+	row->id_partition = partition_of(row->id_hash);
+	task_batch(task, one_go);
 }
 
 void transaction_get(struct task *task)
