@@ -403,7 +403,7 @@ static void a64_import_events(void **state)
 	assert_int_equal(wallet("A64", "p"), 15);
 }
 
-static void a72_customer_tags(void **state)
+static void a55_a72_customer_tags(void **state)
 {
 	(void)state;
 	json_is(want(201, "POST /customers/upsert", "A72", "{'profileId':'p','tags':['b','a','b']}"), "/tags",
@@ -473,7 +473,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a63_import_customers),
 	cmocka_unit_test(a63_multipart),
 	cmocka_unit_test(a64_import_events),
-	cmocka_unit_test(a72_customer_tags),
+	cmocka_unit_test(a55_a72_customer_tags),
 	cmocka_unit_test(a73_quick_start),
 	cmocka_unit_test(dry_run_leaves_nothing),
 };

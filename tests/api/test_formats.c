@@ -89,7 +89,7 @@ static void release_is_read(const char *version)
 	harness_server = kept;
 }
 
-static void every_release_is_read(void **state)
+static void a8_every_release_is_read(void **state)
 {
 	unsigned count = 0;
 	DIR *dir = opendir(FORMATS);
@@ -107,6 +107,6 @@ static void every_release_is_read(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(every_release_is_read) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(a8_every_release_is_read) };
 	return harness_run("formats", tests, COUNT_OF(tests), NULL);
 }

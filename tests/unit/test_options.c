@@ -58,7 +58,7 @@ static void environment_clear(void)
 #define READ(options, error, ...)                                                                                 \
 	options_read((options), (int)(sizeof(WORDS(__VA_ARGS__)) / sizeof(char *)), WORDS(__VA_ARGS__), (error))
 
-static void takes_defaults(void **state)
+static void a10_takes_defaults(void **state)
 {
 	struct options options;
 	struct buf error = { 0 };
@@ -80,7 +80,7 @@ static void takes_defaults(void **state)
 	options_free(&options);
 }
 
-static void prefers_the_stronger_source(void **state)
+static void a7_prefers_the_stronger_source(void **state)
 {
 	struct options options;
 	struct buf error = { 0 };
@@ -217,8 +217,8 @@ static void shows_options_as_json(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(takes_defaults),
-		cmocka_unit_test(prefers_the_stronger_source),
+		cmocka_unit_test(a10_takes_defaults),
+		cmocka_unit_test(a7_prefers_the_stronger_source),
 		cmocka_unit_test(names_what_is_wrong),
 		cmocka_unit_test(reads_sizes),
 		cmocka_unit_test(shows_options_as_json),
