@@ -23,7 +23,18 @@ static const struct field fields[] = {
 	{ 0 }
 };
 
-/* Jobs emit INTERNAL types only: while one does, its type stays one. */
+static bool rule_emits(const struct document *rule, struct str key)
+{
+	yyjson_val *actions = document_value(rule, "actions"), *action;
+	size_t i, max;
+	yyjson_arr_foreach(actions, i, max, action)
+		if (str_eq(json_text(json_get(action, STR("type"))), STR("emit_event")) &&
+		    str_eq(json_text(json_get(action, STR("event_type"))), key))
+			return true;
+	return false;
+}
+
+/* Jobs and rules emit INTERNAL types only: while one does, its type stays one. */
 static void check(const struct catalog *catalog, struct str tenant, yyjson_val *document, const struct document *before,
 		  struct problem *problem)
 {
@@ -36,6 +47,14 @@ static void check(const struct catalog *catalog, struct str tenant, yyjson_val *
 	if (page.count)
 		problem_set(problem, 409, "in_use", "event type %llu is emitted by internal job %llu: its origin stays INTERNAL",
 			    (unsigned long long)before->id, (unsigned long long)page.list[0]->id);
+	catalog_page_free(&page);
+	if (problem->status)
+		return;
+	catalog_list(catalog, tenant, &kind_rule, NULL, 0, 0, SIZE_MAX, &page, &none);
+	for (size_t i = 0; i < page.count && !problem->status; i++)
+		if (rule_emits(page.list[i], of.value))
+			problem_set(problem, 409, "in_use", "event type %llu is emitted by rule %llu: its origin stays INTERNAL",
+				    (unsigned long long)before->id, (unsigned long long)page.list[i]->id);
 	catalog_page_free(&page);
 }
 

@@ -228,10 +228,16 @@ static void a65_tiers(void **state)
 
 static void references_are_kept(void **state)
 {
-	char type[32], job[32];
+	char type[32], job[32], ping[32], rule[32];
 	(void)state;
 	make_type("REFS", "T");
 	keep_id(type, want(201, "POST /admin/event-types", "REFS", "{'key':'PING','origin':'INTERNAL','name':'Ping'}"));
+	keep_id(ping, want(201, "POST /admin/event-types", "REFS", "{'key':'PONG','origin':'INTERNAL','name':'Pong'}"));
+	keep_id(rule, want(201, "POST /rules", "REFS", "{'event_type':'T','actions':[{'type':'emit_event','event_type':'PONG'}]}"));
+	refused(409, "in_use", NULL, textf("PATCH /admin/event-types/%s", ping), "REFS", "{'origin':'EXTERNAL'}");
+	refused(409, "in_use", NULL, textf("DELETE /admin/event-types/%s", ping), "REFS", NULL);
+	want(200, textf("DELETE /rules/%s", rule), "REFS", NULL);
+	want(200, textf("PATCH /admin/event-types/%s", ping), "REFS", "{'origin':'EXTERNAL'}");
 	refused(400, "event_type_unknown", NULL, "POST /admin/internal-jobs", "REFS", "{'job_key':'j','event_type':'NONE'}");
 	refused(400, "event_type_not_internal", NULL, "POST /admin/internal-jobs", "REFS", "{'job_key':'j','event_type':'T'}");
 	refused(400, "event_type_not_internal", NULL, "POST /rules", "REFS",
