@@ -113,7 +113,7 @@ static void play_free(struct play *play)
 static void dump_of(struct play *play, struct buf *out)
 {
 	struct state *states[] = { &play->state };
-	dump_text(states, 1, &play->catalog, out);
+	dump_text(states, 1, &play->catalog, (struct str){ "", 0 }, out);
 }
 
 static void piece_try(const uint8_t *data, size_t size, bool right, bool alone)
