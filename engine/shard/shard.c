@@ -971,7 +971,8 @@ bool shard_step(struct shard *shard, unsigned budget, bool *stalled)
 		}
 		atomic_fetch_sub_explicit(&shard->depth, 1, memory_order_relaxed);
 	}
-	atomic_store_explicit(&shard->ids_held, shard->state.ids.total, memory_order_relaxed);
+	if (!atomic_load(&shard->parked))      /* else it is another shard's at the moment */
+		atomic_store_explicit(&shard->ids_held, shard->state.ids.total, memory_order_relaxed);
 	return shard_busy(shard);
 }
 
