@@ -87,8 +87,12 @@ static bool events_try(struct scene *scene)
 	    connection_take(&scene->connection, PROCESS_WAIT_MS, &journal->answer) != 200)
 		return false;
 	yyjson_doc *doc = journal_read(&journal->answer);
-	for (unsigned i = 0; i < BATCH; i++)
-		journal_answered(journal, numbers[i], yyjson_arr_get(yyjson_doc_get_root(doc), i), false);
+	for (unsigned i = 0; i < BATCH; i++) {
+		yyjson_val *row = yyjson_arr_get(yyjson_doc_get_root(doc), i);
+		/* A disk that was full for a call refuses the rest of a batch: those are not made. */
+		if (!str_eq(json_text(json_get(row, STR("code"))), STR("disk_full")))
+			journal_answered(journal, numbers[i], row, false);
+	}
 	yyjson_doc_free(doc);
 	return true;
 }
