@@ -5,6 +5,7 @@
 # usage: tally.sh check | version
 #        tally.sh WORK SECONDS DIR      WORK: w1 w1_one w2a w2b w3 http_array http_single
 #        tally.sh w4a|w4b SECONDS DIR   open loop at RATE transfers/s: batches, and 64 connections with one a request
+#        tally.sh w4a_snapshot|w4b_snapshot SECONDS DIR   the same while one snapshot after another is written
 #        tally.sh w5 COUNT DIR          COUNT transfers, kill -9, start: seconds to the first durable answer
 #        tally.sh w6 DIR                memory of an account and of an id, disk bytes of a transfer (W6_COUNT=10000000)
 #        tally.sh restart ACCOUNTS DIR  ACCOUNTS made, a snapshot, kill -9: seconds until ready, the first time and again
@@ -184,6 +185,17 @@ restart() {
 	server_stop -TERM
 }
 
+# One snapshot after another, with the rate that a server has by default; `snapshots` counts them.
+snapshots_begin() {
+	while "$tally" snapshot --to "http://$http" >>"$work/snapshots" 2>&1; do :; done &
+	snapshotter=$!
+}
+snapshots_end() {
+	kill "$snapshotter" 2>/dev/null || true
+	wait "$snapshotter" 2>/dev/null || true
+	echo "snapshots $(grep -c '"name"' "$work/snapshots" || true)"
+}
+
 command=${1:-}
 case $command in
 check) [ -x "$tally" ] || die "$tally is not built (make)" ;;
@@ -199,6 +211,22 @@ w4b)
 	generate --seconds "$2" --rate "${RATE:?}" --work single --connections 64 --in-flight 1
 	lines
 	;;
+w4a_snapshot)
+	begin "${3:?DIR}"
+	generate --work none
+	snapshots_begin
+	generate --setup no --seconds "$2" --rate "${RATE:?}" --in-flight 4
+	snapshots_end
+	lines
+	;;
+w4b_snapshot)
+	begin "${3:?DIR}"
+	generate --work none
+	snapshots_begin
+	generate --setup no --seconds "$2" --rate "${RATE:?}" --work single --connections 64 --in-flight 1
+	snapshots_end
+	lines
+	;;
 http_array) begin "${3:?DIR}" && http_load --connections 1 --rows 1000 --seconds "$2" ;;
 http_single) begin "${3:?DIR}" && http_load --connections 64 --seconds "$2" ;;
 w5) begin "${3:?DIR}" && w5 "$2" ;;
@@ -208,5 +236,5 @@ restart)
 	begin "${3:?DIR}"
 	restart "$2"
 	;;
-*) sed -n 's/^# \{0,1\}//; 2,12p' "$0" >&2; exit 64 ;;
+*) sed -n 's/^# \{0,1\}//; 2,13p' "$0" >&2; exit 64 ;;
 esac

@@ -6,13 +6,14 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 #include "net/loop/logline.h"
 #include "wal/cursor.h"
 
-enum { FRAMES_A_LOOK = 256 };
+enum { FRAMES_A_LOOK = 256, PACE_BYTES = 8 << 20 /* a second, while the log grows */, PACE_MAX_MS = 100 };
 #define SCAN_MAX (UINT64_C(1) << 30)       /* bytes that one question reads, or two segments where those are longer */
 
 struct footers {
@@ -23,6 +24,7 @@ struct footers {
 	struct footer *index;          /* owned; whole ones without a gap, by end */
 	size_t count, cap;
 	_Atomic uint64_t lsn;          /* the end of the newest in it */
+	atomic_bool paced;             /* gives way to a log that grows */
 	atomic_bool recheck;           /* one turned out to be damaged: begin again */
 	/* the tail's */
 	struct books now;              /* at `at` */
@@ -105,6 +107,25 @@ static bool cursor_said(const struct wal_cursor *cursor, enum cursor_result resu
 	return false;
 }
 
+/* Reading a log back while it grows takes the disk's time from durable writes: then it goes slowly, and catches up when the log
+ * is calmer.  `*durable` is what it was at the last frame. */
+static void give_way(const struct footers *footers, uint32_t size, uint64_t *durable)
+{
+	uint64_t now = wal_durable(footers->wal), grown = now - *durable;
+	int64_t ns = (int64_t)size * (1000000000 / PACE_BYTES);
+	*durable = now;
+	if (!atomic_load(&footers->paced) || grown < size / 2)
+		return;
+	if (ns > PACE_MAX_MS * INT64_C(1000000))
+		ns = PACE_MAX_MS * INT64_C(1000000);
+	nanosleep(&(struct timespec){ .tv_nsec = (long)ns }, NULL);
+}
+
+void footers_give_way(struct footers *footers, bool paced)
+{
+	atomic_store(&footers->paced, paced);
+}
+
 /* Adds [begin, end) of the log; *footer gets what is known of it.  False: it cannot be read, or the server stops. */
 static bool stretch_add(const struct footers *footers, uint64_t begin, uint64_t end, struct books *books, struct footer *footer,
 			const atomic_bool *stop)
@@ -112,7 +133,7 @@ static bool stretch_add(const struct footers *footers, uint64_t begin, uint64_t 
 	struct wal_cursor cursor;
 	struct wal_frame frame;
 	enum cursor_result result = CURSOR_END;
-	uint64_t marked = begin;
+	uint64_t marked = begin, durable = wal_durable(footers->wal);
 	bool good = true;
 	books_rows_reset(books);
 	wal_cursor_begin(&cursor, footers->wal, begin);
@@ -127,6 +148,8 @@ static bool stretch_add(const struct footers *footers, uint64_t begin, uint64_t 
 			marked = mark.lsn = frame.lsn;
 			buf_bytes(&footer->marks, &mark, sizeof mark);
 		}
+		if (stop)
+			give_way(footers, frame.size, &durable);
 		good = books_frame(books, &frame, UINT64_MAX);
 		if (!good)
 			log_line(LOG_LEVEL_ERROR, "footers", "a record of the frame at LSN %llu cannot be read",

@@ -26,6 +26,8 @@ void footers_close(struct footers *footers);
 
 /* True: it did something, call it again.  Gives up soon when *stop becomes true. */
 bool footers_step(struct footers *footers, const atomic_bool *stop);
+/* Whether steps go slowly while the log grows.  Not where old segments wait to be dropped. */
+void footers_give_way(struct footers *footers, bool paced);
 /* All segments that end at or before this LSN have a footer. */
 uint64_t footers_lsn(const struct footers *footers);
 /* What a dropped segment leaves behind: all footers that end below `first` go. */

@@ -76,6 +76,9 @@ struct tail *tail_start(struct footers *footers, struct retain *retain, const st
 	pthread_mutex_init(&tail->mutex, NULL);
 	pthread_cond_init(&tail->stopped, NULL);
 	tell(tail);
+	uint64_t target, step;
+	retain_plan(retain, &target, &step);
+	footers_give_way(footers, !step);      /* nothing is ever dropped: nobody waits */
 	if (!pthread_create(&tail->thread, NULL, tail_main, tail))
 		return tail;
 	mem_free(tail);
