@@ -104,8 +104,8 @@ const struct action_kind action_kinds[ACTION_TYPES] = {
 			      .doc = "Set the status points to the threshold of a tier." },
 	[ACTION_EMIT_EVENT] = { .name = "emit_event", .available = true, .args = emit_args,
 				.doc = "Run the rules of an INTERNAL event type for the customer, as part of this event." },
-	[ACTION_SEND_MESSAGE] = { .name = "send_message", .needs = "messages", .args = message_args,
-				  .doc = "Send the customer a message." },
+	[ACTION_SEND_MESSAGE] = { .name = "send_message", .available = true, .args = message_args,
+				  .doc = "Send the customer a message: tell the gateway (--message-url) its template, until it is taken." },
 	[ACTION_CALL_WEBHOOK] = { .name = "call_webhook", .available = true, .args = webhook_args,
 				  .doc = "Tell another system: POST the event to a URL, until it is taken." },
 };
@@ -307,6 +307,9 @@ bool action_compile(yyjson_val *source, struct action *out)
 		return out->text.len > 0;
 	case ACTION_SET_TIER:
 		out->text = json_text(json_get(source, STR("tier")));
+		return out->text.len > 0;
+	case ACTION_SEND_MESSAGE:
+		out->text = json_text(json_get(source, STR("template")));
 		return out->text.len > 0;
 	case ACTION_CALL_WEBHOOK:
 		out->text = json_text(json_get(source, STR("url")));

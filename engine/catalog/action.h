@@ -23,7 +23,7 @@ enum action_type {
 	ACTION_DOWNGRADE_TIER,
 	ACTION_SET_TIER,               /* text: the tier's key */
 	ACTION_EMIT_EVENT,             /* text: an INTERNAL event type; payload */
-	ACTION_SEND_MESSAGE,           /* known, not available */
+	ACTION_SEND_MESSAGE,           /* text: a template */
 	ACTION_CALL_WEBHOOK,           /* text: a URL */
 	ACTION_TYPES                   /* the numbers are in the log */
 };

@@ -260,9 +260,9 @@ static bool emit_event(struct act *act, const struct action *action)
 	return true;
 }
 
-static bool call_webhook(struct act *act, const struct action *action)
+static bool tell(struct act *act, const struct action *action)
 {
-	put_word(act, EFFECT_WEBHOOK, action, 0, action->text);
+	put_word(act, action->type == ACTION_SEND_MESSAGE ? EFFECT_MESSAGE : EFFECT_WEBHOOK, action, 0, action->text);
 	act->scratch->hooked = true;
 	return true;
 }
@@ -280,7 +280,8 @@ static bool (*const runs[ACTION_TYPES])(struct act *act, const struct action *ac
 	[ACTION_DOWNGRADE_TIER] = downgrade,
 	[ACTION_SET_TIER] = set_tier,
 	[ACTION_EMIT_EVENT] = emit_event,
-	[ACTION_CALL_WEBHOOK] = call_webhook,
+	[ACTION_CALL_WEBHOOK] = tell,
+	[ACTION_SEND_MESSAGE] = tell,
 };
 
 bool act_run(struct act *act, const struct action *action)

@@ -34,6 +34,7 @@ const struct effect_kind effect_kinds[EFFECT_TYPES] = {
 				   "Points from the member back to the liability." },
 	[EFFECT_BURN_REVERSED] = { "BURN_REVERSED", NULL, 0, true, true, 1, UNDO_NOTHING,
 				   "Points back to the member." },
+	[EFFECT_MESSAGE] = { "MESSAGE", "template", 0, false, false, 0, UNDO_WEBHOOK, "A message to the member, by way of the gateway." },
 	[EFFECT_WEBHOOK] = { "WEBHOOK", "url", 0, false, false, 0, UNDO_WEBHOOK, "Another system is told." },
 	[EFFECT_TAG_REMOVED] = { "TAG_REMOVED", "tag", 0, false, false, 0, UNDO_NOTHING, "A tag less." },
 };
@@ -154,6 +155,7 @@ bool effect_on_member(struct member *member, const struct effect_view *effect, i
 	case EFFECT_BURN_REVERSED:     /* of the ledger alone */
 	case EFFECT_EMITTED:
 	case EFFECT_WEBHOOK:           /* of the log alone */
+	case EFFECT_MESSAGE:
 	case EFFECT_NONE:
 	case EFFECT_TYPES: break;
 	}

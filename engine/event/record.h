@@ -92,6 +92,7 @@ enum effect_type {
 	EFFECT_BURN_REVERSED = 18,     /* redeemed -> member */
 	EFFECT_TAG_REMOVED = 19,
 	EFFECT_WEBHOOK = 20,           /* another system is told, after this is durable (net/hook) */
+	EFFECT_MESSAGE = 21,           /* the gateway of messages is told, likewise */
 	EFFECT_TYPES
 };
 

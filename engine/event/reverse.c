@@ -188,7 +188,7 @@ static void undo_count(struct reversal *reversal, const struct effect_view *effe
 /* What was told cannot be taken back: the same one hears that it was undone. */
 static void undo_webhook(struct reversal *reversal, const struct effect_view *effect)
 {
-	put(reversal, effect, EFFECT_WEBHOOK, 0, NULL, 0, effect_word(effect));
+	put(reversal, effect, (enum effect_type)effect->head.type, 0, NULL, 0, effect_word(effect));
 	reversal->scratch.hooked = true;
 }
 

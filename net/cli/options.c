@@ -84,6 +84,8 @@ static const struct spec specs[] = {
 	  .unit = "SECONDS", .commands = "serve", .doc = "the scheduler marks rewards past their end this often; 0: never" },
 	{ "clock-ahead", "TALLY_CLOCK_AHEAD", TYPE_SECONDS, AT(clock_ahead), "0", 0, 3200000000, .unit = "SECONDS",
 	  .commands = "serve", .doc = "for rehearsals on a copy: the clock is so far ahead; there is no way back for that data" },
+	{ "message-url", "TALLY_MESSAGE_URL", TYPE_TEXT, AT(message_url), NULL, .unit = "URL", .commands = "serve",
+	  .doc = "gateway that the messages of send_message are posted to; none: they are not sent" },
 	{ "webhook-attempts", "TALLY_WEBHOOK_ATTEMPTS", TYPE_COUNT, AT(webhook_attempts), "12", 1, 1000, .unit = "N",
 	  .commands = "serve", .doc = "attempts to tell another system of an event, further and further apart, before it is given up" },
 	{ "webhook-timeout", "TALLY_WEBHOOK_TIMEOUT", TYPE_SECONDS, AT(webhook_timeout), "10", 1, 600, .unit = "SECONDS",
@@ -590,6 +592,8 @@ void options_free(struct options *options)
 	mem_free(options->data);
 	listen_clear(&options->http);
 	listen_clear(&options->rpc);
+	mem_free(options->archive);
+	mem_free(options->message_url);
 	mem_free(options->ready_file);
 	mem_free(options->config);
 	memset(options, 0, sizeof(*options));

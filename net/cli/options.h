@@ -46,6 +46,7 @@ struct options {
 	bool log_direct;               /* write the log past the page cache */
 	int64_t snapshot_interval;     /* seconds; 0: never by the clock */
 	int64_t snapshot_log_bytes;    /* bytes of log behind the newest; 0: however many */
+	char *message_url;             /* owned; NULL: none */
 	int64_t webhook_attempts, webhook_timeout;     /* seconds */
 	int64_t snapshot_keep;         /* so many stay */
 	int64_t retain_age;            /* seconds of log that stay; 0: for ever */

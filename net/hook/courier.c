@@ -117,7 +117,7 @@ static void delivery_free(struct delivery *delivery)
 }
 
 static void deliver(struct courier *courier, uint64_t frame_lsn, const struct event_view *event, uint64_t lsn, unsigned number,
-		    const struct execution_view *execution, struct str url)
+		    const struct execution_view *execution, struct str url, struct str template)
 {
 	struct delivery *delivery = mem_zalloc(sizeof *delivery), **end = &courier->list;
 	struct buf line = { 0 };
@@ -135,6 +135,10 @@ static void deliver(struct courier *courier, uint64_t frame_lsn, const struct ev
 	buf_printf(&delivery->body, "{\"rule_id\":\"%" PRIu64 "\",\"reversal\":%s,\"transaction\":", execution->head.rule_id,
 		   event->head.flags & EVENT_REVERSAL ? "true" : "false");
 	transaction_json(&delivery->body, event, lsn, false, true);
+	if (template.len) {
+		buf_lit(&delivery->body, ",\"template\":");
+		buf_json_text(&delivery->body, template);
+	}
 	buf_char(&delivery->body, '}');
 	while (*end)
 		end = &(*end)->next;
@@ -153,8 +157,14 @@ static void event_look(struct courier *courier, uint64_t frame_lsn, const struct
 		for (unsigned e = 0; e < execution.head.effect_count; e++) {
 			struct effect_view effect;
 			effect_next(&effects, &effect);
+			/* Numbers go on without a gateway, so that they name the same delivery ever after. */
+			bool message = effect.head.type == EFFECT_MESSAGE;
 			if (effect.head.type == EFFECT_WEBHOOK)
-				deliver(courier, frame_lsn, event, lsn, number++, &execution, effect_word(&effect));
+				deliver(courier, frame_lsn, event, lsn, number, &execution, effect_word(&effect), (struct str){ "", 0 });
+			else if (message && courier->options.message_url)
+				deliver(courier, frame_lsn, event, lsn, number, &execution, str_of(courier->options.message_url),
+					effect_word(&effect));
+			number += message || effect.head.type == EFFECT_WEBHOOK;
 		}
 	}
 }

@@ -24,6 +24,7 @@ enum { COURIER_WAITING = 1024, COURIER_IN_FLIGHT = 16 };
 struct courier_options {
 	const char *dir;               /* the data directory */
 	const struct wal *wal;
+	const char *message_url;       /* where messages go; NULL: nowhere */
 	unsigned attempts;             /* of one delivery; at least 1 */
 	unsigned timeout_s;            /* of one attempt */
 	/* LSN of the newest event with a webhook, 0: none; from any thread. */

@@ -391,6 +391,7 @@ int cmd_serve(const struct options *options)
 	serve->app.keeper = keeper_new(&serve->loop, serve->app.node, &keeper);
 	serve->app.pins = pins_new(&serve->loop, options->data);
 	struct courier_options hooks = { .dir = options->data, .wal = node_wal(serve->app.node),
+					 .message_url = options->message_url,
 					 .attempts = (unsigned)options->webhook_attempts,
 					 .timeout_s = (unsigned)options->webhook_timeout, .newest = node_newest_hook,
 					 .hold = hold_for_hooks, .context = serve->app.node };

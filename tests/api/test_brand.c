@@ -346,7 +346,6 @@ static void a20_points_from_amount(void **state)
 
 static void a21_actions(void **state)
 {
-	static const char *const later[] = { "{'type':'send_message','template':'hello'}" };
 	static const struct { const char *key, *actions; } rows[] = {
 		{ "EARN", "[{'type':'earn_points','points':100}]" },
 		{ "EARN_N", "[{'type':'earn_points','from_payload':'n.points'}]" },
@@ -362,9 +361,7 @@ static void a21_actions(void **state)
 		make_type("A21", rows[i].key);
 		make_rule(NULL, "A21", rows[i].key, 0, NULL, rows[i].actions);
 	}
-	for (size_t i = 0; i < COUNT_OF(later); i++)
-		refused(422, NULL, "/actions/0/type", "POST /rules", "A21",
-			textf("{'event_type':'EARN','actions':[%s]}", later[i]));
+	refused(422, NULL, "/actions/0/type", "POST /rules", "A21", "{'event_type':'EARN','actions':[{'type':'dance'}]}");
 	send_event(201, "A21", "p", "EARN", "e-1", "{}");
 	send_event(201, "A21", "p", "EARN_N", "e-2", "{'n':{'points':11}}");
 	assert_int_equal(wallet("A21", "p"), 111);

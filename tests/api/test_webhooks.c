@@ -191,6 +191,33 @@ static void given_up(void **state)
 	harness_server = kept;
 }
 
+/* Messages go to the gateway, if there is one, and say which template. */
+static void messages(void **state)
+{
+	const char *const options[] = { "--message-url", hook_url, NULL };
+	struct server server = { 0 }, kept = harness_server;
+	(void)state;
+	make_type("MAIL", "PURCHASE");
+	make_rule((char[32]){ 0 }, "MAIL", "PURCHASE", 0, NULL, "[{'type':'send_message','template':'thanks'}]");
+	yyjson_val *event = send_event(201, "MAIL", "p-1", "PURCHASE", "m-0", "{}");       /* without one: not sent */
+	json_is(event, "/executions/0/details/actions/0/effect", "'MESSAGE'");
+	json_is(event, "/executions/0/details/actions/0/template", "'thanks'");
+	ask_close();
+	server_start(&server, harness_shards, options);
+	harness_server = server;
+	make_type("MAIL", "PURCHASE");
+	make_rule((char[32]){ 0 }, "MAIL", "PURCHASE", 0, NULL, "[{'type':'send_message','template':'thanks'}]");
+	send_event(201, "MAIL", "p-1", "PURCHASE", "m-1", "{}");
+	struct told told = hear();
+	assert_string_equal(event_of(&told), "m-1");
+	json_is(yyjson_doc_get_root(told.doc), "/template", "'thanks'");
+	answer(&told, "200 OK");
+	ask_close();
+	server_stop(&server);
+	server_clean(&server);
+	harness_server = kept;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -198,6 +225,7 @@ int main(void)
 		cmocka_unit_test(bad_urls),
 		cmocka_unit_test(told_again_after_a_kill),
 		cmocka_unit_test(given_up),
+		cmocka_unit_test(messages),
 	};
 	listen_anew();
 	return harness_run("webhooks", tests, COUNT_OF(tests), NULL);

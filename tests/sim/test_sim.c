@@ -160,7 +160,7 @@ static void tables_exercised(const struct sim_seen *seen)
 	/* Limits of rules, emitted events, reversals and webhooks are not in the workload yet. */
 	static const enum effect_type other_tests[] = {
 		EFFECT_REWARD_REVOKED, EFFECT_BONUS_WITHDRAWN, EFFECT_COUNTED, EFFECT_EMITTED, EFFECT_DEBT_PAID, EFFECT_EARN_REVERSED,
-		EFFECT_BURN_REVERSED, EFFECT_TAG_REMOVED, EFFECT_WEBHOOK };
+		EFFECT_BURN_REVERSED, EFFECT_TAG_REMOVED, EFFECT_WEBHOOK, EFFECT_MESSAGE };
 	for (unsigned e = 1; e < EFFECT_TYPES; e++) {
 		bool other = seen->effects[e] > 0;
 		for (unsigned i = 0; i < sizeof other_tests / sizeof *other_tests; i++)

@@ -307,8 +307,7 @@ static void test_bodies(void **state)
 	}
 	act(&catalog, BRAND, KIND_RULE, 0, "{\"event_type\":\"PURCHASE\",\"actions\":[{\"type\":\"send_message\"}]}",
 	    &problem);
-	assert_string_equal(problem.faults.list[0].detail,
-			    "action send_message needs messages, which this version does not have yet");
+	assert_string_equal(problem.faults.list[0].pointer, "/actions/0/template");
 	problem_free(&problem);
 	catalog_free(&catalog);
 }
