@@ -80,33 +80,33 @@ static const struct field no_args[] = { { 0 } };
 static const char *const points_or_payload[] = { "points", "from_payload", NULL };
 
 const struct action_kind action_kinds[ACTION_TYPES] = {
-	[ACTION_EARN_FROM_AMOUNT] = { .name = "earn_points_from_amount", .available = true, .args = amount_args,
+	[ACTION_EARN_FROM_AMOUNT] = { .name = "earn_points_from_amount", .args = amount_args,
 				      .doc = "Earn points in proportion to an amount in the payload." },
-	[ACTION_EARN] = { .name = "earn_points", .available = true, .args = points_args, .one_of = points_or_payload,
+	[ACTION_EARN] = { .name = "earn_points", .args = points_args, .one_of = points_or_payload,
 			  .doc = "Earn points." },
-	[ACTION_BURN] = { .name = "burn_points", .available = true, .args = points_args, .one_of = points_or_payload,
+	[ACTION_BURN] = { .name = "burn_points", .args = points_args, .one_of = points_or_payload,
 			  .doc = "Take points away; fails the rule if there are too few." },
-	[ACTION_SET_STATUS] = { .name = "set_customer_status", .available = true, .args = status_args,
+	[ACTION_SET_STATUS] = { .name = "set_customer_status", .args = status_args,
 				.doc = "Set the status of the customer." },
-	[ACTION_ADD_TAG] = { .name = "add_customer_tag", .available = true, .args = tag_args,
+	[ACTION_ADD_TAG] = { .name = "add_customer_tag", .args = tag_args,
 			     .doc = "Give the customer a tag; nothing happens if it is there already." },
-	[ACTION_RESET_STATUS_POINTS] = { .name = "reset_status_points", .available = true, .args = no_args,
+	[ACTION_RESET_STATUS_POINTS] = { .name = "reset_status_points", .args = no_args,
 					 .doc = "Set the status points back to 0." },
-	[ACTION_ISSUE_REWARD] = { .name = "issue_reward", .available = true, .args = reward_args,
+	[ACTION_ISSUE_REWARD] = { .name = "issue_reward", .args = reward_args,
 				  .doc = "Give the customer a reward for nothing." },
-	[ACTION_REDEEM_REWARD] = { .name = "redeem_reward", .available = true, .args = reward_args,
+	[ACTION_REDEEM_REWARD] = { .name = "redeem_reward", .args = reward_args,
 				   .doc = "Give the customer a reward for its cost in points; fails the rule if there are too few." },
-	[ACTION_RECORD_BONUS] = { .name = "record_bonus_award", .available = true, .args = bonus_args,
+	[ACTION_RECORD_BONUS] = { .name = "record_bonus_award", .args = bonus_args,
 				  .doc = "Note that the customer got a bonus; nothing happens if it was got in this period." },
-	[ACTION_DOWNGRADE_TIER] = { .name = "downgrade_one_tier", .available = true, .args = no_args,
+	[ACTION_DOWNGRADE_TIER] = { .name = "downgrade_one_tier", .args = no_args,
 				    .doc = "Take status points down to the threshold of the tier below; nothing happens in the lowest." },
-	[ACTION_SET_TIER] = { .name = "set_tier", .available = true, .args = tier_args,
+	[ACTION_SET_TIER] = { .name = "set_tier", .args = tier_args,
 			      .doc = "Set the status points to the threshold of a tier." },
-	[ACTION_EMIT_EVENT] = { .name = "emit_event", .available = true, .args = emit_args,
+	[ACTION_EMIT_EVENT] = { .name = "emit_event", .args = emit_args,
 				.doc = "Run the rules of an INTERNAL event type for the customer, as part of this event." },
-	[ACTION_SEND_MESSAGE] = { .name = "send_message", .available = true, .args = message_args,
+	[ACTION_SEND_MESSAGE] = { .name = "send_message", .args = message_args,
 				  .doc = "Send the customer a message: tell the gateway (--message-url) its template, until it is taken." },
-	[ACTION_CALL_WEBHOOK] = { .name = "call_webhook", .available = true, .args = webhook_args,
+	[ACTION_CALL_WEBHOOK] = { .name = "call_webhook", .args = webhook_args,
 				  .doc = "Tell another system: POST the event to a URL, until it is taken." },
 };
 
@@ -170,8 +170,7 @@ static void unknown_type(struct str name, const char *pointer, struct faults *fa
 {
 	struct buf names = { 0 };
 	for (unsigned type = 0; type < ACTION_TYPES; type++)
-		if (action_kinds[type].available)
-			buf_printf(&names, "%s%s", names.len ? ", " : "", action_kinds[type].name);
+		buf_printf(&names, "%s%s", names.len ? ", " : "", action_kinds[type].name);
 	faults_add(faults, pointer, "unknown action \"%.*s\"; known are %.*s", text_cut(name, 60), name.ptr,
 		   (int)names.len,
 		   names.ptr);
@@ -187,18 +186,14 @@ static bool check_action(yyjson_val *action, struct buf *place, struct faults *f
 	}
 	yyjson_val *name = json_get(action, STR("type"));
 	enum action_type type = yyjson_is_str(name) ? type_find(json_text(name)) : ACTION_TYPES;
-	if (type == ACTION_TYPES || !action_kinds[type].available) {
+	if (type == ACTION_TYPES) {
 		size_t before = pointer_push(place, STR("type"));
 		if (!name)
 			faults_add(faults, pointer_text(place), "is required");
 		else if (!yyjson_is_str(name))
 			faults_add(faults, pointer_text(place), "expected a text, got %s", json_type_name(name));
-		else if (type == ACTION_TYPES)
-			unknown_type(json_text(name), pointer_text(place), faults);
 		else
-			faults_add(faults, pointer_text(place),
-				   "action %s needs %s, which this version does not have yet", action_kinds[type].name,
-				   action_kinds[type].needs);
+			unknown_type(json_text(name), pointer_text(place), faults);
 		place->len = before;
 		return false;
 	}
@@ -279,7 +274,7 @@ bool action_compile(yyjson_val *source, struct action *out)
 {
 	yyjson_val *path;
 	*out = (struct action){ .type = type_find(json_text(json_get(source, STR("type")))) };
-	if (out->type == ACTION_TYPES || !action_kinds[out->type].available)
+	if (out->type == ACTION_TYPES)
 		return false;
 	switch (out->type) {
 	case ACTION_EARN_FROM_AMOUNT:

@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* action.h - the table of rule actions: names, arguments, and the form in which they run.
- *
- * A type that is known but whose feature this version does not have is refused by name when a rule is saved, so no rule
- * that was accepted fails for that reason later.
- */
+/* action.h - the table of rule actions: names, arguments, and the form in which they run. */
 #ifndef ENGINE_CATALOG_ACTION_H
 #define ENGINE_CATALOG_ACTION_H
 
@@ -33,8 +29,6 @@ enum { ACTIONS_MAX = 32, ACTION_PATH_MAX = 16 };
 
 struct action_kind {
 	const char *name;              /* "earn_points" */
-	bool available;
-	const char *needs;             /* what is missing, plural ("rewards"), where it is not available */
 	const struct field *args;      /* ends with name NULL */
 	const char *const *one_of;     /* exactly one of these must be given; ends with NULL; NULL: none */
 	const char *doc;

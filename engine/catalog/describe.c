@@ -232,8 +232,6 @@ static void action_definition(struct buf *out, const char *refs)
 	buf_lit(out, "\"action\":{\"description\":\"What a rule does; its type says which members it has.\",\"oneOf\":[");
 	for (size_t i = 0; i < ACTION_TYPES; i++) {
 		const struct action_kind *kind = &action_kinds[i];
-		if (!kind->available)
-			continue;
 		buf_printf(out, "%s{\"title\":\"%s\"", first ? "" : ",", kind->name);
 		text_member(out, "description", kind->doc);
 		buf_printf(out, ",\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"type\":{\"const\":\"%s\"}", kind->name);
@@ -352,8 +350,6 @@ static void actions_hints(struct buf *out)
 	bool first = true;
 	buf_lit(out, ",\"types\":[");
 	for (size_t i = 0; i < ACTION_TYPES; i++) {
-		if (!action_kinds[i].available)
-			continue;
 		buf_printf(out, "%s{\"type\":\"%s\",\"label\":", first ? "" : ",", action_kinds[i].name);
 		label_write(out, action_kinds[i].name);
 		text_member(out, "help", action_kinds[i].doc);

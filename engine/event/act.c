@@ -130,16 +130,8 @@ static bool burn(struct act *act, const struct action *action)
 
 static bool set_status(struct act *act, const struct action *action)
 {
-	/* The new one, a zero byte, the old one: so that it can be undone. */
-	struct str old = act->scratch->status;
-	size_t start = act->out->len;
-	put_word(act, EFFECT_STATUS, action, 0, action->text);
-	buf_char(act->out, '\0');
-	buf_str(act->out, old);
-	struct effect_head head;
-	memcpy(&head, act->out->ptr + start, sizeof head);
-	head.text_len = (uint16_t)(head.text_len + 1 + old.len);
-	memcpy(act->out->ptr + start, &head, sizeof head);
+	effect_put_change(act->out, EFFECT_STATUS, action->type, act->scratch->points, action->text, act->scratch->status);
+	act->effect_count++;
 	act->scratch->status = action->text;
 	return true;
 }
@@ -286,9 +278,7 @@ static bool (*const runs[ACTION_TYPES])(struct act *act, const struct action *ac
 
 bool act_run(struct act *act, const struct action *action)
 {
-	ASSERT(action->type < ACTION_TYPES);
-	if (!runs[action->type])
-		return fail(act, "action %s is not available in this version", action_kinds[action->type].name);
+	ASSERT(action->type < ACTION_TYPES && runs[action->type]);
 	return runs[action->type](act, action);
 }
 

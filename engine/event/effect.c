@@ -162,6 +162,19 @@ bool effect_on_member(struct member *member, const struct effect_view *effect, i
 	return true;
 }
 
+void effect_put_change(struct buf *out, enum effect_type type, unsigned action, int64_t balance, struct str now, struct str before)
+{
+	struct effect_head head;
+	size_t start = out->len;
+	effect_put(out, type, action, 0, balance, NULL, 0, now);
+	buf_char(out, '\0');
+	buf_str(out, before);
+	memcpy(&head, out->ptr + start, sizeof head);
+	ASSERT(head.text_len + 1 + before.len <= UINT16_MAX);
+	head.text_len = (uint16_t)(head.text_len + 1 + before.len);
+	memcpy(out->ptr + start, &head, sizeof head);
+}
+
 void member_item_id(struct buf *out, uint64_t member_hash, uint32_t seq)
 {
 	buf_printf(out, "%016llx-%u", (unsigned long long)member_hash, seq);

@@ -76,6 +76,9 @@ void effect_put(struct buf *out, enum effect_type type, unsigned action, int64_t
 struct member;
 bool effect_on_member(struct member *member, const struct effect_view *effect, int64_t time_ms);
 
+/* One whose word is `now`, with `before` behind a zero byte, so that it can be undone. */
+void effect_put_change(struct buf *out, enum effect_type type, unsigned action, int64_t balance, struct str now, struct str before);
+
 /* Ids outward of a member's rewards and bonus awards: 16 hex digits of the member's hash, '-', seq. */
 void member_item_id(struct buf *out, uint64_t member_hash, uint32_t seq);
 bool member_item_id_parse(struct str text, uint64_t *member_hash, uint32_t *seq);

@@ -110,14 +110,8 @@ static void undo_status(struct reversal *reversal, const struct effect_view *eff
 	} else if (!str_eq(scratch->status, word)) {
 		note(reversal, effect, "the status has changed since");
 	} else {
-		size_t start = reversal->out->len;
-		put(reversal, effect, EFFECT_STATUS, 0, NULL, 0, before);
-		buf_char(reversal->out, '\0');
-		buf_str(reversal->out, word);
-		struct effect_head head;
-		memcpy(&head, reversal->out->ptr + start, sizeof head);
-		head.text_len = (uint16_t)(head.text_len + 1 + word.len);
-		memcpy(reversal->out->ptr + start, &head, sizeof head);
+		effect_put_change(reversal->out, EFFECT_STATUS, effect->head.action, scratch->points, before, word);
+		reversal->effects++;
 		scratch->status = before;
 	}
 }
