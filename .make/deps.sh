@@ -19,16 +19,6 @@ for extra in "$@"; do
 	esac
 done
 
-missing=
-for package in $packages; do
-	dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"
-done
-if command -v clang >/dev/null 2>&1 && case " $* " in *" test "*|*" fuzz "*) true ;; *) false ;; esac; then
-	version=$(clang -dumpversion | cut -d. -f1)
-	dpkg-query -W -f='${Status}' "libclang-rt-$version-dev" 2>/dev/null | grep -q 'install ok installed' ||
-		missing="$missing libclang-rt-$version-dev"
-fi
-
 need_apt() {
 	command -v apt-get >/dev/null 2>&1 || {
 		echo "tally: apt-get was not found; install these yourself and run make again:$missing" >&2
@@ -40,25 +30,40 @@ need_apt() {
 	}
 }
 
-if [ -n "$missing" ]; then
+installed() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'install ok installed'; }
+
+missing_install() {
+	[ -n "$missing" ] || return 0
 	need_apt
 	echo "installing:$missing"
-	export DEBIAN_FRONTEND=noninteractive
 	apt-get update -qq >/dev/null || true
 	# shellcheck disable=SC2086
-	apt-get install -y -qq --no-install-recommends $missing >/dev/null
-fi
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+}
+
+missing=
+for package in $packages; do
+	installed "$package" || missing="$missing $package"
+done
+missing_install
+
+# What clang's sanitizers and fuzzer are linked with has clang's version in its name: it is known when clang is there.
+case " $* " in
+*" test "* | *" fuzz "*)
+	runtime=libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev
+	missing=
+	installed "$runtime" || missing=" $runtime"
+	missing_install
+	;;
+esac
 
 # msgpack-c's C library: one package on Debian 12, another on 13.
-if ! dpkg-query -W -f='${Status}\n' libmsgpack-c-dev libmsgpack-dev 2>/dev/null | grep -q 'install ok installed'; then
+if ! installed libmsgpack-c-dev && ! installed libmsgpack-dev; then
 	in_release() { apt-cache show "$1" >/dev/null 2>&1; }
 	if [ "$(id -u)" = 0 ] && ! in_release libmsgpack-c-dev && ! in_release libmsgpack-dev; then apt-get update -qq >/dev/null || true; fi
 	missing=" libmsgpack-dev"
 	if in_release libmsgpack-c-dev; then missing=" libmsgpack-c-dev"; fi
-	need_apt
-	echo "installing:$missing"
-	# shellcheck disable=SC2086
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+	missing_install
 fi
 
 # The engines that `make bench` measures beside Tally: those that this release has.  What cannot be installed is left out.

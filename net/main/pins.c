@@ -72,7 +72,8 @@ static bool link_make(struct collecting *c, const char *file, uint64_t *size)
 static void file_add(struct collecting *c, const char *path, uint64_t bytes, uint64_t size)
 {
 	struct pin_file file = { .bytes = bytes, .size = size };
-	snprintf(file.path, sizeof file.path, "%s", path);
+	int len = snprintf(file.path, sizeof file.path, "%s", path);
+	ASSERT(len >= 0 && (size_t)len < sizeof file.path);
 	buf_bytes(&c->files, &file, sizeof file);
 }
 
