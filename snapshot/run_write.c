@@ -78,8 +78,10 @@ void run_writer_drop(struct run_writer *writer)
 {
 	if (!writer)
 		return;
-	if (writer->fd >= 0)
+	if (writer->fd >= 0) {
 		wal_io.close(writer->fd);
+		wal_io.unlink(writer->dir, "new.run");         /* its room is wanted back, on a full disk above all */
+	}
 	mem_free(writer->filter.lines);
 	mem_free(writer->window);
 	mem_free(writer->first);

@@ -379,43 +379,6 @@ static bool change(struct runs_store *store, const struct runs_manifest *manifes
 	return true;
 }
 
-bool runs_add(struct runs_store *store, struct run_entry *entries, uint64_t count, uint64_t below, int64_t time_ms,
-	      struct buf *error)
-{
-	struct runs_manifest *manifest = mem_dup(&store->manifest, sizeof store->manifest);
-	struct run *list[RUNS_MAX], *added = NULL;
-	bool good = dir_make(store, error);
-	ASSERT(below > manifest->below && (!count || manifest->count < RUNS_MAX));
-	memcpy(list, store->current->runs, sizeof list);
-	entries_sort(entries, count);
-	if (good && count) {
-		struct run_writer *writer = run_writer_new(store->dir, manifest->next_serial, count, error);
-		good = writer != NULL;
-		for (uint64_t i = 0; good && i < count; i++) {
-			good = run_writer_put(writer, &entries[i], error);
-			manifest->done += !(entries[i].value & ID_FAILED);
-			manifest->failed += !!(entries[i].value & ID_FAILED);
-		}
-		if (good)
-			good = (added = run_writer_end(writer, manifest->below, below, error)) != NULL;
-		else
-			run_writer_drop(writer);
-		if (good) {
-			manifest->runs[manifest->count] = added->info;
-			list[manifest->count++] = added;
-			manifest->next_serial++;
-		}
-	}
-	if (good) {
-		manifest->below = below;
-		mark_add(manifest, (struct run_mark){ below, time_ms });
-		good = change(store, manifest, list, error);
-	}
-	run_release(added);
-	mem_free(manifest);
-	return good;
-}
-
 /* ---- merging ---------------------------------------------------------------------------------------------------------- */
 
 /* Which neighbours should become one: [*first, *behind).  Sizes grow by half at least from each run to the one before it, so
@@ -452,93 +415,218 @@ bool runs_due(const struct runs_store *store)
 	return due(&store->manifest, &first, &behind);
 }
 
-struct merge_side { struct run_cursor cursor; struct run_entry entry; bool there; };
+/* ---- changes, in steps ------------------------------------------------------------------------------------------------ */
 
-/* Writes runs [first, behind) as one, without what is forgotten.  *merged is NULL where nothing is left. */
-static bool merge(struct runs_store *store, unsigned first, unsigned behind, const atomic_bool *stop, struct run **merged,
-		  struct buf *error)
+struct side { struct run_cursor cursor; struct run_entry entry; bool there; };
+
+/* A run more, of `entries`; or one in place of [first, behind), without what is forgotten. */
+struct runs_job {
+	struct runs_store *store;
+	enum { JOB_BEGINS, JOB_WRITES, JOB_ENDS, JOB_COUNTS } stage;   /* counts: the manifest is next */
+	bool adds;                     /* else it merges */
+	struct run_entry *entries;     /* borrowed */
+	uint64_t count, at;
+	unsigned first, behind;
+	struct side sides[2];
+	struct runs *old;              /* held */
+	struct runs_manifest manifest; /* as it will be */
+	uint64_t from, below;          /* of the run that is made */
+	int64_t time_ms;
+	struct run_writer *writer;     /* owned */
+	uint64_t written;
+	struct run *made;              /* held; NULL: nothing is left of it */
+};
+
+static struct runs_job *job_new(struct runs_store *store)
 {
-	const struct runs_manifest *manifest = &store->manifest;
-	struct merge_side sides[2] = { 0 };
-	uint64_t most = 0, kept = 0, seen = 0;
-	size_t before = error->len;
-	ASSERT(behind - first <= 2);
-	*merged = NULL;
-	for (unsigned r = first; r < behind; r++)
-		most += manifest->runs[r].count;
-	struct run_writer *writer = run_writer_new(store->dir, manifest->next_serial, most, error);
-	if (!writer)
-		return false;
-	for (unsigned s = 0; s < behind - first; s++) {
-		run_cursor_begin(&sides[s].cursor, store->current->runs[first + s]);
-		sides[s].there = run_cursor_next(&sides[s].cursor, &sides[s].entry, error);
-	}
-	bool good = error->len == before;
-	while (good && (sides[0].there || sides[1].there)) {
-		struct merge_side *side = !sides[0].there ? &sides[1] : &sides[0];
-		if (sides[0].there && sides[1].there && entry_order(&sides[1].entry, &sides[0].entry) < 0)
-			side = &sides[1];
-		if ((side->entry.value & ID_LSN) >= manifest->forgotten) {
-			good = run_writer_put(writer, &side->entry, error);
-			kept++;
-		}
-		side->there = run_cursor_next(&side->cursor, &side->entry, error);
-		good &= error->len == before;
-		if (good && ++seen % 4096 == 0 && stop && atomic_load(stop)) {
-			buf_lit(error, "the server stops");
-			good = false;
-		}
-	}
-	for (unsigned s = 0; s < behind - first; s++)
-		run_cursor_end(&sides[s].cursor);
-	if (!good || !kept) {
-		run_writer_drop(writer);
-		return good;
-	}
-	uint64_t from = manifest->runs[first].from;
-	*merged = run_writer_end(writer, from > manifest->forgotten ? from : manifest->forgotten, manifest->runs[behind - 1].below, error);
-	return *merged != NULL;
+	struct runs_job *job = mem_zalloc(sizeof *job);
+	job->store = store;
+	job->old = runs_hold(store);
+	job->manifest = store->manifest;
+	return job;
 }
 
-bool runs_merge(struct runs_store *store, const atomic_bool *stop, struct buf *error)
+struct runs_job *runs_add_begin(struct runs_store *store, struct run_entry *entries, uint64_t count, uint64_t below, int64_t time_ms)
+{
+	struct runs_job *job = job_new(store);
+	ASSERT(below > job->manifest.below && (!count || job->manifest.count < RUNS_MAX));
+	job->adds = true;
+	job->entries = entries;
+	job->count = count;
+	job->first = job->behind = job->manifest.count;
+	job->from = job->manifest.below;
+	job->below = below;
+	job->time_ms = time_ms;
+	return job;
+}
+
+struct runs_job *runs_merge_begin(struct runs_store *store)
 {
 	unsigned first, behind;
-	struct run *merged, *list[RUNS_MAX] = { 0 };
 	if (!due(&store->manifest, &first, &behind))
-		return true;
-	struct runs *old = runs_hold(store);
-	struct runs_manifest *manifest = mem_dup(&store->manifest, sizeof store->manifest);
+		return NULL;
+	struct runs_job *job = job_new(store);
+	const struct runs_manifest *manifest = &job->manifest;
+	ASSERT(behind - first <= 2);
+	job->first = first;
+	job->behind = behind;
+	job->from = manifest->runs[first].from > manifest->forgotten ? manifest->runs[first].from : manifest->forgotten;
+	job->below = manifest->runs[behind - 1].below;
+	for (unsigned r = first; r < behind; r++)
+		job->count += manifest->runs[r].count;
+	return job;
+}
+
+void runs_job_end(struct runs_job *job)
+{
+	if (!job)
+		return;
+	run_writer_drop(job->writer);
+	for (unsigned s = 0; s < 2; s++)
+		run_cursor_end(&job->sides[s].cursor);
+	run_release(job->made);
+	runs_release(job->old);
+	mem_free(job);
+}
+
+static bool job_begin(struct runs_job *job, struct buf *error)
+{
+	const struct runs_manifest *manifest = &job->manifest;
+	size_t before = error->len;
+	if (!dir_make(job->store, error))
+		return false;
 	/* A run without anything that is still remembered is not even read. */
-	bool gone = behind - first == 1 && manifest->runs[first].below <= manifest->forgotten;
-	bool good = true;
-	merged = NULL;
-	if (!gone)
-		good = merge(store, first, behind, stop, &merged, error);
-	if (good) {
-		manifest->count = 0;
-		for (unsigned r = 0; r < old->count; r++) {
-			if (r == first && merged) {
-				manifest->runs[manifest->count] = merged->info;
-				list[manifest->count++] = merged;
-			}
-			if (r >= first && r < behind)
-				continue;
-			manifest->runs[manifest->count] = old->runs[r]->info;
-			list[manifest->count++] = old->runs[r];
-		}
-		manifest->next_serial += merged != NULL;
-		good = change(store, manifest, list, error);
+	bool gone = !job->adds && job->behind - job->first == 1 && manifest->runs[job->first].below <= manifest->forgotten;
+	job->stage = gone || !job->count ? JOB_COUNTS : JOB_WRITES;
+	if (job->stage == JOB_COUNTS)
+		return true;
+	if (job->adds)
+		entries_sort(job->entries, job->count);
+	job->writer = run_writer_new(job->store->dir, manifest->next_serial, job->count, error);
+	for (unsigned s = 0; job->writer && s < job->behind - job->first; s++) {
+		run_cursor_begin(&job->sides[s].cursor, job->old->runs[job->first + s]);
+		job->sides[s].there = run_cursor_next(&job->sides[s].cursor, &job->sides[s].entry, error);
 	}
-	if (good)
-		for (unsigned r = first; r < behind; r++) {
-			char name[RUN_NAME];
-			run_name(name, old->runs[r]->info.serial);
-			wal_io.unlink(store->dir, name);       /* if not, the next start does */
+	return error->len == before;
+}
+
+/* The next entry in order.  False: that was all, or there is a line in `error`. */
+static bool job_take(struct runs_job *job, struct run_entry *entry, struct buf *error)
+{
+	size_t before = error->len;
+	if (job->adds) {
+		if (job->at == job->count)
+			return false;
+		*entry = job->entries[job->at++];
+		return true;
+	}
+	struct side *sides = job->sides, *side = !sides[0].there ? &sides[1] : &sides[0];
+	if (sides[0].there && sides[1].there && entry_order(&sides[1].entry, &sides[0].entry) < 0)
+		side = &sides[1];
+	if (!side->there)
+		return false;
+	*entry = side->entry;
+	side->there = run_cursor_next(&side->cursor, &side->entry, error);
+	return error->len == before;
+}
+
+static bool job_write(struct runs_job *job, uint64_t budget, struct buf *error)
+{
+	struct run_entry entry;
+	size_t before = error->len;
+	while (budget--) {
+		if (!job_take(job, &entry, error)) {
+			job->stage = JOB_ENDS;
+			return error->len == before;
 		}
-	run_release(merged);
-	runs_release(old);
-	mem_free(manifest);
-	return good;
+		if ((entry.value & ID_LSN) < job->manifest.forgotten)
+			continue;
+		if (!run_writer_put(job->writer, &entry, error))
+			return false;
+		job->written++;
+		job->manifest.done += job->adds && !(entry.value & ID_FAILED);
+		job->manifest.failed += job->adds && (entry.value & ID_FAILED);
+	}
+	return true;
+}
+
+static bool job_name(struct runs_job *job, struct buf *error)
+{
+	struct run_writer *writer = job->writer;
+	job->stage = JOB_COUNTS;
+	if (!job->written)
+		return true;
+	job->writer = NULL;
+	job->made = run_writer_end(writer, job->from, job->below, error);
+	return job->made != NULL;
+}
+
+/* The manifest with the run that was made in place of [first, behind). */
+static bool job_count(struct runs_job *job, struct buf *error)
+{
+	struct runs_manifest *manifest = &job->manifest;
+	const struct runs *old = job->old;
+	struct run *list[RUNS_MAX + 1] = { 0 };
+	manifest->count = 0;
+	for (unsigned r = 0; r <= old->count; r++) {
+		struct run *run = r == job->first && job->made ? job->made : NULL;
+		if (run) {
+			manifest->runs[manifest->count] = run->info;
+			list[manifest->count++] = run;
+		}
+		if (r == old->count || (r >= job->first && r < job->behind))
+			continue;
+		manifest->runs[manifest->count] = old->runs[r]->info;
+		list[manifest->count++] = old->runs[r];
+	}
+	manifest->next_serial += job->made != NULL;
+	if (job->adds) {
+		manifest->below = job->below;
+		mark_add(manifest, (struct run_mark){ job->below, job->time_ms });
+	}
+	if (!change(job->store, manifest, list, error))
+		return false;
+	for (unsigned r = job->first; r < job->behind; r++) {
+		char name[RUN_NAME];
+		run_name(name, old->runs[r]->info.serial);
+		wal_io.unlink(job->store->dir, name);          /* if not, the next start does */
+	}
+	return true;
+}
+
+enum runs_next runs_job_step(struct runs_job *job, uint64_t budget, struct buf *error)
+{
+	bool good = true, done = false;
+	switch (job->stage) {
+	case JOB_BEGINS: good = job_begin(job, error); break;
+	case JOB_WRITES: good = job_write(job, budget, error); break;
+	case JOB_ENDS: good = job_name(job, error); break;
+	case JOB_COUNTS:
+		good = done = job_count(job, error);
+		break;
+	}
+	return !good ? RUNS_FAILED : done ? RUNS_DONE : RUNS_GOES_ON;
+}
+
+static bool job_run(struct runs_job *job, struct buf *error)
+{
+	enum runs_next next = RUNS_GOES_ON;
+	while (next == RUNS_GOES_ON)
+		next = runs_job_step(job, UINT64_MAX, error);
+	runs_job_end(job);
+	return next == RUNS_DONE;
+}
+
+bool runs_add(struct runs_store *store, struct run_entry *entries, uint64_t count, uint64_t below, int64_t time_ms,
+	      struct buf *error)
+{
+	return job_run(runs_add_begin(store, entries, count, below, time_ms), error);
+}
+
+bool runs_merge(struct runs_store *store, struct buf *error)
+{
+	struct runs_job *job = runs_merge_begin(store);
+	return !job || job_run(job, error);
 }
 
 bool runs_forget(struct runs_store *store, uint64_t lsn, struct buf *error)

@@ -10,7 +10,7 @@
  *   - every id whose outcome lies in [first run's from, below) is in a run, or older than `forgotten`
  *   - at most RUNS_MAX runs; an id is in one of them only
  *
- * Threads: one writes (runs_add, runs_merge, runs_forget); any number hold a set and read from it.
+ * Threads: one writes (runs_add, runs_merge, runs_forget, jobs); any number hold a set and read from it.
  */
 #ifndef SNAPSHOT_RUNS_H
 #define SNAPSHOT_RUNS_H
@@ -68,8 +68,19 @@ bool runs_add(struct runs_store *store, struct run_entry *entries, uint64_t coun
 	      struct buf *error);
 /* Whether some runs should become one, or one be written again without what is forgotten. */
 bool runs_due(const struct runs_store *store);
-/* Does that.  `stop` may be NULL; set, it ends the work half done, with a line in `error`. */
-bool runs_merge(struct runs_store *store, const atomic_bool *stop, struct buf *error);
+bool runs_merge(struct runs_store *store, struct buf *error);  /* does that */
+
+/* The same in steps: one job at a time, and nothing else is changed meanwhile. */
+struct runs_job;
+enum runs_next { RUNS_GOES_ON, RUNS_DONE, RUNS_FAILED };
+/* `entries` is lent until the job is ended. */
+struct runs_job *runs_add_begin(struct runs_store *store, struct run_entry *entries, uint64_t count, uint64_t below, int64_t time_ms);
+struct runs_job *runs_merge_begin(struct runs_store *store);   /* NULL: nothing is due */
+/* At most `budget` entries, or what makes them durable.  RUNS_FAILED: with a line in `error`. */
+enum runs_next runs_job_step(struct runs_job *job, uint64_t budget, struct buf *error);
+/* At any moment; of a job that was not done nothing is left but a file without meaning. */
+void runs_job_end(struct runs_job *job);
+
 /* Ids below `lsn` are forgotten from now on. */
 bool runs_forget(struct runs_store *store, uint64_t lsn, struct buf *error);
 /* The greatest LSN such that all below it was decided at or before time_ms; 0: not known. */

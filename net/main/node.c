@@ -625,7 +625,7 @@ struct node *node_open(const struct node_options *options, struct buf *error)
 	if (node->wal && good)
 		good = snapshot_load_end(&load, error);
 	/* Segments go only when their ids are in runs; so those move that are in segments to go. */
-	const struct filer_options filer = { .hold = ids_hold, .target = ids_target, .memory = options->id_memory, .retention_ms = options->id_retention_ms, .wal = node->wal,
+	const struct mover_options filer = { .hold = ids_hold, .target = ids_target, .memory = options->id_memory, .retention_ms = options->id_retention_ms, .wal = node->wal,
 					     .shards = node->shards, .count = node->shard_count, .post = source_post,
 					     .context = node };
 	if (node->wal && good)

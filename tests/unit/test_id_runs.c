@@ -196,7 +196,7 @@ static void test_as_a_list(void **state)
 			entries[i] = naive_add(&naive, &seed);
 		naive.next_lsn += LSNS_AN_ID;  /* what uses no id */
 		while (runs_manifest(store)->count == RUNS_MAX || (runs_due(store) && random_next(&seed) % 2)) {
-			assert_true(runs_merge(store, NULL, &error));
+			assert_true(runs_merge(store, &error));
 			merges++;
 		}
 		assert_true(runs_add(store, entries, count, naive.next_lsn, 1000 * step, &error));
@@ -216,7 +216,7 @@ static void test_as_a_list(void **state)
 		lookups_compare(store, &naive, &seed);
 	}
 	while (runs_due(store))
-		assert_true(runs_merge(store, NULL, &error));
+		assert_true(runs_merge(store, &error));
 	struct runs *runs = runs_hold(store);
 	assert_true(runs_verify(runs, &error));
 	assert_int_equal(runs_manifest(store)->done + runs_manifest(store)->failed, naive.count);
@@ -418,7 +418,7 @@ static void test_each_call_fails_once(void **state)
 		wal_io.rename = bad_rename;
 		calls_left = (int)call;
 		bool added = runs_add(store, entries, 64, naive.next_lsn, 9, &error);
-		bool merged = runs_merge(store, NULL, &error);
+		bool merged = runs_merge(store, &error);
 		bool forgot = runs_forget(store, 400, &error);
 		more = calls_left < 0 && !(added && merged && forgot);
 		assert_true(more || (added && merged && forgot));
@@ -433,7 +433,7 @@ static void test_each_call_fails_once(void **state)
 		if (!added)
 			assert_true(runs_add(store, entries, 64, naive.next_lsn, 9, &error));
 		while (runs_due(store))
-			assert_true(runs_merge(store, NULL, &error));
+			assert_true(runs_merge(store, &error));
 		lookups_compare(store, &naive, &seed);
 		error.len = 0;
 		struct runs *runs = runs_hold(store);
