@@ -205,6 +205,7 @@ static bool head_good(const struct footer_head *head, size_t len, struct buf *er
 	}
 	/* Each row of the body takes room in it: so counts are bounded by the size, and that by BODY_MAX. */
 	if (head->reserved || head->begin > head->end || head->body_size > BODY_MAX || head->packed_size != len ||
+	    head->body_size > (uint64_t)head->packed_size * SNAPSHOT_PACK_MAX ||
 	    head->tenants > head->body_size / sizeof(struct footer_tenant) || head->books > head->body_size / sizeof(struct footer_book) ||
 	    head->marks > head->body_size / sizeof(struct footer_mark)) {
 		buf_lit(error, "the footer contradicts itself");

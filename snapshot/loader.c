@@ -236,6 +236,20 @@ static void seen_fill(struct seen *seen, const struct snapshot_manifest *manifes
 	}
 }
 
+/* Before anything is made: how much there may be at most. */
+static void loadable(const struct snapshot_load *load, const struct snapshot_manifest *manifest)
+{
+	uint64_t bytes[GROUP_COUNT] = { 0 }, end = manifest->end;
+	for (uint32_t i = 0; i < manifest->count; i++)
+		if (manifest->sections[i].partition != SNAPSHOT_SHARED)
+			bytes[group_of(manifest->sections[i].partition)] += manifest->sections[i].raw_size;
+	if (load->log_end && end > load->log_end)
+		end = load->log_end;
+	for (unsigned s = 0; s < load->count; s++)
+		for (unsigned g = 0; g < GROUP_COUNT; g++)
+			capture_loadable(load->states[s], g, bytes[g], end > manifest->from ? end - manifest->from : 0);
+}
+
 static void states_reset(struct snapshot_load *load)
 {
 	for (unsigned s = 0; s < load->count; s++) {
@@ -253,8 +267,11 @@ static bool try(struct snapshot_load *load, uint64_t end, struct buf *why)
 	bool good = snapshot_manifest_read(load->dir, end, &run.manifest, why);
 	if (good)
 		run.fd = snapshot_data_open(load->dir, end, why);
+	if (good && run.manifest.end > load->known)
+		load->known = run.manifest.end;
 	good = good && run.fd >= 0;
 	if (good) {
+		loadable(load, &run.manifest);
 		if (load->stepped)
 			lanes_walk(&run);
 		else
@@ -288,7 +305,7 @@ void snapshot_load_begin(struct snapshot_load *load)
 	size_t count;
 	load->loaded = false;
 	load->broken = 0;
-	load->from = load->end = load->raw_size = load->took_ns = 0;
+	load->from = load->end = load->known = load->raw_size = load->took_ns = 0;
 	if (!snapshot_list(load->dir, &ends, &count, &why))
 		say(load, "error", "snapshots cannot be looked for: %.*s", (int)why.len, why.ptr);
 	for (size_t i = 0; i < MUTATE(56, count, count > 0) && !load->loaded; i++) {

@@ -21,6 +21,7 @@ struct snapshot_load {
 	unsigned count;
 	struct catalog *catalog;       /* borrowed; empty */
 	uint64_t until;                /* snapshots that know of anything behind this LSN are left aside; 0: none is */
+	uint64_t log_end;              /* where the log's files end: what its snapshots may count on; 0: not known */
 	void (*log)(void *context, const char *level, const char *message);    /* one readable line; may be NULL */
 	void *context;
 	void (*progress)(void *context, uint64_t done, uint64_t total);        /* bytes; from any thread; may be NULL */
@@ -30,7 +31,8 @@ struct snapshot_load {
 	bool loaded;                   /* false: there is none that is whole; states and catalog are empty */
 	unsigned broken;               /* so many were passed over */
 	uint64_t from;                 /* LSN from which the log is to be replayed; 0 without a snapshot */
-	uint64_t end;                  /* the log is known to reach at least here; likewise */
+	uint64_t end;                  /* nothing at or behind it is in the snapshot; likewise */
+	uint64_t known;                /* the log is known to reach at least here: also by a broken snapshot whose manifest is whole */
 	uint64_t raw_size;
 	uint64_t took_ns;
 	struct seen seen;              /* what replay skips; the states point here: it must stay until snapshot_load_end */

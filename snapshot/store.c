@@ -18,8 +18,6 @@
 #include "engine/base/mutant.h"
 #include "wal/io.h"
 
-enum { MANIFEST_MAX = 1 << 30 };
-
 static const char manifest_magic[8] = "TALLYSNM", data_magic[8] = "TALLYSND";
 
 struct manifest_head {
@@ -30,6 +28,9 @@ struct manifest_head {
 	uint64_t data_size, raw_size;
 	uint32_t epoch, reserved;
 };
+
+/* Each partition stands in one section, the shared piece in one. */
+enum { MANIFEST_MAX = sizeof(struct manifest_head) + (PARTITION_COUNT + 1) * sizeof(struct snapshot_section) + 16 };
 
 static_assert(sizeof(struct manifest_head) == 64 && sizeof(struct snapshot_section) == 56, "the layout of the format");
 
@@ -82,7 +83,8 @@ static bool sections_make_sense(const struct snapshot_manifest *manifest)
 	uint64_t at = SNAPSHOT_DATA_HEAD, raw = 0, from = manifest->end;
 	for (uint32_t i = 0; i < manifest->count; i++) {
 		const struct snapshot_section *section = &manifest->sections[i];
-		if (section->offset != at || section->raw_size > SNAPSHOT_RAW_MAX || section->lsn > manifest->end ||
+		if (section->offset != at || section->raw_size > SNAPSHOT_RAW_MAX ||
+		    section->raw_size > (uint64_t)section->size * SNAPSHOT_PACK_MAX || section->lsn > manifest->end ||
 		    section->floor > section->lsn || !section->size != !section->raw_size)
 			return false;
 		at += section->size;
@@ -209,7 +211,12 @@ bool snapshot_manifest_read(const char *dir, uint64_t end, struct snapshot_manif
 		return false;
 	snapshot_name(name, end, "manifest");
 	int64_t found = size_of(dir, name);
-	bool good = found >= 0 && found <= MANIFEST_MAX;
+	if (found > MANIFEST_MAX) {
+		buf_printf(error, "the manifest has %lld bytes, and %d are the most", (long long)found, (int)MANIFEST_MAX);
+		wal_io.close(fd);
+		return false;
+	}
+	bool good = found >= 0;
 	size_t size = good ? (size_t)found : 0;
 	unsigned char *bytes = mem_alloc(size);
 	if (!good || !read_at(fd, bytes, size, 0)) {

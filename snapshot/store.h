@@ -18,7 +18,8 @@
 #include "engine/base/buf.h"
 
 enum { SNAPSHOT_VERSION = 1, SNAPSHOT_NAME = 32, SNAPSHOT_DATA_HEAD = 16, SNAPSHOT_SHARED = 0xFFFF,
-       SNAPSHOT_RAW_MAX = 1 << 30 /* bytes of one piece before compression */ };
+       SNAPSHOT_RAW_MAX = 1 << 30 /* bytes of one piece before compression */,
+       SNAPSHOT_PACK_MAX = 1 << 15 /* zstd's bound: a block is 4 bytes or more, and of 128 KiB or less */ };
 
 /* One piece.  Its place in the manifest's bytes is in the order of the fields. */
 struct snapshot_section {

@@ -271,7 +271,7 @@ static struct account *account_place(struct ledger *ledger, uint32_t number)
 {
 	struct group_accounts *list = &ledger->groups[number_group(number)];
 	uint32_t index = number & ACCOUNT_INDEX_MASK;
-	if (!index)
+	if (!index || index > ledger->loadable[number_group(number)])
 		return NULL;
 	if (index > list->count) {
 		group_room(ledger, list, index);

@@ -87,6 +87,7 @@ struct ledger {
 	uint64_t raw_total;            /* whole accounts of kind RAW */
 	uint64_t holes;                /* numbers below a group's count that a snapshot did not have: replay fills them */
 	uint64_t bytes;
+	uint32_t loadable[GROUP_COUNT];        /* accounts that a snapshot may name, set before it is loaded */
 };
 
 void ledger_init(struct ledger *ledger, unsigned shard, unsigned shard_count, struct ids *ids);
@@ -200,7 +201,8 @@ void ledger_earn_reverse(struct ledger *ledger, struct account *account, unsigne
 void ledger_burn_reverse(struct ledger *ledger, struct account *account, unsigned group, uint64_t points,
 			 enum ledger_sides sides);
 
-/* Loading a snapshot; the texts are copied.  False: it cannot be (a number that was there, or impossible). */
+/* Loading a snapshot; the texts are copied.  False: it cannot be (a number that was there, or impossible).  Room is made up to the
+ * highest number, so none may be above what `loadable` says. */
 struct account_image {                 /* an account as it stands in a snapshot */
 	u128 id;
 	uint64_t debits_posted, credits_posted, debits_pending, credits_pending, last_lsn;

@@ -418,12 +418,16 @@ void capture_settle(struct buf *bytes)
 
 /* ---- loading ---------------------------------------------------------------------------------------------------------- */
 
+/* What a piece's numbers stand for.  A number may be any: the list is as long as there are items, not as the highest of them. */
+struct numbers {
+	struct numbered { uint32_t number; void *what; } *at;  /* owned; by number, once all are there */
+	uint32_t count, cap;
+};
+
 struct loader {
 	struct state *state;
 	struct catalog *catalog;
-	struct tenant **tenants;       /* owned; by number in the piece */
-	struct book **books;           /* likewise */
-	uint32_t tenant_cap, book_cap;
+	struct numbers tenants, books;
 	const char *why;
 };
 
@@ -433,16 +437,40 @@ static bool refuse(struct loader *loader, const char *why)
 	return false;
 }
 
-/* Where number `number` goes, with room for it. */
-static void **number_place(void ***list, uint32_t *cap, uint32_t number)
+static void number_add(struct numbers *numbers, uint32_t number, void *what)
 {
-	if (number >= *cap) {
-		uint32_t more = number * 2 + 16;
-		*list = mem_realloc(*list, more * sizeof **list);
-		memset(*list + *cap, 0, (more - *cap) * sizeof **list);
-		*cap = more;
+	if (numbers->count == numbers->cap) {
+		numbers->cap = numbers->cap ? numbers->cap * 2 : 16;
+		numbers->at = mem_realloc(numbers->at, numbers->cap * sizeof *numbers->at);
 	}
-	return &(*list)[number];
+	numbers->at[numbers->count++] = (struct numbered){ number, what };
+}
+
+static int number_order(const void *a, const void *b)
+{
+	const struct numbered *one = a, *other = b;
+	return (one->number > other->number) - (one->number < other->number);
+}
+
+/* False: a number stands for two. */
+static bool numbers_sort(struct numbers *numbers)
+{
+	bool once = true;
+	if (numbers->count)
+		qsort(numbers->at, numbers->count, sizeof *numbers->at, number_order);
+	for (uint32_t i = 1; i < numbers->count && once; i++)
+		once = numbers->at[i].number != numbers->at[i - 1].number;
+	return once;
+}
+
+/* Most pieces number without gaps: then the number is the place. */
+static void *number_find(const struct numbers *numbers, uint32_t number)
+{
+	if (number < numbers->count && numbers->at[number].number == number)
+		return numbers->at[number].what;
+	const struct numbered wanted = { number, NULL };
+	const struct numbered *found = numbers->count ? bsearch(&wanted, numbers->at, numbers->count, sizeof wanted, number_order) : NULL;
+	return found ? found->what : NULL;
 }
 
 static bool load_tenant(struct loader *loader, const char *content, size_t len)
@@ -451,10 +479,9 @@ static bool load_tenant(struct loader *loader, const char *content, size_t len)
 	if (len < sizeof item)
 		return refuse(loader, "a tenant is too short");
 	memcpy(&item, content, sizeof item);
-	if (item.name_len > len - sizeof item || item.number > UINT32_MAX / 64)
+	if (item.name_len > len - sizeof item)
 		return refuse(loader, "a tenant's name is too long");
-	*number_place((void ***)&loader->tenants, &loader->tenant_cap, item.number) =
-		state_tenant(loader->state, (struct str){ content + sizeof item, item.name_len });
+	number_add(&loader->tenants, item.number, state_tenant(loader->state, (struct str){ content + sizeof item, item.name_len }));
 	return true;
 }
 
@@ -464,22 +491,12 @@ static bool load_book(struct loader *loader, const char *content, size_t len)
 	if (len < sizeof item)
 		return refuse(loader, "a book is too short");
 	memcpy(&item, content, sizeof item);
-	if ((size_t)item.tenant_len + item.unit_len > len - sizeof item || item.number > UINT32_MAX / 64)
+	if ((size_t)item.tenant_len + item.unit_len > len - sizeof item)
 		return refuse(loader, "a book's names are too long");
-	*number_place((void ***)&loader->books, &loader->book_cap, item.number) =
-		ledger_book(&loader->state->ledger, (struct str){ content + sizeof item, item.tenant_len },
-			    (struct str){ content + sizeof item + item.tenant_len, item.unit_len });
+	number_add(&loader->books, item.number,
+		   ledger_book(&loader->state->ledger, (struct str){ content + sizeof item, item.tenant_len },
+			       (struct str){ content + sizeof item + item.tenant_len, item.unit_len }));
 	return true;
-}
-
-static struct book *book_of(const struct loader *loader, uint32_t number)
-{
-	return number < loader->book_cap ? loader->books[number] : NULL;
-}
-
-static struct tenant *tenant_of(const struct loader *loader, uint32_t number)
-{
-	return number < loader->tenant_cap ? loader->tenants[number] : NULL;
 }
 
 static bool load_slice(struct loader *loader, unsigned group, const char *content, size_t len)
@@ -489,7 +506,7 @@ static bool load_slice(struct loader *loader, unsigned group, const char *conten
 	if (len < sizeof item)
 		return refuse(loader, "a slice is too short");
 	memcpy(&item, content, sizeof item);
-	struct book *book = book_of(loader, item.book);
+	struct book *book = number_find(&loader->books, item.book);
 	if (!book || group >= GROUP_COUNT)
 		return refuse(loader, "a slice is of no book");
 	struct slice *slice = ledger_slice(ledger, book, group);
@@ -499,7 +516,7 @@ static bool load_slice(struct loader *loader, unsigned group, const char *conten
 						      u128_load(row->sums[3]) };
 		if (row->number && (number_group(row->number) != group ||
 				    !ledger_load_slice(ledger, book, k + ACCOUNT_FIRST_SLICED, row->number, row->last_lsn)))
-			return refuse(loader, "a slice's number is taken");
+			return refuse(loader, "a slice's number is taken, or higher than the group's accounts are many");
 	}
 	return true;
 }
@@ -510,7 +527,7 @@ static bool load_tenant_slice(struct loader *loader, unsigned group, const char 
 	if (len < sizeof item)
 		return refuse(loader, "a tenant's slice is too short");
 	memcpy(&item, content, sizeof item);
-	struct tenant *tenant = tenant_of(loader, item.tenant);
+	struct tenant *tenant = number_find(&loader->tenants, item.tenant);
 	if (!tenant || group >= GROUP_COUNT)
 		return refuse(loader, "a tenant's slice is of no tenant");
 	struct tenant_slice *slice = state_load_slice(tenant, group);
@@ -545,12 +562,12 @@ static bool load_accounts(struct loader *loader, unsigned partition, const char 
 					       .credits_posted = row.credits_posted, .debits_pending = row.debits_pending,
 					       .credits_pending = row.credits_pending, .last_lsn = row.last_lsn,
 					       .number = row.number, .flags = row.flags, .kind = row.kind,
-					       .book = book_of(loader, row.book) };
+					       .book = number_find(&loader->books, row.book) };
 		if (!image.book || row.kind >= ACCOUNT_KINDS || number_group(row.number) != group_of(partition) ||
 		    partition_of(account_key(image.id)) != partition)
 			return refuse(loader, "an account does not belong here");
 		if (!ledger_load_account(ledger, &image))
-			return refuse(loader, "an account's number is taken");
+			return refuse(loader, "an account's number is taken, or higher than the group's accounts are many");
 	}
 	return true;
 }
@@ -623,7 +640,7 @@ static bool load_member(struct loader *loader, unsigned partition, const char *c
 	if (len < sizeof item)
 		return refuse(loader, "a member is too short");
 	memcpy(&item, content, sizeof item);
-	struct tenant *tenant = tenant_of(loader, item.tenant);
+	struct tenant *tenant = number_find(&loader->tenants, item.tenant);
 	const char *at = content + sizeof item, *end = content + len;
 	if ((size_t)item.profile_len + item.status_len + item.attributes_len > (size_t)(end - at))
 		return refuse(loader, "a member's texts are too long");
@@ -804,13 +821,24 @@ static bool load_item(struct loader *loader, const struct item_head *head, const
 	return refuse(loader, "an item is of an unknown type");
 }
 
+void capture_loadable(struct state *state, unsigned group, uint64_t bytes, uint64_t log_bytes)
+{
+	/* An account comes into being by a record of its own, or by an event's. */
+	enum { LEAST_RECORD = 64 };
+	static_assert(sizeof(struct account_record) >= LEAST_RECORD && sizeof(struct event_head) >= LEAST_RECORD, "each takes at least so much");
+	uint64_t most = bytes / sizeof(struct account_row) + log_bytes / LEAST_RECORD;
+	state->ledger.loadable[group] = most < ACCOUNT_INDEX_MASK ? (uint32_t)most : ACCOUNT_INDEX_MASK;
+}
+
 bool capture_load(struct state *state, struct catalog *catalog, const void *bytes, size_t len, enum state_parts parts,
 		  const char **why)
 {
 	struct loader loader = { .state = state, .catalog = catalog };
 	bool good = true;
 	/* First what the others name by number. */
-	for (unsigned pass = 0; pass < 2; pass++)
+	for (unsigned pass = 0; pass < 2; pass++) {
+		if (pass && good && (!numbers_sort(&loader.tenants) || !numbers_sort(&loader.books)))
+			good = refuse(&loader, "a number stands for two tenants or books");
 		for (size_t at = 0; at < len && good;) {
 			struct item_head head = { 0 };
 			if (len - at >= sizeof head)
@@ -828,8 +856,9 @@ bool capture_load(struct state *state, struct catalog *catalog, const void *byte
 				good = load_book(&loader, content, head.size - sizeof head);
 			at += head.size;
 		}
-	mem_free(loader.tenants);
-	mem_free(loader.books);
+	}
+	mem_free(loader.tenants.at);
+	mem_free(loader.books.at);
 	*why = loader.why;
 	return good;
 }

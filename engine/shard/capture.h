@@ -54,6 +54,10 @@ struct capture {
 void capture_take(struct capture *capture, const struct state *state, const struct catalog *catalog);
 /* Brings a piece into its final form, away from the shard: ids in order of their hashes. */
 void capture_settle(struct buf *bytes);
+/* To be said before a group's pieces are loaded: how many bytes they have together, and how many of the log may hold accounts that are in
+ * none of them.  Account numbers of a group have no gaps, so none is higher than those can hold, and what is loaded takes no more
+ * memory than in proportion to them. */
+void capture_loadable(struct state *state, unsigned group, uint64_t bytes, uint64_t log_bytes);
 /* Adds a piece to a state without the actors in it: of the shard that owns them; the shared piece goes to every shard, and
  * with a catalog to one of them (NULL: not here).  Some parts only: two threads may share the work, ids with pending
  * transfers, and actors.  False with *why for anything that cannot be: the state is half loaded then. */

@@ -94,10 +94,11 @@ static int directory_dump(const char *data, bool log_only, struct buf *out)
 		ids_dump(data, states, &ids, &error);
 	struct snapshot_load load = { .dir = snapshot_dir, .states = states, .count = SHARDS, .catalog = &catalog, .until = until,
 				      .log = on_line };
+	uint64_t first;
+	bool there = wal_extent(log_dir, &first, &load.log_end);
 	if (!log_only)
 		snapshot_load_begin(&load);
-	uint64_t first, behind;
-	if (wal_extent(log_dir, &first, &behind) && first > load.from) {
+	if (there && first > load.from) {
 		fprintf(stderr, "tally dump: %s: the log begins at LSN %llu, and no snapshot %s\n", data, (unsigned long long)first,
 			log_only ? "may be read (--log-only)" : "is whole that reaches so far back");
 		for (unsigned s = 0; s < SHARDS; s++) {
@@ -116,9 +117,9 @@ static int directory_dump(const char *data, bool log_only, struct buf *out)
 		buf_printf(&error, "the record at LSN %llu cannot be read", (unsigned long long)broken);
 		good = false;
 	}
-	if (good && reading.end < load.end) {
+	if (good && reading.end < load.known) {
 		buf_printf(&error, "the log ends at LSN %llu, and a snapshot knows that it reached LSN %llu",
-			   (unsigned long long)reading.end, (unsigned long long)load.end);
+			   (unsigned long long)reading.end, (unsigned long long)load.known);
 		good = false;
 	}
 	if (!log_only && !snapshot_load_end(&load, &error))

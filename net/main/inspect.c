@@ -250,7 +250,8 @@ int cmd_check(int argc, char **argv)
 	snprintf(snapshots, sizeof snapshots, "%s/snapshots", argv[0]);
 	struct snapshot_load load = { .dir = snapshots, .states = &state, .count = 1, .catalog = &catalog, .until = until,
 				      .log = on_line };
-	wal_extent(path, &first, &end);
+	if (wal_extent(path, &first, &end))
+		load.log_end = end;
 	bool behind = first > 0, archive = is_archive(argv[0]);
 	if (archive)
 		until = end;

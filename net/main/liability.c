@@ -82,8 +82,10 @@ static bool states_read(const char *data, const char *log_dir, const struct mome
 	snprintf(snapshots, sizeof snapshots, "%s/snapshots", data);
 	struct snapshot_load load = { .dir = snapshots, .states = states, .count = SHARDS, .catalog = catalog, .log = on_line,
 				      .until = moment->lsn ? moment->lsn : 1 };
+	bool there = wal_extent(log_dir, &first, &end);
+	load.log_end = there ? end : 0;
 	snapshot_load_begin(&load);
-	if (wal_extent(log_dir, &first, &end) && first > load.from) {
+	if (there && first > load.from) {
 		buf_printf(error, "history_pruned: the log begins at LSN %llu, and no snapshot there is reaches back to LSN %llu",
 			   (unsigned long long)first, (unsigned long long)moment->lsn);
 		return false;

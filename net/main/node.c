@@ -601,6 +601,9 @@ struct node *node_open(const struct node_options *options, struct buf *error)
 	struct snapshot_load load = { .dir = node->snapshot_dir, .states = states, .count = node->shard_count,
 				      .catalog = &node->catalog, .log = on_wal_log,
 				      .progress = recovery_progress, .progress_context = options->recovery };
+	uint64_t first;
+	if (!wal_extent(log_dir, &first, &load.log_end))
+		load.log_end = 1;              /* nothing is left to a log that is not there */
 	struct warm *warm = warm_start(log_dir, node->snapshot_dir);
 	recovery_phase(options->recovery, RECOVERY_SNAPSHOT);
 	snapshot_load_begin(&load);
@@ -614,7 +617,7 @@ struct node *node_open(const struct node_options *options, struct buf *error)
 	struct replay *replay = replay_new(states, node->shard_count, &node->catalog);
 	struct wal_options wal = { .dir = log_dir, .segment_size = options->segment_size, .ring_size = options->ring_size,
 				   .producers = node->shard_count, .direct = options->direct, .log = on_wal_log,
-				   .fatal = on_wal_fatal, .known = load.end, .progress = recovery_progress,
+				   .fatal = on_wal_fatal, .known = load.known, .progress = recovery_progress,
 				   .progress_context = options->recovery };
 	node->wal = wal_open(&wal, load.from, replay_frame, replay, error);
 	bool good = replay_end(replay, &broken, &records);

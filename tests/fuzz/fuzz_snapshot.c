@@ -15,7 +15,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { HEAD = 64, HASH = 16, ITEM_HEAD = 8 };
+enum { HEAD = 64, HASH = 16 };
 
 static void manifest_try(const uint8_t *data, size_t size, bool right)
 {
@@ -57,43 +57,6 @@ static void items_put_right(struct buf *bytes)
 	}
 }
 
-static void number_bound(struct buf *bytes, size_t at, size_t end)
-{
-	uint32_t number;
-	if (at + sizeof number > end)
-		return;
-	memcpy(&number, bytes->ptr + at, sizeof number);
-	number &= 0xFFFFF;
-	memcpy(bytes->ptr + at, &number, sizeof number);
-}
-
-/* Tenants, books and accounts are numbered, and lists are as long as the highest number: which costs time and memory, and says
- * nothing, where it is a billion. */
-static void numbers_bound(struct buf *bytes)
-{
-	for (size_t at = 0; at + ITEM_HEAD <= bytes->len;) {
-		uint32_t size;
-		memcpy(&size, bytes->ptr + at, sizeof size);
-		size_t end = at + size;
-		if (size < ITEM_HEAD || end > bytes->len)
-			return;
-		switch (bytes->ptr[at + 4]) {
-		case CAPTURE_TENANT:
-		case CAPTURE_BOOK: number_bound(bytes, at + ITEM_HEAD, end); break;
-		case CAPTURE_SLICE:
-			for (size_t row = at + ITEM_HEAD + 8; row < end; row += 80)
-				number_bound(bytes, row, end);
-			break;
-		case CAPTURE_ACCOUNTS:
-			for (size_t row = at + ITEM_HEAD; row < end; row += 72)
-				number_bound(bytes, row + 56, end);
-			break;
-		default: break;
-		}
-		at = end;
-	}
-}
-
 struct play { struct state state; struct catalog catalog; };
 
 static struct play *play_new(void)
@@ -124,7 +87,8 @@ static void piece_try(const uint8_t *data, size_t size, bool right, bool alone)
 	buf_bytes(&bytes, data, size);
 	if (right)
 		items_put_right(&bytes);
-	numbers_bound(&bytes);
+	for (unsigned group = 0; group < GROUP_COUNT; group++)
+		capture_loadable(&play->state, group, bytes.len, 0);
 	bool good = capture_load(&play->state, &play->catalog, bytes.ptr, bytes.len, alone ? STATE_ACTORS : STATE_ALL, &why);
 	if (good && alone)
 		good = capture_load(&play->state, NULL, bytes.ptr, bytes.len, STATE_IDS, &why);

@@ -211,7 +211,7 @@ enum node_outcome sim_node_open(struct sim_node *node, const struct sim_node_opt
 		options->loaded(options->context, &node->load);
 	struct wal_options wal = { .dir = "log", .segment_size = options->segment_size, .ring_size = options->ring_size,
 				   .producers = options->shards, .direct = options->direct, .stepped = true, .log = on_log,
-				   .fatal = on_fatal, .context = node, .known = node->load.end };
+				   .fatal = on_fatal, .context = node, .known = node->load.known };
 	/* Who dies in here leaves the half-made log behind, as a process would. */
 	__lsan_disable();
 	bool died = setjmp(node->fatal) != 0;

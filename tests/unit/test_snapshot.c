@@ -19,12 +19,14 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "engine/base/json.h"
 #include "engine/base/mem.h"
 #include "engine/event/reverse.h"
+#include "engine/shard/capture.h"
 #include "snapshot/dump.h"
 #include "snapshot/loader.h"
 #include "snapshot/store.h"
@@ -643,6 +645,7 @@ static void a_broken_one_gives_way(void **unused)
 	recovered_is(&play, 4, outcomes[1].end, &live);
 	struct world *world = recover(&play, 1, &recovery);
 	assert_int_equal(recovery.load.broken, 1);
+	assert_int_equal(recovery.load.known, outcomes[2].end);        /* broken, and yet the log reached so far */
 	buf_char(&recovery.said, 0);
 	assert_non_null(strstr(recovery.said.ptr, "error: BROKEN SNAPSHOT"));
 	assert_non_null(strstr(recovery.said.ptr, "checksum"));
@@ -652,6 +655,131 @@ static void a_broken_one_gives_way(void **unused)
 	byte_flip(path, 70);
 	recovered_is(&play, 4, 0, &live);
 	buf_free(&live);
+	play_end(&play);
+}
+
+/* ---- numbers that a piece cannot hold ---------------------------------------------------------------------------------- */
+
+enum { HUGE_NUMBER = 60000000, CRAFTED_MB = 64 };
+
+static size_t item_add(struct buf *piece, enum capture_item type, unsigned place, const void *content, size_t size)
+{
+	struct { uint32_t size; uint16_t type, place; } head = { (uint32_t)(8 + (size + 7) / 8 * 8), (uint16_t)type, (uint16_t)place };
+	size_t at = piece->len + sizeof head;
+	buf_bytes(piece, &head, sizeof head);
+	buf_bytes(piece, content, size);
+	buf_bytes(piece, "\0\0\0\0\0\0\0", (8 - size % 8) % 8);
+	return at;
+}
+
+/* A book "t", "u" (its own tenant likewise) that the items behind it name by this number. */
+static void named_add(struct buf *piece, uint32_t number)
+{
+	unsigned char tenant[9] = { 0 }, book[10] = { 0 };
+	memcpy(tenant, &number, sizeof number);
+	memcpy(tenant + 4, &(uint16_t){ 1 }, sizeof(uint16_t));
+	tenant[8] = 't';
+	memcpy(book, &number, sizeof number);
+	memcpy(book + 4, (uint16_t[]){ 1, 1 }, 2 * sizeof(uint16_t));
+	book[8] = 't';
+	book[9] = 'u';
+	item_add(piece, CAPTURE_TENANT, 0, tenant, sizeof tenant);
+	item_add(piece, CAPTURE_BOOK, 0, book, sizeof book);
+}
+
+/* An account of partition 0. */
+static void account_add(struct buf *piece, uint32_t number, uint32_t book)
+{
+	unsigned char row[72] = { 0 };
+	u128 id = 1;
+	while (partition_of(account_key(id)) != 0)
+		id++;
+	u128_store(row, id);
+	memcpy(row + 56, &number, sizeof number);
+	memcpy(row + 60, &book, sizeof book);
+	item_add(piece, CAPTURE_ACCOUNTS, 0, row, sizeof row);
+}
+
+static void slice_add(struct buf *piece, uint32_t number, uint32_t book)
+{
+	unsigned char slice[408] = { 0 };
+	memcpy(slice, &book, sizeof book);
+	memcpy(slice + 8, &number, sizeof number);
+	item_add(piece, CAPTURE_SLICE, 0, slice, sizeof slice);
+}
+
+static bool crafted_load(const struct buf *piece, uint64_t log_bytes, const char **why)
+{
+	struct state *state = mem_alloc(sizeof *state);
+	struct rusage before, after;
+	state_init(state, 0, 1);
+	getrusage(RUSAGE_SELF, &before);
+	capture_loadable(state, 0, piece->len, log_bytes);
+	bool good = capture_load(state, NULL, piece->ptr, piece->len, STATE_ALL, why);
+	getrusage(RUSAGE_SELF, &after);
+	assert_true(after.ru_maxrss - before.ru_maxrss < CRAFTED_MB << 10);
+	state_deinit(state);
+	mem_free(state);
+	return good;
+}
+
+/* What a piece says is a billion takes no more memory than what it holds. */
+static void huge_numbers_take_no_memory(void **unused)
+{
+	static void (*const adds[])(struct buf *piece, uint32_t number, uint32_t book) = { account_add, slice_add };
+	struct buf piece = { 0 };
+	const char *why;
+	(void)unused;
+	named_add(&piece, HUGE_NUMBER);
+	account_add(&piece, 1, HUGE_NUMBER);
+	assert_true(crafted_load(&piece, 0, &why));
+	named_add(&piece, HUGE_NUMBER);
+	assert_false(crafted_load(&piece, 0, &why));
+	assert_string_equal(why, "a number stands for two tenants or books");
+	for (unsigned i = 0; i < 2; i++) {
+		piece.len = 0;
+		named_add(&piece, 3);
+		adds[i](&piece, HUGE_NUMBER, 3);
+		assert_false(crafted_load(&piece, 0, &why));
+		assert_non_null(strstr(why, "or higher than the group's accounts are many"));
+		piece.len = 0;
+		named_add(&piece, 3);
+		adds[i](&piece, 1000, 3);
+		assert_false(crafted_load(&piece, 10000, &why));
+		assert_true(crafted_load(&piece, 1000 << 10, &why));   /* the log may bring the others */
+	}
+	buf_free(&piece);
+}
+
+/* A piece cannot become larger than its compressed bytes can hold. */
+static void sizes_are_those_of_the_bytes(void **unused)
+{
+	struct play play;
+	struct buf bytes = { 0 }, error = { 0 };
+	struct snapshot_manifest manifest, other;
+	(void)unused;
+	play_begin(&play, 8, 1);
+	struct snapshot_outcome outcome = snapshot_now(&play, 1);
+	assert_true(snapshot_manifest_read(play.dir, outcome.end, &manifest, &error));
+	for (uint32_t i = 0; i < manifest.count; i++) {
+		struct snapshot_section *section = &manifest.sections[i];
+		uint32_t size = section->raw_size, most = section->size * SNAPSHOT_PACK_MAX;
+		if (!section->size || section->size > SNAPSHOT_RAW_MAX / SNAPSHOT_PACK_MAX - 1)
+			continue;
+		for (uint32_t more = 0; more < 2; more++) {
+			section->raw_size = most + more;
+			manifest.raw_size += most + more - size;
+			bytes.len = error.len = 0;
+			snapshot_manifest_encode(&manifest, &bytes);
+			assert_int_equal(snapshot_manifest_decode(bytes.ptr, bytes.len, &other, &error), !more);
+			snapshot_manifest_free(&other);
+			manifest.raw_size -= most + more - size;
+		}
+		section->raw_size = size;
+	}
+	snapshot_manifest_free(&manifest);
+	buf_free(&bytes);
+	buf_free(&error);
 	play_end(&play);
 }
 
@@ -790,6 +918,8 @@ int main(void)
 		cmocka_unit_test(every_flipped_byte_is_found),
 		cmocka_unit_test(a_broken_one_gives_way),
 		cmocka_unit_test(a_newer_format_is_refused_by_name),
+		cmocka_unit_test(huge_numbers_take_no_memory),
+		cmocka_unit_test(sizes_are_those_of_the_bytes),
 		cmocka_unit_test(an_interrupted_writer_harms_nobody),
 		cmocka_unit_test(a_diff_shows_what_differs),
 		cmocka_unit_test(thinned_for_retention),
