@@ -2,20 +2,19 @@
 #include "snapshot/footer.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <zstd.h>
 
 #include "engine/base/mem.h"
+#include "engine/base/mutant.h"
 #include "snapshot/store.h"
+#include "wal/files.h"
 
-enum { PATH_BYTES = 4096, LEVEL = 1, BODY_MAX = 1 << 30 };
+enum { LEVEL = 1, BODY_MAX = 1 << 30 };
 
 static const char magic[8] = "TALLYFTR";
 
@@ -254,43 +253,40 @@ void footer_name(char name[FOOTER_NAME], uint64_t end)
 	snprintf(name, FOOTER_NAME, "%016llx.footer", (unsigned long long)end);
 }
 
-static void path_in(char path[PATH_BYTES], const char *dir, uint64_t end)
+static void path_in(char path[FILES_PATH], const char *dir, uint64_t end)
 {
 	char name[FOOTER_NAME];
 	footer_name(name, end);
-	snprintf(path, PATH_BYTES, "%s/%s", dir, name);
+	snprintf(path, FILES_PATH, "%s/%s", dir, name);
 }
 
-static bool file_read(int fd, struct buf *out)
+static bool file_read(const char *path, struct buf *out)
 {
-	struct stat status;
-	if (fstat(fd, &status))
+	int64_t size = files_size(path);
+	int fd = size < 0 ? -1 : files_open(path, O_RDONLY);
+	if (fd < 0)
 		return false;
-	buf_room(out, (size_t)status.st_size + 1);
-	while (out->len < (size_t)status.st_size) {
-		ssize_t n = read(fd, out->ptr + out->len, (size_t)status.st_size - out->len);
-		if (n == 0)
-			errno = EIO;
-		if (n == 0 || (n < 0 && errno != EINTR))
-			return false;
-		out->len += n > 0 ? (size_t)n : 0;
-	}
-	return true;
+	buf_room(out, (size_t)size + 1);
+	ssize_t n = files_read(fd, out->ptr, (size_t)size, 0);
+	if (n >= 0 && n < size)
+		errno = EIO;
+	int failed = errno;
+	wal_io.close(fd);
+	errno = failed;
+	out->len = n == size ? (size_t)n : 0;
+	return n == size;
 }
 
 bool footer_read(const char *dir, uint64_t end, struct footer *footer, struct books *books, bool *missing, struct buf *error)
 {
-	char path[PATH_BYTES];
+	char path[FILES_PATH];
 	struct buf bytes = { 0 };
 	*footer = (struct footer){ 0 };
 	path_in(path, dir, end);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	*missing = fd < 0 && errno == ENOENT;
-	bool good = fd >= 0 && file_read(fd, &bytes);
+	bool good = file_read(path, &bytes);
+	*missing = !good && errno == ENOENT;
 	if (!good)
 		buf_printf(error, "it cannot be read: %s", strerror(errno));
-	if (fd >= 0)
-		close(fd);
 	good = good && footer_decode(bytes.ptr, bytes.len, footer, books, error);
 	buf_free(&bytes);
 	if (good && footer->end != end) {
@@ -300,33 +296,21 @@ bool footer_read(const char *dir, uint64_t end, struct footer *footer, struct bo
 	return good;
 }
 
-static int write_fully(int fd, const struct buf *bytes)
-{
-	for (size_t done = 0; done < bytes->len;) {
-		ssize_t n = write(fd, bytes->ptr + done, bytes->len - done);
-		if (n < 0 && errno != EINTR)
-			return errno;
-		done += n > 0 ? (size_t)n : 0;
-	}
-	while (fsync(fd))
-		if (errno != EINTR)
-			return errno;
-	return 0;
-}
-
 int footer_write(const char *dir, const struct footer *footer, const struct books *books)
 {
-	char from[PATH_BYTES], to[PATH_BYTES];
+	char from[FILES_PATH], to[FILES_PATH];
 	struct buf bytes = { 0 };
 	footer_encode(footer, books, &bytes);
 	snprintf(from, sizeof from, "%s/new.footer", dir);
 	path_in(to, dir, footer->end);
-	int fd = open(from, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	int failed = fd < 0 ? errno : write_fully(fd, &bytes);
-	if (fd >= 0 && close(fd) && !failed)
+	int fd = files_open(from, O_WRONLY | O_CREAT | O_TRUNC);
+	int failed = fd < 0 ? errno : files_write(fd, bytes.ptr, bytes.len, 0);
+	if (!failed)
+		failed = MUTATE(89, files_sync(fd), 0);
+	if (fd >= 0 && wal_io.close(fd) && !failed)
 		failed = errno;
-	if (!failed && rename(from, to))
-		failed = errno;
+	if (!failed)
+		failed = files_rename(from, to);
 	if (!failed)
 		failed = snapshot_dir_sync(dir);
 	buf_free(&bytes);
@@ -335,9 +319,10 @@ int footer_write(const char *dir, const struct footer *footer, const struct book
 
 int footer_remove(const char *dir, uint64_t end)
 {
-	char path[PATH_BYTES];
+	char path[FILES_PATH];
 	path_in(path, dir, end);
-	return unlink(path) && errno != ENOENT ? errno : 0;
+	int failed = files_remove(path);
+	return failed == ENOENT ? 0 : failed;
 }
 
 static bool name_parse(const char *name, uint64_t *end)
@@ -345,6 +330,14 @@ static bool name_parse(const char *name, uint64_t *end)
 	if (strlen(name) != 23 || strcmp(name + 16, ".footer") != 0 || strspn(name, "0123456789abcdef") != 16)
 		return false;
 	*end = strtoull(name, NULL, 16);
+	return true;
+}
+
+static bool name_take(void *context, const char *name)
+{
+	uint64_t end;
+	if (name_parse(name, &end))
+		buf_bytes(context, &end, sizeof end);
 	return true;
 }
 
@@ -359,23 +352,16 @@ static int ascending(const void *a, const void *b)
 bool footer_list(const char *dir, uint64_t **ends, size_t *count, struct buf *error)
 {
 	struct buf found = { 0 };
-	uint64_t end;
 	*ends = NULL;
 	*count = 0;
-	DIR *folder = opendir(dir);
-	if (!folder && errno == ENOENT)
-		return true;
-	if (!folder) {
-		buf_printf(error, "cannot open %s: %s", dir, strerror(errno));
-		return false;
+	int failed = files_list(dir, name_take, &found);
+	if (failed && failed != ENOENT)
+		buf_printf(error, "cannot list %s: %s", dir, strerror(failed));
+	if (!failed) {
+		*count = found.len / sizeof **ends;
+		*ends = mem_dup(found.ptr, found.len);
+		qsort(*ends, *count, sizeof **ends, ascending);
 	}
-	for (struct dirent *entry; (entry = readdir(folder));)
-		if (name_parse(entry->d_name, &end))
-			buf_bytes(&found, &end, sizeof end);
-	closedir(folder);
-	*count = found.len / sizeof end;
-	*ends = mem_dup(found.ptr, found.len);
 	buf_free(&found);
-	qsort(*ends, *count, sizeof end, ascending);
-	return true;
+	return !failed || failed == ENOENT;
 }

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -52,6 +53,11 @@ static int os_rename(int dir, const char *from, const char *to)
 	return renameat(dir, from, dir, to);
 }
 
+static int os_link(int from_dir, const char *from, int dir, const char *name)
+{
+	return linkat(from_dir, from, dir, name, 0);
+}
+
 static int os_unlink(int dir, const char *name)
 {
 	return unlinkat(dir, name, 0);
@@ -82,6 +88,12 @@ static int64_t os_size(int dir, const char *name)
 {
 	struct stat stat;
 	return fstatat(dir, name, &stat, 0) != 0 ? -1 : (int64_t)stat.st_size;
+}
+
+static uint64_t os_random(void)
+{
+	uint64_t value;
+	return getrandom(&value, sizeof value, 0) == sizeof value ? value : 0;
 }
 
 static int os_lock(int dir)
@@ -117,6 +129,7 @@ static int64_t os_wall_ms(void)
 struct wal_io wal_io = {
 	.write = os_write, .sync = fdatasync, .allocate = os_allocate, .sync_all = fsync, .read = os_read,
 	.make_dir = os_make_dir, .open_dir = os_open_dir, .open = os_open, .direct = os_direct, .close = close, .rename = os_rename,
-	.unlink = os_unlink, .list = os_list, .size = os_size, .lock = os_lock, .advise = os_advise,
+	.link = os_link, .unlink = os_unlink, .remove_dir = rmdir, .truncate = ftruncate, .list = os_list, .size = os_size,
+	.lock = os_lock, .advise = os_advise, .random = os_random,
 	.flush = os_flush, .monotonic_ns = os_monotonic_ns, .wall_ms = os_wall_ms,
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* io.h - everything that the log and its snapshots ask of the world: files, folders, two clocks.
+/* io.h - everything that the log, its snapshots and backups ask of the world: files, folders, two clocks, chance.
  *
  * One table of functions.  The default is the operating system; tests put their own there while no log is open, and the
  * simulator (tests/sim) puts a whole disk there.  No other file of wal/ and snapshot/ calls the system for files or time.
@@ -30,7 +30,10 @@ struct wal_io {
 	int (*direct)(int fd, bool direct);            /* switches O_DIRECT */
 	int (*close)(int fd);
 	int (*rename)(int dir, const char *from, const char *to);
+	int (*link)(int from_dir, const char *from, int dir, const char *name);        /* hard */
 	int (*unlink)(int dir, const char *name);
+	int (*remove_dir)(const char *path);           /* an empty one */
+	int (*truncate)(int fd, off_t size);
 	int (*list)(int dir, wal_io_entry_fn *each, void *context);
 	int64_t (*size)(int dir, const char *name);    /* bytes */
 	int (*lock)(int dir);                          /* until it is closed; EWOULDBLOCK: another has it */
@@ -38,6 +41,7 @@ struct wal_io {
 	void (*flush)(int fd, off_t offset, off_t size);       /* begins to write these bytes out; promises nothing */
 	uint64_t (*monotonic_ns)(void);
 	int64_t (*wall_ms)(void);                      /* since 1970 */
+	uint64_t (*random)(void);                      /* 0: none is to be had */
 };
 extern struct wal_io wal_io;
 

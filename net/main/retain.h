@@ -5,7 +5,8 @@
  * either of them no longer asks for may go.  A segment goes only when all of this holds:
  *
  *     - it lies below the `from` of the newest whole snapshot that ends at or before the target; that one stays as long.  So every
- *       state from the target on can be made from what is there, and every snapshot that is kept finds the log behind it
+ *       state from the target on can be made from what is there
+ *     - it lies below the `from` of every other snapshot that is there: each finds the log behind it, should a newer one break
  *     - its footer is written, and so are all before it
  *     - nobody holds it (node_hold)
  *     - with an archive: its copy there is durable, and was read back and compared
@@ -43,7 +44,7 @@ void retain_hold(struct retain *retain, enum retain_hold who, uint64_t lsn);
 /* The target, and how far apart in the log snapshots behind it should stay; 0, 0: all is kept. */
 void retain_plan(const struct retain *retain, uint64_t *target, uint64_t *step);
 
-/* Drops what may go.  Gives up soon when *stop becomes true. */
-void retain_step(struct retain *retain, const atomic_bool *stop);
+/* Drops the oldest segment, if it may go.  True: it did, call it again.  Gives up soon when *stop becomes true. */
+bool retain_step(struct retain *retain, const atomic_bool *stop);
 
 #endif

@@ -60,7 +60,8 @@ static void *tail_main(void *context)
 				metric_add_label(METRIC_SEGMENTS, METRIC_SEGMENT_FOOTED, 1);
 			}
 		if (look % LOOKS_A_RETENTION == 0)
-			retain_step(tail->retain, &tail->stop);
+			while (!atomic_load(&tail->stop) && retain_step(tail->retain, &tail->stop))
+				;
 		tell(tail);
 		pause_for(tail);
 	}

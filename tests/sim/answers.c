@@ -8,7 +8,7 @@ static unsigned excuse(const struct sim *sim)
 	return (sim->disk->full || sim->disk->faults.capacity ? EXCUSE_DISK : 0) | (sim->node.options.memory ? EXCUSE_MEMORY : 0);
 }
 
-/* A record out of the files, as the product reads it.  False: it cannot be read now. */
+/* A record out of the files, as the product reads it; empty: its segment was dropped.  False: it cannot be read now. */
 static bool record_read(struct sim *sim, uint64_t lsn, struct buf *out)
 {
 	uint32_t size;
@@ -19,6 +19,10 @@ static bool record_read(struct sim *sim, uint64_t lsn, struct buf *out)
 		overwritten |= sim->disk->damages[i].kind == DAMAGE_MISDIRECTED;       /* perhaps behind the check */
 	sim->disk->read_failed = false;
 	out->len = 0;
+	if (lsn < wal_first(sim->node.wal)) {
+		sim->result->pruned++;
+		return true;
+	}
 	if (!wal_check(sim->node.wal, lsn)) {
 		LAW(sim->oracle, "L6", harmed || sim->disk->read_failed, "the record at LSN %llu is called damaged, and it is not",
 		    LLU(lsn));
@@ -82,7 +86,10 @@ static void transfers_answer(struct sim *sim, struct call *call)
 		    call->op->number, refused[0], refused[1]);
 		replies[refused[0]].refusal = (enum refusal)refused[1];
 	}
-	reply_transfers(sim->oracle, call->op, replies, excuse(sim));
+	bool pruned = false;
+	for (uint32_t i = 0; i < request->known_count; i++)
+		pruned |= request->known[i].lsn < wal_first(sim->node.wal);
+	reply_transfers(sim->oracle, call->op, replies, excuse(sim) | (pruned ? EXCUSE_PRUNED : 0));
 }
 
 static bool type_was_unknown(struct sim *sim, const struct op *op, const struct sim_event *event)
@@ -126,6 +133,8 @@ static bool event_answer(struct sim *sim, struct call *call, uint32_t index)
 			buf_free(&record);
 			return false;
 		}
+		if (!record.len)
+			return true;
 		bool whole = event_view_read((unsigned char *)record.ptr, record.len, &view);
 		bool same = whole && view.head.content_hash == row->content_hash;
 		bool equal = whole && str_eq(view.profile, row->profile) && str_eq(view.type, row->type) &&

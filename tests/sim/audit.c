@@ -188,6 +188,11 @@ static void compare_once(struct sim *sim, const struct buf *live, bool log_only,
 	options.log_only = log_only;
 	options.wall_ms = &copy->wall_ms;
 	copy->seed = sim_chance(sim, UINT64_MAX);
+	options.past = false;
+	if (log_only && !past_whole(sim, copy)) {
+		disk_free(copy);
+		return;
+	}
 	disk_mount(copy);
 	enum node_outcome outcome = sim_node_open(&other, &options, &error);
 	LAW(sim->oracle, "L5", outcome == NODE_GOOD, "a copy of the files is refused: %.*s", (int)error.len, error.ptr);

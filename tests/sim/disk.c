@@ -12,6 +12,16 @@
 
 enum { FD_FIRST = 1000, FD_FOLDER = 900 };
 
+/* The folders, each below `above`. */
+static const struct { const char *path; enum disk_folder above; } places[FOLDERS] = {
+	[FOLDER_LOG] = { "log", FOLDER_ROOT },
+	[FOLDER_SNAPSHOTS] = { "snapshots", FOLDER_ROOT },
+	[FOLDER_FOOTERS] = { "footers", FOLDER_ROOT },
+	[FOLDER_ARCHIVE] = { "archive", FOLDER_ROOT },
+	[FOLDER_ARCHIVE_LOG] = { "archive/log", FOLDER_ARCHIVE },
+	[FOLDER_ROOT] = { ".", FOLDER_ROOT },
+};
+
 static struct disk *mounted;
 static struct wal_io real;
 static bool real_kept;
@@ -155,7 +165,7 @@ struct disk *disk_new(uint64_t seed)
 	for (unsigned i = 0; i < DISK_FILES; i++)
 		disk->live[i].inode = disk->stable[i].inode = -1;
 	disk->folders[FOLDER_LOG].live = disk->folders[FOLDER_LOG].stable = true;
-	disk->folders[FOLDER_ROOT] = disk->folders[FOLDER_LOG];
+	disk->folders[FOLDER_ROOT] = disk->folders[FOLDER_FOOTERS] = disk->folders[FOLDER_LOG];
 	return disk;
 }
 
@@ -195,13 +205,25 @@ struct disk *disk_copy(const struct disk *disk)
 	return copy;
 }
 
-uint64_t disk_used(const struct disk *disk)
+static bool in_archive(enum disk_folder folder)
+{
+	return folder == FOLDER_ARCHIVE || folder == FOLDER_ARCHIVE_LOG;
+}
+
+uint64_t disk_used(const struct disk *disk, bool archive)
 {
 	uint64_t sum = 0;
 	for (unsigned i = 0; i < DISK_FILES; i++)
-		if (disk->live[i].inode >= 0)
+		if (disk->live[i].inode >= 0 && in_archive(disk->live[i].folder) == archive)
 			sum += disk->inodes[disk->live[i].inode].size;
 	return sum;
+}
+
+void disk_names(const struct disk *disk, enum disk_folder folder, void (*each)(void *context, const char *name), void *context)
+{
+	for (unsigned i = 0; i < DISK_FILES; i++)
+		if (disk->live[i].inode >= 0 && disk->live[i].folder == folder)
+			each(context, disk->live[i].name);
 }
 
 unsigned disk_open_count(const struct disk *disk)
@@ -260,6 +282,10 @@ void disk_power_cut(struct disk *disk)
 		changes_settle(disk, (enum disk_folder)f, (unsigned)disk_chance(&disk->seed, count + 1), true);
 		if (!disk->folders[f].stable)
 			disk->folders[f].stable = disk->folders[f].live && disk_chance(&disk->seed, 2);
+	}
+	for (unsigned f = 0; f < FOLDERS; f++) {
+		for (enum disk_folder at = (enum disk_folder)f; at != FOLDER_ROOT; at = places[at].above)
+			disk->folders[f].stable &= disk->folders[places[at].above].stable;
 		disk->folders[f].live = disk->folders[f].stable;
 		for (unsigned i = 0; i < DISK_FILES && !disk->folders[f].stable; i++)
 			if (disk->stable[i].folder == f)
@@ -290,7 +316,7 @@ static uint64_t base_of(const char *name)
 static uint64_t base_of_inode(const struct disk *disk, int inode)
 {
 	for (unsigned i = 0; i < DISK_FILES; i++)
-		if (disk->live[i].inode == inode)
+		if (disk->live[i].inode == inode && disk->live[i].folder == FOLDER_LOG)
 			return base_of(disk->live[i].name);
 	return UINT64_MAX;
 }
@@ -323,12 +349,12 @@ bool disk_flip(struct disk *disk, uint64_t from, uint64_t to)
 	return false;
 }
 
-bool disk_flip_snapshot(struct disk *disk)
+bool disk_flip_file(struct disk *disk, enum disk_folder folder)
 {
 	unsigned start = (unsigned)disk_chance(&disk->seed, DISK_FILES);
 	for (unsigned k = 0; k < DISK_FILES; k++) {
 		const struct disk_entry *entry = &disk->live[(start + k) % DISK_FILES];
-		if (entry->inode < 0 || entry->folder != FOLDER_SNAPSHOTS || !disk->inodes[entry->inode].size)
+		if (entry->inode < 0 || entry->folder != folder || !disk->inodes[entry->inode].size)
 			continue;
 		struct disk_inode *inode = &disk->inodes[entry->inode];
 		uint64_t at = disk_chance(&disk->seed, inode->size);
@@ -340,6 +366,46 @@ bool disk_flip_snapshot(struct disk *disk)
 		return true;
 	}
 	return false;
+}
+
+void disk_put(struct disk *disk, enum disk_folder folder, const char *name, const char *text)
+{
+	struct disk_inode *inode = &disk->inodes[disk->inode_count];
+	size_t size = strlen(text);
+	inode_room(inode, size);
+	memcpy(inode->live, text, size);
+	memcpy(inode->stable, text, size);
+	inode->size = inode->stable_size = size;
+	inode->used = true;
+	entry_set(disk->live, folder, name, (int)disk->inode_count);
+	entry_set(disk->stable, folder, name, (int)disk->inode_count++);
+}
+
+const unsigned char *disk_bytes(const struct disk *disk, enum disk_folder folder, const char *name, uint64_t *size, bool *wounded)
+{
+	for (unsigned i = 0; i < DISK_FILES; i++)
+		if (disk->live[i].inode >= 0 && disk->live[i].folder == folder && strcmp(disk->live[i].name, name) == 0) {
+			const struct disk_inode *inode = &disk->inodes[disk->live[i].inode];
+			*size = inode->size;
+			*wounded = inode->wounded;
+			return inode->live ? inode->live : (const unsigned char *)"";
+		}
+	return NULL;
+}
+
+void disk_take(struct disk *disk, enum disk_folder folder, const char *name)
+{
+	entry_remove(disk->live, folder, name);
+	entry_remove(disk->stable, folder, name);
+}
+
+void disk_copy_file(struct disk *disk, enum disk_folder from, enum disk_folder to, const char *name)
+{
+	struct disk_entry *entry = entry_find(disk->live, from, name);
+	ASSERT(entry);
+	int inode = entry->inode;
+	entry_set(disk->live, to, name, inode);
+	entry_set(disk->stable, to, name, inode);
 }
 
 unsigned disk_wounded_snapshots(const struct disk *disk, uint64_t *sound_end)
@@ -395,13 +461,16 @@ static enum disk_folder folder_at(const struct disk *disk, int fd)
 
 static enum disk_folder folder_of(const char *path)
 {
-	static const char *const names[] = { "log", "snapshots" };
 	size_t len = strlen(path);
-	if (len > 3 && strcmp(path + len - 3, "/..") == 0)
-		return FOLDER_ROOT;
-	for (unsigned f = 0; f < sizeof names / sizeof *names; f++)
-		if (strcmp(path, names[f]) == 0)
-			return (enum disk_folder)f;
+	bool above = len > 3 && strcmp(path + len - 3, "/..") == 0;
+	len -= above ? 3 : 0;
+	if (len > 2 && memcmp(path, "./", 2) == 0) {
+		path += 2;
+		len -= 2;
+	}
+	for (unsigned f = 0; f < FOLDERS; f++)
+		if (strlen(places[f].path) == len && memcmp(path, places[f].path, len) == 0)
+			return above ? places[f].above : (enum disk_folder)f;
 	ASSERT(!"a folder that the disk does not know");
 	return FOLDER_ROOT;
 }
@@ -413,6 +482,8 @@ static int sim_make_dir(const char *path)
 	noted(disk, 10, folder, 0);
 	if (disk->folders[folder].live)
 		return fail(EEXIST);
+	if (!disk->folders[places[folder].above].live)
+		return fail(ENOENT);
 	if (disk->frozen)
 		return 0;
 	power_goes(disk);
@@ -510,12 +581,14 @@ static int sim_close(int fd)
 	return 0;
 }
 
-static uint64_t room_left(const struct disk *disk)
+static uint64_t room_left(const struct disk *disk, enum disk_folder folder)
 {
-	uint64_t used = disk_used(disk);
-	if (!disk->faults.capacity)
+	bool archive = in_archive(folder);
+	uint64_t most = archive ? disk->faults.archive_capacity : disk->faults.capacity;
+	if (!most)
 		return UINT64_MAX;
-	return used < disk->faults.capacity ? disk->faults.capacity - used : 0;
+	uint64_t used = disk_used(disk, archive);
+	return used < most ? most - used : 0;
 }
 
 static int sim_allocate(int fd, off_t size)
@@ -527,7 +600,7 @@ static int sim_allocate(int fd, off_t size)
 	power_goes(disk);
 	if (disk->dead)
 		return 0;
-	if ((uint64_t)size > inode->size && (uint64_t)size - inode->size > room_left(disk)) {
+	if ((uint64_t)size > inode->size && (uint64_t)size - inode->size > room_left(disk, FOLDER_LOG)) {
 		disk->full = true;
 		return fail(ENOSPC);
 	}
@@ -596,7 +669,7 @@ static ssize_t sim_write(int fd, const struct iovec *iov, int count, off_t offse
 		else if (direct)
 			total = DISK_SECTOR;
 	}
-	if ((uint64_t)offset + total > inode->size && (uint64_t)offset + total - inode->size > room_left(disk)) {
+	if ((uint64_t)offset + total > inode->size && (uint64_t)offset + total - inode->size > room_left(disk, disk->open[fd - FD_FIRST].folder)) {
 		disk->full |= of_log;
 		disk->snapshot_failed |= !of_log;
 		return fail(ENOSPC);
@@ -656,8 +729,9 @@ static int sync_call(struct disk *disk, struct disk_inode *inode, enum disk_fold
 		inode_settle(disk, inode, cut ? (unsigned)disk_chance(&disk->seed, 5) : 4);
 	else
 		changes_settle(disk, folder, cut ? (unsigned)disk_chance(&disk->seed, count + 1) : count, true);
-	for (unsigned f = 0; f < FOLDERS && !inode && folder == FOLDER_ROOT; f++)
-		disk->folders[f].stable |= disk->folders[f].live && (!cut || disk_chance(&disk->seed, 2));
+	for (unsigned f = 0; f < FOLDERS && !inode; f++)
+		if (places[f].above == folder)
+			disk->folders[f].stable |= disk->folders[f].live && (!cut || disk_chance(&disk->seed, 2));
 	if (!inode && !cut)
 		inodes_sweep(disk);
 	return 0;
@@ -709,6 +783,59 @@ static int sim_rename(int dir, const char *from, const char *to)
 	bool cut = power_goes(disk);
 	change(disk, folder, to, from, entry->inode, cut);
 	return 0;
+}
+
+static int sim_link(int from_dir, const char *from, int dir, const char *name)
+{
+	struct disk *disk = mounted;
+	enum disk_folder folder = folder_at(disk, dir);
+	struct disk_entry *entry = entry_find(disk->live, folder_at(disk, from_dir), from);
+	noted(disk, 11, entry ? (uint64_t)entry->inode : UINT64_MAX, folder);
+	if (!entry)
+		return fail(ENOENT);
+	if (entry_find(disk->live, folder, name))
+		return fail(EEXIST);
+	bool cut = power_goes(disk);
+	change(disk, folder, name, "", entry->inode, cut);
+	return 0;
+}
+
+static int sim_remove_dir(const char *path)
+{
+	struct disk *disk = mounted;
+	enum disk_folder folder = folder_of(path);
+	noted(disk, 12, folder, 0);
+	if (!disk->folders[folder].live)
+		return fail(ENOENT);
+	for (unsigned i = 0; i < DISK_FILES; i++)
+		if (disk->live[i].inode >= 0 && disk->live[i].folder == folder)
+			return fail(ENOTEMPTY);
+	power_goes(disk);
+	if (!disk->dead)
+		disk->folders[folder].live = disk->folders[folder].stable = false;
+	return 0;
+}
+
+static int sim_truncate(int fd, off_t size)
+{
+	struct disk *disk = mounted;
+	struct disk_inode *inode = inode_at(disk, fd);
+	noted(disk, 13, (uint64_t)size, inode->size);
+	power_goes(disk);
+	if (disk->dead)
+		return 0;
+	inode_room(inode, (uint64_t)size);
+	if ((uint64_t)size < inode->size) {
+		memset(inode->live + size, 0, inode->size - (uint64_t)size);
+		memset(inode->dirty + size / DISK_SECTOR, 1, (inode->size + DISK_SECTOR - 1) / DISK_SECTOR - (uint64_t)size / DISK_SECTOR);
+	}
+	inode->size = (uint64_t)size;
+	return 0;
+}
+
+static uint64_t sim_random(void)
+{
+	return disk_chance(&mounted->seed, UINT64_MAX) | 1;
 }
 
 static int sim_unlink(int dir, const char *name)
@@ -776,7 +903,8 @@ void disk_mount(struct disk *disk)
 	wal_io = (struct wal_io){
 		.write = sim_write, .sync = sim_sync, .allocate = sim_allocate, .sync_all = sim_sync_all, .read = sim_read,
 		.make_dir = sim_make_dir, .open_dir = sim_open_dir, .open = sim_open, .direct = sim_direct, .close = sim_close, .rename = sim_rename,
-		.unlink = sim_unlink, .list = sim_list, .size = sim_size, .lock = sim_lock, .advise = sim_advise,
+		.link = sim_link, .unlink = sim_unlink, .remove_dir = sim_remove_dir, .truncate = sim_truncate, .random = sim_random,
+		.list = sim_list, .size = sim_size, .lock = sim_lock, .advise = sim_advise,
 		.flush = sim_flush,
 		.monotonic_ns = sim_monotonic_ns, .wall_ms = sim_wall_ms,
 	};

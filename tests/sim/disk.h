@@ -31,17 +31,18 @@ struct disk_faults {
 	bool no_direct;                /* O_DIRECT is refused when a file is opened */
 	bool no_direct_write;          /* it is accepted, but the first write is refused */
 	uint64_t capacity;             /* bytes; 0: as much as one likes */
+	uint64_t archive_capacity;     /* of the archive, which is a disk of its own as far as room goes */
 };
 
 struct disk_inode {
 	unsigned char *live, *stable;  /* owned; `room` bytes each */
 	unsigned char *dirty;          /* owned; a byte a sector */
 	uint64_t size, stable_size, room;
-	bool used, wounded;            /* of a snapshot: bytes are no longer what was written */
+	bool used, wounded;            /* not of the log: bytes are no longer what was written */
 };
 
-/* ROOT holds only the other ones. */
-enum disk_folder { FOLDER_LOG, FOLDER_SNAPSHOTS, FOLDER_ROOT, FOLDERS };
+/* The data directory is ROOT; disk.c has their names. */
+enum disk_folder { FOLDER_LOG, FOLDER_SNAPSHOTS, FOLDER_FOOTERS, FOLDER_ARCHIVE, FOLDER_ARCHIVE_LOG, FOLDER_ROOT, FOLDERS };
 
 struct disk_entry { char name[DISK_NAME]; int inode; /* -1: free */ enum disk_folder folder; };
 
@@ -87,10 +88,19 @@ void disk_unmount(void);                       /* the operating system again */
 void disk_power_cut(struct disk *disk);        /* and on again: dirty sectors are settled, nothing is open */
 void disk_process_end(struct disk *disk);      /* nothing is open any more */
 unsigned disk_open_count(const struct disk *disk);
-uint64_t disk_used(const struct disk *disk);   /* bytes in files */
+uint64_t disk_used(const struct disk *disk, bool archive);     /* bytes in files, of the archive or of the others */
+/* Each name in a folder, in no order that means anything. */
+void disk_names(const struct disk *disk, enum disk_folder folder, void (*each)(void *context, const char *name), void *context);
 /* Flips one bit of a segment file, in [from, to) of the log.  False: no file holds it. */
 bool disk_flip(struct disk *disk, uint64_t from, uint64_t to);
-bool disk_flip_snapshot(struct disk *disk);    /* of any of them; false: there is none */
+bool disk_flip_file(struct disk *disk, enum disk_folder folder);       /* of any there; false: there is none */
+/* Makes a file, durably.  Before anything is mounted. */
+void disk_put(struct disk *disk, enum disk_folder folder, const char *name, const char *text);
+/* A file's bytes as calls would see them; NULL: it is not there.  *wounded: they are not what was written. */
+const unsigned char *disk_bytes(const struct disk *disk, enum disk_folder folder, const char *name, uint64_t *size, bool *wounded);
+/* Takes a file away, or puts this one there: what somebody does with the files of a stopped server. */
+void disk_take(struct disk *disk, enum disk_folder folder, const char *name);
+void disk_copy_file(struct disk *disk, enum disk_folder from, enum disk_folder to, const char *name);
 /* How many snapshots have a wound, and the end of the newest one that has none; 0: there is none. */
 unsigned disk_wounded_snapshots(const struct disk *disk, uint64_t *sound_end);
 /* A copy without faults, stable as it is live: what a stopped process would leave. */

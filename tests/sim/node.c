@@ -132,6 +132,8 @@ void sim_snapshot_begin(struct sim_node *node, unsigned keep, size_t piece, uint
 						 .durable = source_durable, .stop = &node->writer_stop };
 	node->order = (struct snapshot_order){ .dir = "snapshots", .keep = keep, .piece = piece, .rate = rate,
 					       .epoch = wal_epoch(node->wal), .now_ms = *node->options.wall_ms };
+	if (node->retain)
+		retain_plan(node->retain, &node->order.floor, &node->order.step);
 	node->writer_error.len = 0;
 	node->writer = snapshot_begin(&node->source, &node->order, &node->writer_error);
 	node->writer_waits = false;
@@ -166,6 +168,39 @@ static void writer_drop(struct sim_node *node)
 }
 
 /* ---- opening and ending -------------------------------------------------------------------------------------------- */
+
+static void past_close(struct sim_node *node)
+{
+	retain_free(node->retain);
+	footers_close(node->footers);
+	node->retain = NULL;
+	node->footers = NULL;
+}
+
+/* As net/main/node.c: when all is recovered, and before anything runs. */
+static bool past_open(struct sim_node *node, struct state *const *states, struct buf *error)
+{
+	if (!node->options.past)
+		return true;
+	node->footers = footers_open("footers", node->wal, states, node->shard_count);
+	const struct retain_options options = { .age_ms = node->options.retain_age_ms, .bytes = node->options.retain_bytes,
+						.archive = node->options.archive ? "archive" : NULL, .data = ".",
+						.snapshots = "snapshots" };
+	node->retain = retain_new(&options, node->wal, node->footers, error);
+	if (!node->retain)
+		past_close(node);
+	return node->retain != NULL;
+}
+
+bool sim_footers_step(struct sim_node *node)
+{
+	return footers_step(node->footers, &node->tail_stop);
+}
+
+bool sim_retain_step(struct sim_node *node)
+{
+	return retain_step(node->retain, &node->tail_stop);
+}
 
 static void shards_free(struct sim_node *node)
 {
@@ -230,7 +265,7 @@ enum node_outcome sim_node_open(struct sim_node *node, const struct sim_node_opt
 		wal_drop(node->wal);
 		node->wal = NULL;
 	}
-	if (node->wal && !snapshot_load_end(&node->load, error)) {
+	if (node->wal && !(snapshot_load_end(&node->load, error) && past_open(node, states, error))) {
 		wal_drop(node->wal);
 		node->wal = NULL;
 	}
@@ -260,6 +295,7 @@ void sim_node_kill(struct sim_node *node)
 		views_drop(node->shards[s].queue);
 		views_drop(atomic_load(&node->shards[s].mailbox));
 	}
+	past_close(node);
 	if (node->wal)
 		wal_drop(node->wal);
 	node->wal = NULL;
@@ -275,6 +311,7 @@ enum node_outcome sim_node_close(struct sim_node *node, struct buf *error)
 		return NODE_DIED;
 	}
 	ASSERT(!node->writer);
+	past_close(node);
 	wal_close(node->wal);
 	node->wal = NULL;
 	shards_free(node);

@@ -14,6 +14,8 @@
 
 #include "engine/shard/ledger.h"
 #include "engine/shard/shard.h"
+#include "net/main/footers.h"
+#include "net/main/retain.h"
 #include "snapshot/loader.h"
 #include "snapshot/writer.h"
 #include "tests/sim/disk.h"
@@ -35,6 +37,9 @@ struct sim_node_options {
 	uint64_t memory;               /* 0: no bound */
 	sim_frame_fn *written;         /* a frame was published */
 	bool log_only;                 /* as if there were no snapshots */
+	bool past;                     /* with footers and retention: */
+	uint64_t retain_age_ms, retain_bytes;
+	bool archive;
 	void (*loaded)(void *context, const struct snapshot_load *load);       /* before anything is replayed; may be NULL */
 	sim_frame_fn *replayed;        /* recovery shows a frame; may be NULL */
 	void (*said)(void *context, const char *level, const char *line);
@@ -57,6 +62,9 @@ struct sim_node {
 	struct sim_frame open[SHARDS_MAX];     /* between begin and publish */
 	uint64_t broken_lsn;
 	struct snapshot_load load;
+	struct footers *footers;       /* NULL: without */
+	struct retain *retain;
+	atomic_bool tail_stop;
 	struct snapshot_source source;
 	struct snapshot_order order;
 	struct snapshot_writer *writer;        /* NULL: no snapshot is being written */
@@ -78,6 +86,10 @@ void sim_node_kill(struct sim_node *node);     /* what the end of the process do
 void sim_snapshot_begin(struct sim_node *node, unsigned keep, size_t piece, uint64_t rate);
 /* True: it came to its end; *good says how, else node->writer_error. */
 bool sim_snapshot_step(struct sim_node *node, struct snapshot_outcome *outcome, bool *good);
+
+/* What the tail's thread does (net/main/tail.c).  True: call it again. */
+bool sim_footers_step(struct sim_node *node);
+bool sim_retain_step(struct sim_node *node);
 
 bool sim_shard_step(struct sim_node *node, unsigned shard, unsigned budget);   /* true: it stays awake */
 /* NODE_DIED: the log ended the process; node->fatal_text says why. */

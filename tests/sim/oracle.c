@@ -846,8 +846,12 @@ void oracle_published(struct oracle *oracle, const struct sim_frame *frame)
 
 void oracle_durable(struct oracle *oracle, uint64_t durable)
 {
-	for (; oracle->consumed < oracle->frame_count && oracle->frames[oracle->consumed].end <= durable; oracle->consumed++)
-		frame_follow(oracle, &oracle->frames[oracle->consumed]);
+	while (oracle->consumed < oracle->frame_count && oracle->frames[oracle->consumed].end <= durable) {
+		const struct kept_frame *frame = &oracle->frames[oracle->consumed++];
+		frame_follow(oracle, frame);
+		if (oracle->followed)
+			oracle->followed(oracle->context, frame);
+	}
 }
 
 uint64_t oracle_end(const struct oracle *oracle)

@@ -85,6 +85,8 @@ struct oracle {
 	struct sim_seen seen;
 	/* who breaks a law ends here */
 	jmp_buf *broken;
+	void (*followed)(void *context, const struct kept_frame *frame);       /* the model has taken it; may be NULL */
+	void *context;
 	struct buf verdict;
 	uint64_t seed;
 };
@@ -113,8 +115,8 @@ const unsigned char *oracle_record(const struct oracle *oracle, uint64_t lsn, ui
 struct document_model *oracle_document(struct oracle *oracle, uint64_t id);   /* NULL; also one that was removed */
 uint64_t oracle_event_lsn(const struct oracle *oracle, unsigned tenant, const char *id);       /* 0: none */
 
-/* Replies as they leave the node; `excuses`: what may be full. */
-enum excuse { EXCUSE_DISK = 1, EXCUSE_MEMORY = 2 };
+/* Replies as they leave the node; `excuses`: what may be full, or gone. */
+enum excuse { EXCUSE_DISK = 1, EXCUSE_MEMORY = 2, EXCUSE_PRUNED = 4 };
 void reply_transfers(struct oracle *oracle, const struct op *op, const struct model_reply *replies, unsigned excuses);
 void reply_specs(struct oracle *oracle, const struct op *op, const struct account_spec *specs, unsigned excuses);
 void reply_view(struct oracle *oracle, const struct account_view *view, uint64_t wait_lsn, uint64_t not_before);

@@ -109,6 +109,8 @@ static bool reply_holds(struct oracle *oracle, const struct op *op, uint32_t ind
 		return chain.open && index + 1 == op->count;
 	if (refusal == REFUSED_MEMORY_FULL)
 		return excuses & EXCUSE_MEMORY;
+	if (refusal == REFUSED_OUTCOME_PRUNED)
+		return (excuses & EXCUSE_PRUNED) && !content && first;
 	if (refusal == REFUSED_DISK_FULL)
 		return excuses & EXCUSE_DISK;
 	if (refusal == REFUSED_CHAIN_TOO_LONG)

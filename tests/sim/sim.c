@@ -7,6 +7,7 @@
 #include "engine/base/json.h"
 #include "engine/base/mem.h"
 #include "engine/ledger/record.h"
+#include "net/loop/logline.h"
 
 static uint64_t chance(struct sim *sim, uint64_t below)
 {
@@ -608,7 +609,9 @@ static enum step world_step(struct sim *sim)
 	letters_step(sim);
 	tick(sim);
 	snapshots_step(sim);
-	enum step step = node_step(sim);
+	enum step step = past_step(sim);
+	if (step != STEP_DEAD)
+		step = node_step(sim);
 	if (step != STEP_NOTHING)
 		return step;
 	bool wanted = sim->ops_left > 0, letters = false;
@@ -654,6 +657,7 @@ static struct sim_node_options node_options(struct sim *sim)
 	};
 	if (options.segment_size > 64 << 10 && one_in(sim, 3))
 		options.ring_size = 128 << 10;
+	past_options(sim, &options);
 	return options;
 }
 
@@ -756,6 +760,8 @@ static enum opening open_once(struct sim *sim, bool quiet)
 				disk->faults.capacity = 0;
 			return AGAIN;
 		}
+		if (past_unreachable(sim, text))
+			return OVER;
 		LAW(sim->oracle, "L6", disk->damage_count || sim->buried, "a log without damage is refused: %s", text);
 		refused_for_damage(sim, text);
 		return OVER;
@@ -798,6 +804,7 @@ static bool open_node(struct sim *sim, bool quiet)
 	faults.capacity = sim->disk->faults.capacity;
 	sim->disk->faults = (struct disk_faults){ .no_direct = faults.no_direct, .no_direct_write = faults.no_direct_write,
 						  .capacity = faults.capacity };
+	past_opened(sim);
 	audit(sim);
 	sim->disk->faults = faults;
 	return true;
@@ -848,6 +855,7 @@ static void stop_cleanly(struct sim *sim)
 			disk_process_end(sim->disk);
 		return;
 	}
+	past_rest(sim);
 	if (!sim->disk->damage_count)
 		compare_with_files(sim);
 	uint64_t end = wal_durable(sim->node.wal);
@@ -907,7 +915,8 @@ static void life_end(struct sim *sim, bool died)
 		disk_flip(sim->disk, place == 0 || end < 6000 ? 0 : end - 6000, end);
 	}
 	if (sim->swarm.flips && one_in(sim, 3))
-		disk_flip_snapshot(sim->disk);
+		disk_flip_file(sim->disk, FOLDER_SNAPSHOTS);
+	past_life_over(sim);
 }
 
 /* One life.  False: the history is over. */
@@ -926,7 +935,7 @@ static bool live(struct sim *sim)
 	bool died = false;
 	for (uint64_t i = 0; i < steps && !died; i++) {
 		if (sim->swarm.full && one_in(sim, 300))
-			sim->disk->faults.capacity = sim->disk->faults.capacity ? 0 : disk_used(sim->disk) + 1;
+			sim->disk->faults.capacity = sim->disk->faults.capacity ? 0 : disk_used(sim->disk, false) + 1;
 		enum step step = world_step(sim);
 		died = step == STEP_DEAD;
 		if (step == STEP_NOTHING)
@@ -1002,10 +1011,12 @@ static void finish(struct sim *sim)
 		    (long long)now);
 	}
 	audit(sim);
+	past_rest(sim);
 	compare_with_files(sim);
 	sim_snapshot_begin(&sim->node, sim->swarm.snapshot_keep, sim->swarm.snapshot_piece, 0);
 	LAW(sim->oracle, "L8", drain(sim) == STEP_NOTHING, "the node dies over a snapshot without a fault: %s", sim->node.fatal_text);
 	LAW(sim->oracle, "L7", sim->snapshot_end >= sim->opened, "a snapshot is not written without a fault");
+	past_rest(sim);
 	compare_with_files(sim);
 	struct buf error = { 0 };
 	sim->up = false;
@@ -1019,6 +1030,7 @@ void sim_run(uint64_t seed, bool trace, struct sim_result *result)
 	struct sim *sim = calloc(1, sizeof *sim);
 	ASSERT(sim);
 	*result = (struct sim_result){ .hash = seed };
+	log_set_level(trace ? LOG_LEVEL_INFO : (enum log_level)(LOG_LEVEL_ERROR + 1));
 	sim->seed = sim->first_seed = seed;
 	sim->trace = trace;
 	sim->result = result;
@@ -1027,6 +1039,10 @@ void sim_run(uint64_t seed, bool trace, struct sim_result *result)
 	sim->oracle = oracle_new(seed);
 	sim->oracle->broken = &sim->broken;
 	swarm_draw(sim);
+	past_draw(sim);
+	sim->oracle->followed = past_followed;
+	sim->oracle->context = sim;
+	disk_put(sim->disk, FOLDER_ROOT, "seed", "00000000000000a5\n");
 	sim->disk->faults = sim->swarm.faults;
 	work_begin(&sim->work, chance(sim, UINT64_MAX), sim->oracle, &sim->disk->wall_ms);
 	disk_mount(sim->disk);
@@ -1056,6 +1072,7 @@ void sim_run(uint64_t seed, bool trace, struct sim_result *result)
 			free(sim->clients[i].op);
 	if (result->good) {
 		calls_drop(sim);
+		past_free(sim);
 		oracle_free(sim->oracle);
 		disk_free(sim->disk);
 		free(sim);

@@ -9,6 +9,7 @@
 
 #include "tests/sim/node.h"
 #include "tests/sim/oracle.h"
+#include "tests/sim/past.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/work.h"
 
@@ -66,6 +67,7 @@ struct sim {
 	unsigned mark_count;
 	uint64_t opened;               /* where the running life began */
 	uint64_t durable;              /* the log was once known to reach so far */
+	struct past past;
 	uint64_t snapshot_end;         /* of the newest snapshot that was told to be there */
 	bool buried;                   /* there is damage in front of what was read at some start */
 	uint64_t tick_ns, idle_ns;
@@ -89,6 +91,21 @@ enum step { STEP_DONE, STEP_NOTHING, STEP_DEAD };
 enum step sim_step_log(struct sim *sim, bool idle);
 enum step sim_step_maker(struct sim *sim);
 enum step sim_step_writer(struct sim *sim);            /* one is under way */
+
+/* past.c */
+void past_draw(struct sim *sim);
+void past_free(struct sim *sim);
+void past_options(struct sim *sim, struct sim_node_options *options);
+void past_followed(void *context, const struct kept_frame *frame);     /* the model has taken this frame */
+void past_opened(struct sim *sim);                     /* a node has opened */
+enum step past_step(struct sim *sim);                  /* now and then: the tail's work, and questions */
+/* Without faults: the tail comes to rest, and every moment kept is asked for. */
+void past_rest(struct sim *sim);
+void past_life_over(struct sim *sim);                  /* footers are lost and damaged */
+/* A start was refused since every snapshot that reaches back to the log is wounded.  Breaks a law where none is. */
+bool past_unreachable(struct sim *sim, const char *text);
+/* The copy gets the log as it was ever written, out of archive and log; false: there is no such thing. */
+bool past_whole(struct sim *sim, struct disk *copy);
 
 /* answers.c: a call that is done, and durable, is held against the oracle.  False: it goes on in the node.  *unreadable: the
  * log could not be read for it now. */
