@@ -428,6 +428,7 @@ struct loader {
 	struct state *state;
 	struct catalog *catalog;
 	struct numbers tenants, books;
+	uint64_t extras;               /* accounts whose names and limits have not come yet */
 	const char *why;
 };
 
@@ -563,27 +564,33 @@ static bool load_accounts(struct loader *loader, unsigned partition, const char 
 					       .credits_pending = row.credits_pending, .last_lsn = row.last_lsn,
 					       .number = row.number, .flags = row.flags, .kind = row.kind,
 					       .book = number_find(&loader->books, row.book) };
-		if (!image.book || row.kind >= ACCOUNT_KINDS || number_group(row.number) != group_of(partition) ||
+		const unsigned known = ACCOUNT_CLOSED | ACCOUNT_LIMITED | ACCOUNT_FLOOR_ZERO | ACCOUNT_NAMED;
+		if (!image.book || row.kind >= ACCOUNT_FIRST_SLICED || (row.flags & ~known) || number_group(row.number) != group_of(partition) ||
 		    partition_of(account_key(image.id)) != partition)
 			return refuse(loader, "an account does not belong here");
 		if (!ledger_load_account(ledger, &image))
 			return refuse(loader, "an account's number is taken, or higher than the group's accounts are many");
+		loader->extras += (row.flags & (ACCOUNT_LIMITED | ACCOUNT_NAMED)) != 0;
 	}
 	return true;
 }
 
-static bool load_extra(struct loader *loader, const char *content, size_t len)
+static bool load_extra(struct loader *loader, unsigned partition, const char *content, size_t len)
 {
 	struct extra_item item;
+	struct ledger *ledger = &loader->state->ledger;
 	if (len < sizeof item)
 		return refuse(loader, "an account's names are too short");
 	memcpy(&item, content, sizeof item);
-	if ((size_t)item.member_len + item.program_len > len - sizeof item ||
-	    !ledger_account_at(&loader->state->ledger, item.number))
-		return refuse(loader, "an account's names are too long, or of no account");
+	const struct account *account = ledger_account_at(ledger, item.number);
+	if ((size_t)item.member_len + item.program_len > len - sizeof item || !account ||
+	    !(account->flags & (ACCOUNT_LIMITED | ACCOUNT_NAMED)) || partition_of(account_key(account->id)) != partition ||
+	    ledger_extra(ledger, item.number))
+		return refuse(loader, "an account's names are too long, or of no account that has any");
+	loader->extras--;
 	const struct account_extra limits = { .floor = item.floor, .ceiling = item.ceiling, .created_ms = item.created_ms };
 	const char *names = content + sizeof item;
-	ledger_load_extra(&loader->state->ledger, item.number, &limits, (struct str){ names, item.member_len },
+	ledger_load_extra(ledger, item.number, &limits, (struct str){ names, item.member_len },
 			  (struct str){ names + item.member_len, item.program_len });
 	return true;
 }
@@ -671,7 +678,7 @@ static bool load_member(struct loader *loader, unsigned partition, const char *c
 	if (item.account) {
 		member->account_number = item.account;
 		member->account = ledger_account_at(&loader->state->ledger, item.account);
-		if (!member->account || !member->account->id)
+		if (!member->account || !member->account->id || (member->account->flags & ACCOUNT_SLICE))
 			return refuse(loader, "a member's account is not there");
 	}
 	if ((item.flags & MEMBER_MORE) && !load_more(member, at, end))
@@ -807,7 +814,7 @@ static bool load_item(struct loader *loader, const struct item_head *head, const
 	case CAPTURE_TENANT_SLICE: return load_tenant_slice(loader, place, content, len);
 	case CAPTURE_SLICE: return load_slice(loader, place, content, len);
 	case CAPTURE_ACCOUNTS: return load_accounts(loader, place, content, len);
-	case CAPTURE_EXTRA: return load_extra(loader, content, len);
+	case CAPTURE_EXTRA: return load_extra(loader, place, content, len);
 	case CAPTURE_MEMBER: return load_member(loader, place, content, len);
 	case CAPTURE_IDS: return load_ids(loader, place, content, len, false);
 	case CAPTURE_PENDING: return load_pending(loader, place, content, len);
@@ -857,6 +864,8 @@ bool capture_load(struct state *state, struct catalog *catalog, const void *byte
 			at += head.size;
 		}
 	}
+	if (good && loader.extras)
+		good = refuse(&loader, "an account's names and limits are not there");
 	mem_free(loader.tenants.at);
 	mem_free(loader.books.at);
 	*why = loader.why;

@@ -688,7 +688,7 @@ static void named_add(struct buf *piece, uint32_t number)
 }
 
 /* An account of partition 0. */
-static void account_add(struct buf *piece, uint32_t number, uint32_t book)
+static void flagged_add(struct buf *piece, uint32_t number, uint32_t book, unsigned flags)
 {
 	unsigned char row[72] = { 0 };
 	u128 id = 1;
@@ -697,7 +697,13 @@ static void account_add(struct buf *piece, uint32_t number, uint32_t book)
 	u128_store(row, id);
 	memcpy(row + 56, &number, sizeof number);
 	memcpy(row + 60, &book, sizeof book);
+	memcpy(row + 64, &(uint16_t){ (uint16_t)flags }, sizeof(uint16_t));
 	item_add(piece, CAPTURE_ACCOUNTS, 0, row, sizeof row);
+}
+
+static void account_add(struct buf *piece, uint32_t number, uint32_t book)
+{
+	flagged_add(piece, number, book, 0);
 }
 
 static void slice_add(struct buf *piece, uint32_t number, uint32_t book)
@@ -748,6 +754,28 @@ static void huge_numbers_take_no_memory(void **unused)
 		assert_false(crafted_load(&piece, 10000, &why));
 		assert_true(crafted_load(&piece, 1000 << 10, &why));   /* the log may bring the others */
 	}
+	buf_free(&piece);
+}
+
+/* Found by tests/fuzz/fuzz_snapshot.c: an account says that its limits stand elsewhere, and they do not. */
+static void limits_are_there_or_it_is_refused(void **unused)
+{
+	struct buf piece = { 0 };
+	unsigned char extra[32] = { 1 };
+	const char *why;
+	(void)unused;
+	named_add(&piece, 0);
+	flagged_add(&piece, 1, 0, ACCOUNT_LIMITED);
+	assert_false(crafted_load(&piece, 0, &why));
+	assert_string_equal(why, "an account's names and limits are not there");
+	item_add(&piece, CAPTURE_EXTRA, 0, extra, sizeof extra);
+	assert_true(crafted_load(&piece, 0, &why));
+	item_add(&piece, CAPTURE_EXTRA, 0, extra, sizeof extra);
+	assert_false(crafted_load(&piece, 0, &why));
+	piece.len = 0;
+	named_add(&piece, 0);
+	flagged_add(&piece, 1, 0, ACCOUNT_SLICE);
+	assert_false(crafted_load(&piece, 0, &why));
 	buf_free(&piece);
 }
 
@@ -919,6 +947,7 @@ int main(void)
 		cmocka_unit_test(a_broken_one_gives_way),
 		cmocka_unit_test(a_newer_format_is_refused_by_name),
 		cmocka_unit_test(huge_numbers_take_no_memory),
+		cmocka_unit_test(limits_are_there_or_it_is_refused),
 		cmocka_unit_test(sizes_are_those_of_the_bytes),
 		cmocka_unit_test(an_interrupted_writer_harms_nobody),
 		cmocka_unit_test(a_diff_shows_what_differs),
