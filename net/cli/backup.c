@@ -50,13 +50,9 @@ struct run {
 	struct client *client;
 	struct client_call call;
 	struct backup old;                     /* what is in the folder; files NULL: nothing yet */
-	struct backup held;                    /* what the server holds: no hashes */
+	struct backup_listing held;            /* what the server holds */
 	struct backup made;
-	char id[20];                           /* of the held files; "": none */
-	char snapshot[2][BACKUP_PATH];         /* data and manifest of the newest */
-	uint64_t snapshot_end;                 /* 0: there is none */
 	bool snapshot_asked;
-	size_t piece;                          /* bytes the server gives at a time */
 	uint64_t fetched;
 	double began;
 	struct progress progress;
@@ -137,19 +133,18 @@ static bool text_at(yyjson_val *object, const char *key, char *out, size_t size)
 	return text.len > 0 && text.len < size;
 }
 
-/* Every path is checked: it becomes a file's name here. */
-static bool held_read(struct run *run, yyjson_val *root)
+static bool listing_take(struct backup_listing *held, yyjson_val *root)
 {
 	char time_text[40];
 	uint64_t piece = 0, base;
 	size_t i, count;
 	yyjson_val *item;
-	bool good = text_at(root, "id", run->id, sizeof run->id) && number_at(root, "first_lsn", &run->held.first) &&
-		    number_at(root, "end_lsn", &run->held.end) && number_at(root, "piece_bytes", &piece) && piece > 0 &&
-		    text_at(root, "time", time_text, sizeof time_text) && time_parse(str_of(time_text), &run->held.made_ms);
+	bool good = text_at(root, "id", held->id, sizeof held->id) && number_at(root, "first_lsn", &held->files.first) &&
+		    number_at(root, "end_lsn", &held->files.end) && number_at(root, "piece_bytes", &piece) && piece > 0 &&
+		    text_at(root, "time", time_text, sizeof time_text) && time_parse(str_of(time_text), &held->files.made_ms);
 	yyjson_val *files = json_get(root, STR("files"));
-	run->piece = piece > HASH_RANGE ? HASH_RANGE : (size_t)piece;
-	run->snapshot_end = 0;
+	held->piece = piece > HASH_RANGE ? HASH_RANGE : (size_t)piece;
+	held->snapshot_end = 0;
 	yyjson_arr_foreach(files, i, count, item) {
 		struct backup_file file = { 0 };
 		good = good && text_at(item, "path", file.path, sizeof file.path) && backup_path_good(str_of(file.path)) &&
@@ -157,51 +152,57 @@ static bool held_read(struct run *run, yyjson_val *root)
 		if (!good)
 			break;
 		if (backup_snapshot(file.path, &base)) {
-			if (base > run->snapshot_end)
-				run->snapshot_end = base;
-			if (base < run->snapshot_end)
+			if (base > held->snapshot_end)
+				held->snapshot_end = base;
+			if (base < held->snapshot_end)
 				continue;              /* newest first: an older one */
 			bool is_data = strstr(file.path, ".data") != NULL;
-			memcpy(run->snapshot[is_data ? 0 : 1], file.path, sizeof file.path);
+			memcpy(held->snapshot[is_data ? 0 : 1], file.path, sizeof file.path);
 		}
-		backup_add(&run->held, &file);
+		backup_add(&held->files, &file);
 	}
-	return good && run->held.count && run->held.first < run->held.end;
+	return good && held->files.count && held->files.first < held->files.end;
+}
+
+bool backup_listing_read(struct str json, struct backup_listing *held)
+{
+	struct json_error error;
+	yyjson_doc *doc = json_read(json, &error);
+	bool good = doc && listing_take(held, yyjson_doc_get_root(doc));
+	if (doc)
+		yyjson_doc_free(doc);
+	return good;
 }
 
 static int hold(struct run *run)
 {
-	struct json_error error;
-	backup_free(&run->held);
+	backup_free(&run->held.files);
 	int status = ask(run, "POST", "/v1/backups");
 	if (status)
 		return status;
 	if (run->call.status != 201)
 		return answer_refused(run, &run->call, "POST /v1/backups");
-	yyjson_doc *doc = json_read(buf_view(&run->call.answer), &error);
-	bool good = doc && held_read(run, yyjson_doc_get_root(doc));
-	if (doc)
-		yyjson_doc_free(doc);
+	bool good = backup_listing_read(buf_view(&run->call.answer), &run->held);
 	return good ? DONE : say(run, FAILED, "%s: its list of files is not understood", client_url(run->client));
 }
 
 static void let_go(struct run *run)
 {
 	char path[64];
-	if (!run->id[0])
+	if (!run->held.id[0])
 		return;
-	snprintf(path, sizeof path, "/v1/backups/%s", run->id);
+	snprintf(path, sizeof path, "/v1/backups/%s", run->held.id);
 	run->call.method = "DELETE";
 	run->call.path = path;
 	run->call.content_type = NULL;
 	client_do(run->client, &run->call);
-	run->id[0] = '\0';
+	run->held.id[0] = '\0';
 }
 
 /* With no snapshot, or much log behind it, has one taken; then the files are held anew. */
 static int snapshot_take(struct run *run)
 {
-	if (run->snapshot_asked || (run->snapshot_end && run->held.end - run->snapshot_end <= SNAPSHOT_BEHIND))
+	if (run->snapshot_asked || (run->held.snapshot_end && run->held.files.end - run->held.snapshot_end <= SNAPSHOT_BEHIND))
 		return DONE;
 	run->snapshot_asked = true;
 	let_go(run);
@@ -225,7 +226,7 @@ static int hash_ask(struct run *run, const char *file, uint64_t offset, uint64_t
 	char path[256], name[BACKUP_PATH];
 	struct json_error error;
 	file = backup_unname(file, name) ? name : file;
-	snprintf(path, sizeof path, "/v1/backups/%s/bytes?file=%s&offset=%" PRIu64 "&size=%" PRIu64 "&hash=true", run->id, file, offset,
+	snprintf(path, sizeof path, "/v1/backups/%s/bytes?file=%s&offset=%" PRIu64 "&size=%" PRIu64 "&hash=true", run->held.id, file, offset,
 		 size);
 	int status = ask(run, "GET", path);
 	if (status)
@@ -314,12 +315,12 @@ static int lineage_check(struct run *run)
 	for (size_t i = 0; i < old->count; i++)        /* in order */
 		if (backup_segment(old->files[i].path, &base) && base < old->end)
 			last = &old->files[i];
-	if (old->end > run->held.end)
+	if (old->end > run->held.files.end)
 		return say(run, REFUSED, "%s is a backup up to LSN %" PRIu64 ", and the server's log ends at LSN %" PRIu64 ": it is another "
-			   "log; use another folder", run->order->dir, old->end, run->held.end);
-	if (!last || !seed || !backup_find(&run->held, last->path))
+			   "log; use another folder", run->order->dir, old->end, run->held.files.end);
+	if (!last || !seed || !backup_find(&run->held.files, last->path))
 		return say(run, REFUSED, "%s ends at LSN %" PRIu64 ", and the server's log begins at LSN %" PRIu64 " now: what lies between is "
-			   "gone; use another folder", run->order->dir, old->end, run->held.first);
+			   "gone; use another folder", run->order->dir, old->end, run->held.files.first);
 	int status = file_compare(run, seed);
 	return status ? status : file_compare(run, last);
 }
@@ -338,7 +339,7 @@ static void piece_start(struct run *run, struct piece *piece, const char *file, 
 {
 	char name[BACKUP_PATH];
 	file = backup_unname(file, name) ? name : file;
-	snprintf(piece->path, sizeof piece->path, "/v1/backups/%s/bytes?file=%s&offset=%" PRIu64 "&size=%zu", run->id, file, offset, size);
+	snprintf(piece->path, sizeof piece->path, "/v1/backups/%s/bytes?file=%s&offset=%" PRIu64 "&size=%zu", run->held.id, file, offset, size);
 	piece->call.method = "GET";
 	piece->call.path = piece->path;
 	piece->call.context = piece;
@@ -376,7 +377,7 @@ static int piece_take(struct run *run, struct piece *piece, int fd, const char *
 static size_t piece_size(const struct run *run)
 {
 	uint64_t wanted = run->order->rate / 8 < 4096 ? 4096 : run->order->rate / 8;
-	return run->order->rate && wanted < run->piece ? (size_t)wanted : run->piece;
+	return run->order->rate && wanted < run->held.piece ? (size_t)wanted : run->held.piece;
 }
 
 static void rate_keep(struct run *run)
@@ -520,7 +521,7 @@ static uint64_t needed_from(struct run *run)
 	struct snapshot_manifest manifest;
 	char dir[PATH_BYTES];
 	path_of(run, dir, "snapshots", "");
-	uint64_t from = snapshot_manifest_read(dir, run->snapshot_end, &manifest, &error) ? manifest.from : 0;
+	uint64_t from = snapshot_manifest_read(dir, run->held.snapshot_end, &manifest, &error) ? manifest.from : 0;
 	snapshot_manifest_free(&manifest);
 	buf_free(&error);
 	return from;
@@ -552,8 +553,8 @@ static bool hex_read(const char text[33], uint8_t hash[BACKUP_HASH])
 /* Files that change under their name are called by their hash here. */
 static int names_find(struct run *run)
 {
-	for (size_t i = 0; i < run->held.count; i++) {
-		struct backup_file *file = &run->held.files[i];
+	for (size_t i = 0; i < run->held.files.count; i++) {
+		struct backup_file *file = &run->held.files.files[i];
 		uint8_t hash[BACKUP_HASH] = { 0 };
 		char text[33], name[BACKUP_PATH];
 		if (!backup_name(file->path, hash, name))
@@ -594,16 +595,16 @@ static int files_fetch(struct run *run)
 	int named = names_find(run);
 	if (named)
 		return named;
-	for (size_t i = 0; i < run->held.count; i++)
-		if (!have(run, &run->held.files[i], backup_find(&run->old, run->held.files[i].path)))
-			total += run->held.files[i].bytes;
+	for (size_t i = 0; i < run->held.files.count; i++)
+		if (!have(run, &run->held.files.files[i], backup_find(&run->old, run->held.files.files[i].path)))
+			total += run->held.files.files[i].bytes;
 	progress_begin(&run->progress, "fetching", total);
 	run->progress.silent = run->order->quiet;
 	for (int turn = 0; turn < 2; turn++) {
-		if (turn && run->order->state_only && run->snapshot_end)
+		if (turn && run->order->state_only && run->held.snapshot_end)
 			needed = run->old.count ? run->old.end : needed_from(run);
-		for (size_t i = 0; i < run->held.count; i++) {
-			struct backup_file file = run->held.files[i];
+		for (size_t i = 0; i < run->held.files.count; i++) {
+			struct backup_file file = run->held.files.files[i];
 			const struct backup_file *old = backup_find(&run->old, file.path);
 			bool segment = backup_segment(file.path, &base);
 			if (segment != (turn == 1))
@@ -643,7 +644,7 @@ static int file_order(const void *a, const void *b)
 /* Adds what only the backup before has: the log in front of the server's, older snapshots. */
 static void old_keep(struct run *run)
 {
-	unsigned snapshots = run->snapshot_end ? 1 : 0;
+	unsigned snapshots = run->held.snapshot_end ? 1 : 0;
 	uint64_t value;
 	for (size_t i = run->old.count; i-- > 0;) {
 		const struct backup_file *file = &run->old.files[i];
@@ -679,17 +680,17 @@ static int verify(struct run *run)
 	char dir[PATH_BYTES];
 	struct backup *made = &run->made;
 	bool good = true;
-	made->made_ms = run->held.made_ms;
-	made->end = run->held.end;
+	made->made_ms = run->held.files.made_ms;
+	made->end = run->held.files.end;
 	made->time_ms = run->old.time_ms;
 	made->epoch = run->old.epoch;
 	for (size_t i = made->count; i-- > 0;)
 		backup_segment(made->files[i].path, &made->first);     /* the first one's */
 	path_of(run, dir, "log", "");
 	good = wal_verify_to(dir, run->old.end, made->end, frame_note, made, &error, &torn);
-	if (good && run->snapshot_end) {
+	if (good && run->held.snapshot_end) {
 		path_of(run, dir, "snapshots", "");
-		good = snapshot_verify(dir, run->snapshot_end, &manifest, &error);
+		good = snapshot_verify(dir, run->held.snapshot_end, &manifest, &error);
 	}
 	snapshot_manifest_free(&manifest);
 	if (!good)
@@ -821,18 +822,18 @@ int backup_fetch(const struct backup_order *order, struct backup_outcome *outcom
 		status = session(&run);
 		if (status != AGAIN)
 			break;
-		run.id[0] = '\0';
+		run.held.id[0] = '\0';
 		status = i + 1 < SESSIONS ? DONE : say(&run, FAILED, "%s started anew time and again", client_url(run.client));
 	}
 	if (!status) {
 		outcome->backup = run.made;
 		outcome->fetched = run.fetched;
-		outcome->snapshot = run.snapshot_end;
+		outcome->snapshot = run.held.snapshot_end;
 	} else {
 		backup_free(&run.made);
 	}
 	backup_free(&run.old);
-	backup_free(&run.held);
+	backup_free(&run.held.files);
 	buf_free(&run.call.answer);
 	client_free(run.client);
 	if (lock >= 0)

@@ -24,6 +24,18 @@ struct backup_outcome {
 	uint64_t snapshot;             /* `end` of its newest snapshot; 0: none */
 };
 
+/* What a server answers to POST /v1/backups. */
+struct backup_listing {
+	struct backup files;           /* no hashes; of the snapshots only the newest */
+	char id[20];                   /* of the held files; "": none */
+	char snapshot[2][BACKUP_PATH]; /* data and manifest of the newest */
+	uint64_t snapshot_end;         /* 0: there is none */
+	size_t piece;                  /* bytes the server gives at a time */
+};
+
+/* Adds to held->files (the caller's to free, in either case).  False: it is not understood.  Every path is checked: it becomes a file's name. */
+bool backup_listing_read(struct str json, struct backup_listing *held);
+
 /* The exit status: 0 done; 1 refused: what is in DIR or on the server is damaged or does not fit; 2 the server or the disk
  * failed: the same command goes on where it stopped; 64 wrong use.  A line on stderr says what. */
 int backup_fetch(const struct backup_order *order, struct backup_outcome *outcome);
