@@ -16,7 +16,7 @@
 #include "snapshot/store.h"
 #include "wal/io.h"
 
-enum { LEVEL = 1, PATH_BYTES = 4096, NAP_MS = 20, FLUSH_BYTES = 1024 * 1024 };
+enum { LEVEL = 1, PATH_BYTES = 4096, NAP_MS = 20, FLUSH_BYTES = 256 * 1024 };
 
 enum phase {
 	PHASE_BEGIN,                   /* files are made */
@@ -369,7 +369,7 @@ bool snapshot_end(struct snapshot_writer *writer, struct snapshot_outcome *outco
 	return good;
 }
 
-static void piece_await(struct snapshot_writer *writer)
+void snapshot_await(struct snapshot_writer *writer)
 {
 	pthread_mutex_lock(&writer->mutex);
 	while (!writer->captured)
@@ -385,7 +385,7 @@ bool snapshot_write(const struct snapshot_source *source, const struct snapshot_
 	uint64_t nap_ns;
 	while ((next = snapshot_step(writer, &nap_ns)) != SNAPSHOT_ENDS)
 		if (next == SNAPSHOT_WAITS)
-			piece_await(writer);
+			snapshot_await(writer);
 		else
 			nanosleep(&(struct timespec){ .tv_nsec = (long)nap_ns }, NULL);
 	return snapshot_end(writer, outcome);

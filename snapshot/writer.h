@@ -60,9 +60,11 @@ enum snapshot_next {
 	SNAPSHOT_NAPS,                 /* for so long, or less */
 	SNAPSHOT_ENDS                  /* there is nothing more to do; written or not */
 };
-/* All three are borrowed until the end. */
+/* All three are borrowed until the end.  Its steps may go on in another thread, one at a time. */
 struct snapshot_writer *snapshot_begin(const struct snapshot_source *source, const struct snapshot_order *order, struct buf *error);
 enum snapshot_next snapshot_step(struct snapshot_writer *writer, uint64_t *nap_ns);
+/* Behind SNAPSHOT_WAITS: until its piece is there. */
+void snapshot_await(struct snapshot_writer *writer);
 /* No piece may be under way.  As snapshot_write; one that has not come to its end is given up. */
 bool snapshot_end(struct snapshot_writer *writer, struct snapshot_outcome *outcome);
 

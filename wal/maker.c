@@ -12,7 +12,7 @@
 #include "engine/base/assert.h"
 #include "wal/wal_int.h"
 
-enum { PACE_NAPS = 25 /* ms for a portion at most */, PACE_LEAD = 16 /* ahead of the log by a sixteenth */ };
+enum { PACE_MAX_MS = 120 /* for a portion at most */, PACE_NAP_NS = 1000000, RATE_NS = 8000000 /* the log's speed is of that time */ };
 
 static bool is_full(int error)
 {
@@ -60,20 +60,40 @@ static void full_said(struct wal *wal, bool full, int error)
 		wal_say(wal, "notice", "there is room for the log's next segment again");
 }
 
-/* The next segment is needed when the present one is full, so its zeros are written as the log fills, a portion at a time:
- * all at once they would stand in the way of the log's own writes.  A slow log does not hold it up for ever. */
+/* How fast the log grows, in bytes a nanosecond. */
+static double rate_look(struct wal *wal, uint64_t now, uint64_t durable)
+{
+	struct wal_pace *pace = &wal->pace;
+	uint64_t spent = now - pace->looked_ns;
+	if (spent >= PACE_NAP_NS) {
+		double seen = (double)(durable - pace->durable) / (double)spent;
+		pace->rate += (seen - pace->rate) * (spent < RATE_NS ? (double)spent / RATE_NS : 1);
+		pace->looked_ns = now;
+		pace->durable = durable;
+	}
+	return pace->rate;
+}
+
+/* The next segment is needed when the present one is full, so its zeros are written as the log fills, a portion at a time and
+ * evenly: the log's own writes wait for what the disk has been given at once.
+ *
+ * The speed is twice what would be just in time, for the speed that the log has now: so it is early by more the faster the log
+ * is, and by a sixteenth where portions are a 256th.  In time means before a producer may be refused the room for its
+ * frame, half the ring.  A slow log does not hold it up for ever. */
 static bool pace(void *context, uint64_t done, uint64_t size)
 {
-	const struct wal *wal = context;
-	for (int naps = 0; naps < PACE_NAPS && !atomic_load(&wal->stop); naps++) {
-		uint64_t durable = atomic_load(&wal->durable), end = wal_segment_end(wal, durable);
-		uint64_t left = end - durable;
-		if (left > size)
-			left = size;
-		if (size - left + size / PACE_LEAD >= done)
+	struct wal *wal = context;
+	const uint64_t refused = wal->options.ring_size / 2, began = wal_io.monotonic_ns();
+	for (uint64_t now = began; now - began < PACE_MAX_MS * UINT64_C(1000000) && !atomic_load(&wal->stop);
+	     now = wal_io.monotonic_ns()) {
+		uint64_t durable = atomic_load(&wal->durable), left = wal_segment_end(wal, durable) - durable;
+		double rate = rate_look(wal, now, durable);
+		if (left <= refused ||
+		    (double)(now - wal->pace.portion_ns) * 2 * rate * (double)(size - done) / (double)(left - refused) >= SEGMENT_PORTION)
 			break;
-		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+		nanosleep(&(struct timespec){ .tv_nsec = PACE_NAP_NS }, NULL);
 	}
+	wal->pace.portion_ns = wal_io.monotonic_ns();
 	return !atomic_load(&wal->stop);
 }
 

@@ -15,7 +15,7 @@
 #include "engine/base/buf.h"
 #include "wal/io.h"
 
-enum { SEGMENT_NAME = 24, SEGMENT_SIZE_MIN = 64 << 10 };
+enum { SEGMENT_NAME = 24, SEGMENT_SIZE_MIN = 64 << 10, SEGMENT_PORTION = 256 << 10 /* bytes of zeros in one write */ };
 
 struct segment {
 	uint64_t base;                 /* first LSN */

@@ -11,7 +11,7 @@
 
 #define HUGE_PAGE ((uintptr_t)2 * 1024 * 1024)
 
-enum { HEAP_SMALL = 32 * 1024 * 1024, ADVISE_FROM = 4096 };
+enum { HEAP_SMALL = 32 * 1024 * 1024, HEAP_EARLY = 32 * 1024 * 1024, ADVISE_FROM = 4096 };
 
 /* Ends at once: other threads run on, and handlers of exit() would wait for them or meet half-made work (libuv's joins the
  * pool of threads that this may be one of). */
@@ -24,22 +24,37 @@ static _Noreturn void out_of_memory(size_t size)
 void (*mem_grown)(void *begin, size_t size);
 
 /* Tables and accounts are read at random: without huge pages most of that time goes into finding the page.  A heap that has
- * become large is advised to use them, part by part as it grows; a small one stays small. */
-static void heap_advise(size_t size)
+ * become large is advised to use them, part by part as it grows; a small one stays small.
+ *
+ * Where somebody touches its growth ahead, it grows before it is full, so that this is done when it is needed: an
+ * allocation near the end asks for more than is left and gives it back. */
+static void heap_advise(const void *pointer, size_t size)
 {
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 	static _Atomic uintptr_t advised;      /* everything below it is advised, or belongs to the first part */
-	uintptr_t end = (uintptr_t)sbrk(0) & ~(HUGE_PAGE - 1), begin = atomic_load_explicit(&advised, memory_order_relaxed);
-	if (size < ADVISE_FROM || end - begin < HUGE_PAGE)
+	static _Atomic uintptr_t early;        /* an allocation between here and `advised` makes it grow; 0: none */
+	if (size < ADVISE_FROM)
+		return;
+	uintptr_t begin = atomic_load_explicit(&advised, memory_order_relaxed), at = (uintptr_t)pointer;
+	uintptr_t from = atomic_load_explicit(&early, memory_order_relaxed);
+	if (from && at >= from && at < begin && atomic_compare_exchange_strong(&early, &from, 0)) {
+		void *volatile more = malloc(HEAP_EARLY + HEAP_EARLY / 4);
+		free(more);
+	}
+	uintptr_t end = (uintptr_t)sbrk(0) & ~(HUGE_PAGE - 1);
+	if (end - begin < HUGE_PAGE)
 		return;
 	if (!begin)
 		atomic_store(&advised, end + HEAP_SMALL);
 	else if (end > begin && atomic_compare_exchange_strong(&advised, &begin, end)) {
 		madvise((void *)begin, end - begin, MADV_HUGEPAGE);
-		if (mem_grown)
-			mem_grown((void *)begin, end - begin);
+		if (!mem_grown)
+			return;
+		mem_grown((void *)begin, end - begin);
+		atomic_store(&early, end - HEAP_EARLY);
 	}
 #else
+	(void)pointer;
 	(void)size;
 #endif
 }
@@ -49,14 +64,14 @@ void *mem_alloc(size_t size)
 	void *pointer = malloc(size ? size : 1);
 	if (!pointer)
 		out_of_memory(size);
-	heap_advise(size);
+	heap_advise(pointer, size);
 	return pointer;
 }
 
 void *mem_zalloc(size_t size)
 {
 	void *pointer = calloc(1, size ? size : 1);
-	heap_advise(size);
+	heap_advise(pointer, size);
 	if (!pointer)
 		out_of_memory(size);
 	return pointer;
@@ -75,7 +90,7 @@ void *mem_lines(size_t size)
 	void *pointer = aligned_alloc(64, size);
 	if (!pointer)
 		out_of_memory(size);
-	heap_advise(size);
+	heap_advise(pointer, size);
 	return memset(pointer, 0, size);
 }
 

@@ -13,7 +13,7 @@
 #include "net/loop/logline.h"
 #include "wal/cursor.h"
 
-enum { FRAMES_A_LOOK = 256, PACE_BYTES = 8 << 20 /* a second, while the log grows */, PACE_MAX_MS = 100 };
+enum { FRAMES_A_LOOK = 256, PACE_BYTES = 16 << 20 /* a second, while the log grows */, PACE_MAX_MS = 100 };
 #define SCAN_MAX (UINT64_C(1) << 30)       /* bytes that one question reads, or two segments where those are longer */
 
 struct footers {
@@ -114,7 +114,7 @@ static void give_way(const struct footers *footers, uint32_t size, uint64_t *dur
 	uint64_t now = wal_durable(footers->wal), grown = now - *durable;
 	int64_t ns = (int64_t)size * (1000000000 / PACE_BYTES);
 	*durable = now;
-	if (!atomic_load(&footers->paced) || grown < size / 2)
+	if (!atomic_load(&footers->paced) || !grown)
 		return;
 	if (ns > PACE_MAX_MS * INT64_C(1000000))
 		ns = PACE_MAX_MS * INT64_C(1000000);

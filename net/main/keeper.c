@@ -1,39 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/main/keeper.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <time.h>
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 #include "net/loop/logline.h"
 #include "net/loop/metrics.h"
+#include "net/main/background.h"
 #include "snapshot/writer.h"
 
-enum { AGAIN_MS = 60 * 1000 };
+enum { AGAIN_MS = 60 * 1000, PATIENCE_MS = 10 * 60 * 1000 };
 
 struct keeper {
-	uv_loop_t *loop;
 	struct node *node;
 	struct keeper_options options;
-	uv_work_t work;
-	bool busy;
+	uv_async_t written;            /* from the writer's thread */
+	pthread_t thread;              /* its own: one of the loop's pool could not be given a low priority and back */
+	bool busy, threaded;
+	bool late;                     /* where no core is ever idle: no longer waits for that */
 	atomic_bool stop;
 	keeper_done *done;
 	void *context;
 	uint64_t last_end;             /* of the newest one */
 	uint64_t due_ns;               /* by the clock */
 	uint64_t not_before_ns;        /* after a failure */
-	/* the worker's */
+	/* the writer's */
+	struct snapshot_source source;
+	struct snapshot_order order;
+	struct snapshot_writer *writer;
+	uint64_t began_ns;
 	bool good;
 	struct snapshot_outcome outcome;
 	struct buf error;
 };
 
+static void on_written(uv_async_t *written);
+
 struct keeper *keeper_new(uv_loop_t *loop, struct node *node, const struct keeper_options *options)
 {
 	struct keeper *keeper = mem_zalloc(sizeof *keeper);
-	keeper->loop = loop;
+	uv_async_init(loop, &keeper->written, on_written);
+	keeper->written.data = keeper;
 	keeper->node = node;
 	keeper->options = *options;
 	keeper->last_end = node_snapshot_end(node);
@@ -51,17 +62,29 @@ void keeper_free(struct keeper *keeper)
 	mem_free(keeper);
 }
 
-static void work_run(uv_work_t *work)
+static void *writer_main(void *context)
 {
-	struct keeper *keeper = work->data;
-	struct snapshot_source source = node_snapshot_source(keeper->node, &keeper->stop);
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	struct snapshot_order order = { .dir = node_snapshot_dir(keeper->node), .rate = keeper->options.rate,
-					.keep = keeper->options.keep, .epoch = wal_epoch(node_wal(keeper->node)),
-					.now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 };
-	retain_plan(node_retain(keeper->node), &order.floor, &order.step);
-	keeper->good = snapshot_write(&source, &order, &keeper->outcome, &keeper->error);
+	struct keeper *keeper = context;
+	enum snapshot_next next;
+	uint64_t nap_ns;
+	if (keeper->late)
+		background_small();
+	else
+		background_idle();
+	while ((next = snapshot_step(keeper->writer, &nap_ns)) != SNAPSHOT_ENDS) {
+		if (next == SNAPSHOT_WAITS)
+			snapshot_await(keeper->writer);
+		else
+			nanosleep(&(struct timespec){ .tv_nsec = (long)nap_ns }, NULL);
+		if (!keeper->late && uv_hrtime() - keeper->began_ns > PATIENCE_MS * UINT64_C(1000000))
+			break;                         /* another thread goes on: this one may not raise itself again */
+	}
+	if (next == SNAPSHOT_ENDS) {
+		keeper->good = snapshot_end(keeper->writer, &keeper->outcome);
+		keeper->writer = NULL;
+	}
+	uv_async_send(&keeper->written);
+	return NULL;
 }
 
 static void tell(struct keeper *keeper)
@@ -87,11 +110,30 @@ static void tell(struct keeper *keeper)
 	metric_set(METRIC_SNAPSHOT_LSN, (int64_t)outcome->from);
 }
 
-static void work_after(uv_work_t *work, int status)
+static void thread_start(struct keeper *keeper)
 {
-	struct keeper *keeper = work->data;
+	int failed = pthread_create(&keeper->thread, NULL, writer_main, keeper);
+	keeper->threaded = !failed;
+	if (!failed)
+		return;
+	snapshot_end(keeper->writer, &keeper->outcome);
+	keeper->writer = NULL;
+	keeper->good = false;
+	buf_printf(&keeper->error, "a thread cannot be started: %s", strerror(failed));
+	uv_async_send(&keeper->written);
+}
+
+static void on_written(uv_async_t *written)
+{
+	struct keeper *keeper = written->data;
 	keeper_done *done = keeper->done;
-	ASSERT(status == 0);
+	if (keeper->threaded)
+		pthread_join(keeper->thread, NULL);
+	if (keeper->writer) {
+		keeper->late = true;
+		thread_start(keeper);
+		return;
+	}
 	tell(keeper);
 	keeper->busy = false;
 	keeper->due_ns = uv_hrtime() + keeper->options.interval_ms * 1000000;
@@ -102,15 +144,23 @@ static void work_after(uv_work_t *work, int status)
 
 bool keeper_start(struct keeper *keeper, keeper_done *done, void *context)
 {
+	struct timespec now;
 	if (keeper->busy)
 		return false;
 	keeper->busy = true;
+	keeper->late = false;
 	keeper->done = done;
 	keeper->context = context;
 	keeper->error.len = 0;
-	keeper->work.data = keeper;
-	int error = uv_queue_work(keeper->loop, &keeper->work, work_run, work_after);
-	ASSERT(!error);
+	keeper->began_ns = uv_hrtime();
+	clock_gettime(CLOCK_REALTIME, &now);
+	keeper->source = node_snapshot_source(keeper->node, &keeper->stop);
+	keeper->order = (struct snapshot_order){ .dir = node_snapshot_dir(keeper->node), .rate = keeper->options.rate,
+						 .keep = keeper->options.keep, .epoch = wal_epoch(node_wal(keeper->node)),
+						 .now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 };
+	retain_plan(node_retain(keeper->node), &keeper->order.floor, &keeper->order.step);
+	keeper->writer = snapshot_begin(&keeper->source, &keeper->order, &keeper->error);
+	thread_start(keeper);
 	return true;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* keeper.h - when snapshots are taken: by the clock, after so much log, or because somebody asks.
  *
- * One at a time, written on a worker thread; the loop starts it and hears of its end.  One that fails is logged and counted, and is
+ * One at a time, written on a thread of its own; the loop starts it and hears of its end.  One that fails is logged and counted, and is
  * tried again a minute later.
  *
  * Runs on: the loop's thread.

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "engine/base/mem.h"
+#include "net/main/background.h"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23         /* Linux 5.14: makes pages present without changing them */
@@ -33,6 +34,7 @@ static void on_grown(void *begin, size_t size)
 static void *ahead_main(void *unused)
 {
 	(void)unused;
+	background_small();
 	for (;;) {
 		pthread_mutex_lock(&mutex);
 		while (!part_count)

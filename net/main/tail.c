@@ -2,15 +2,13 @@
 #include "net/main/tail.h"
 
 #include <pthread.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "engine/base/mem.h"
 #include "net/loop/metrics.h"
+#include "net/main/background.h"
 
-enum { LOOK_MS = 200, LOOKS_A_RETENTION = 5, NICE = 10 };
+enum { LOOK_MS = 200, LOOKS_A_RETENTION = 5 };
 
 struct tail {
 	struct footers *footers;
@@ -51,8 +49,7 @@ static void *tail_main(void *context)
 {
 	struct tail *tail = context;
 	uint64_t footed = 0;
-	/* On Linux this is of the thread alone.  Where it is refused nothing is lost. */
-	(void)!setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
+	background_small();
 	for (unsigned look = 0; !atomic_load(&tail->stop); look++) {
 		while (!atomic_load(&tail->stop) && footers_step(tail->footers, &tail->stop))
 			if (footers_lsn(tail->footers) > footed) {
