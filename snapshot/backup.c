@@ -7,17 +7,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include "engine/base/mem.h"
 #include "engine/base/time.h"
 #include "snapshot/store.h"
+#include "wal/files.h"
 
 #define BACKUP_HEAD "tally backup "
 
-enum { PATH_BYTES = 4400, STEP = 1 << 20, MANIFEST_MAX = 256 << 20, HASH_LINE = 5 + 32 + 1 };
+enum { STEP = 1 << 20, MANIFEST_MAX = 256 << 20, HASH_LINE = 5 + 32 + 1 };
 
 void backup_free(struct backup *backup)
 {
@@ -276,32 +275,28 @@ bool backup_decode(struct str text, struct backup *backup, struct buf *error)
 
 bool backup_read(const char *dir, struct backup *backup, bool *bad, struct buf *error)
 {
-	char path[PATH_BYTES];
-	struct stat status;
+	char path[FILES_PATH];
 	struct buf text = { 0 };
 	*backup = (struct backup){ 0 };
 	*bad = false;
 	snprintf(path, sizeof path, "%s/" BACKUP_MANIFEST, dir);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+	int64_t size = files_size(path);
+	if (size < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return false;
-	bool good = fd >= 0 && fstat(fd, &status) == 0 && status.st_size <= MANIFEST_MAX;
+	int fd = size < 0 ? -1 : files_open(path, O_RDONLY);
+	bool good = fd >= 0 && size <= MANIFEST_MAX;
 	if (!good)
 		buf_printf(error, "%s cannot be read: %s", path, fd < 0 ? strerror(errno) : "it is too large");
-	for (ssize_t n = 1; good && n;) {
-		buf_room(&text, STEP);
-		n = read(fd, text.ptr + text.len, STEP);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 || text.len > MANIFEST_MAX) {
+	if (good) {
+		buf_room(&text, (size_t)size + 1);
+		ssize_t n = files_read(fd, text.ptr, (size_t)size, 0);
+		good = n >= 0;
+		text.len = good ? (size_t)n : 0;
+		if (!good)
 			buf_printf(error, "%s cannot be read: %s", path, strerror(errno));
-			good = false;
-			break;
-		}
-		text.len += (size_t)n;
 	}
 	if (fd >= 0)
-		close(fd);
+		wal_io.close(fd);
 	if (good) {
 		struct buf why = { 0 };
 		good = backup_decode(buf_view(&text), backup, &why);
@@ -314,34 +309,20 @@ bool backup_read(const char *dir, struct backup *backup, bool *bad, struct buf *
 	return true;
 }
 
-static int sync_of(int fd)
-{
-	while (fsync(fd))
-		if (errno != EINTR)
-			return errno;
-	return 0;
-}
-
 bool backup_write(const char *dir, const struct backup *backup, struct buf *error)
 {
-	char path[PATH_BYTES], temporary[PATH_BYTES];
+	char path[FILES_PATH], temporary[FILES_PATH];
 	struct buf text = { 0 };
 	snprintf(temporary, sizeof temporary, "%s/" BACKUP_MANIFEST ".new", dir);
 	backup_encode(backup, &text);
 	snprintf(path, sizeof path, "%s/" BACKUP_MANIFEST, dir);
-	int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), failed = fd < 0 ? errno : 0;
-	for (size_t done = 0; done < text.len && !failed;) {
-		ssize_t n = write(fd, text.ptr + done, text.len - done);
-		if (n < 0 && errno != EINTR)
-			failed = errno;
-		done += n > 0 ? (size_t)n : 0;
-	}
+	int fd = files_open(temporary, O_WRONLY | O_CREAT | O_TRUNC), failed = fd < 0 ? errno : files_write(fd, text.ptr, text.len, 0);
 	if (!failed)
-		failed = sync_of(fd);
+		failed = files_sync(fd);
 	if (fd >= 0)
-		close(fd);
-	if (!failed && rename(temporary, path))
-		failed = errno;
+		wal_io.close(fd);
+	if (!failed)
+		failed = files_rename(temporary, path);
 	if (!failed)
 		failed = snapshot_dir_sync(dir);
 	if (failed)
@@ -355,19 +336,17 @@ bool backup_hash(const char *path, const char *shown, uint64_t bytes, uint8_t ha
 {
 	XXH3_state_t *state = XXH3_createState();
 	unsigned char *part = mem_alloc(STEP);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = files_open(path, O_RDONLY);
 	bool good = fd >= 0 && state;
 	if (!good)
 		buf_printf(error, "%s cannot be opened: %s", shown, strerror(errno));
 	else
 		XXH3_128bits_reset(state);
 	if (fd >= 0)
-		posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+		wal_io.advise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 	for (uint64_t done = 0; good && done < bytes;) {
 		size_t wanted = bytes - done < STEP ? (size_t)(bytes - done) : STEP;
-		ssize_t n = pread(fd, part, wanted, (off_t)done);
-		if (n < 0 && errno == EINTR)
-			continue;
+		ssize_t n = files_read(fd, part, wanted, done);
 		if (n < 0)
 			buf_printf(error, "%s cannot be read from byte %" PRIu64 ": %s", shown, done, strerror(errno));
 		else if (n == 0)
@@ -386,7 +365,7 @@ bool backup_hash(const char *path, const char *shown, uint64_t bytes, uint8_t ha
 		memcpy(hash, canonical.digest, BACKUP_HASH);
 	}
 	if (fd >= 0)
-		close(fd);
+		wal_io.close(fd);
 	XXH3_freeState(state);
 	mem_free(part);
 	return good;
@@ -397,18 +376,18 @@ bool backup_verify(const char *dir, const struct backup *backup, backup_progress
 	bool good = true;
 	for (size_t i = 0; i < backup->count; i++) {
 		const struct backup_file *file = &backup->files[i];
-		char path[PATH_BYTES];
+		char path[FILES_PATH];
 		uint8_t hash[BACKUP_HASH];
-		struct stat status;
 		size_t before = error->len;
 		if (before)
 			buf_char(error, '\n');
 		size_t start = error->len;
 		snprintf(path, sizeof path, "%s/%s", dir, file->path);
-		if (stat(path, &status))
+		int64_t size = files_size(path);
+		if (size < 0)
 			buf_printf(error, "%s is missing: %s", file->path, strerror(errno));
-		else if ((uint64_t)status.st_size != file->size)
-			buf_printf(error, "%s has %lld bytes, and should have %" PRIu64, file->path, (long long)status.st_size, file->size);
+		else if ((uint64_t)size != file->size)
+			buf_printf(error, "%s has %lld bytes, and should have %" PRIu64, file->path, (long long)size, file->size);
 		else if (backup_hash(path, file->path, file->bytes, hash, progress, context, error) &&
 			 memcmp(hash, file->hash, sizeof hash) != 0)
 			buf_printf(error, "%s: the hash of its first %" PRIu64 " bytes differs", file->path, file->bytes);

@@ -6,17 +6,17 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include "engine/base/mem.h"
+#include "engine/base/mutant.h"
 #include "engine/base/time.h"
 #include "snapshot/restore_ids.h"
 #include "snapshot/store.h"
+#include "wal/files.h"
 #include "wal/wal.h"
 
-enum { PATH_BYTES = 4400, STEP = 1 << 20 };
+enum { STEP = 1 << 20 };
 
 /* ---- where to cut ----------------------------------------------------------------------------------------------------- */
 
@@ -68,7 +68,7 @@ static bool cut_find(struct restore *restore, struct buf *error)
 	const struct backup *backup = restore->backup;
 	struct search search = { .restore = restore };
 	struct buf torn = { 0 };
-	char log_dir[PATH_BYTES];
+	char log_dir[FILES_PATH];
 	restore->cut = backup->end;
 	restore->cut_ms = backup->time_ms;
 	if (restore->target == RESTORE_END)
@@ -93,7 +93,7 @@ static bool snapshot_choose(struct restore *restore, struct buf *error)
 {
 	const struct backup *backup = restore->backup;
 	uint64_t earliest = UINT64_MAX, end;
-	char dir[PATH_BYTES];
+	char dir[FILES_PATH];
 	snprintf(dir, sizeof dir, "%s/snapshots", restore->from);
 	for (size_t i = 0; i < backup->count; i++) {
 		struct snapshot_manifest manifest;
@@ -147,25 +147,6 @@ bool restore_plan(struct restore *restore, struct buf *error)
 
 /* ---- copying ---------------------------------------------------------------------------------------------------------- */
 
-static int write_all(int fd, const unsigned char *bytes, size_t size, uint64_t offset)
-{
-	for (size_t done = 0; done < size;) {
-		ssize_t n = pwrite(fd, bytes + done, size - done, (off_t)(offset + done));
-		if (n < 0 && errno != EINTR)
-			return errno;
-		done += n > 0 ? (size_t)n : 0;
-	}
-	return 0;
-}
-
-static int sync_of(int fd)
-{
-	while (fsync(fd))
-		if (errno != EINTR)
-			return errno;
-	return 0;
-}
-
 /* The first `bytes`, then real zeros: durable writes into what is only reserved would take twice as long. */
 static int copy(int in, int out, uint64_t bytes, uint64_t size, struct restore *restore, uint8_t hash[BACKUP_HASH])
 {
@@ -175,10 +156,8 @@ static int copy(int in, int out, uint64_t bytes, uint64_t size, struct restore *
 	if (state)
 		XXH3_128bits_reset(state);
 	for (uint64_t done = 0; done < bytes && !failed;) {
-		ssize_t n = pread(in, part, bytes - done < STEP ? (size_t)(bytes - done) : STEP, (off_t)done);
-		if (n < 0 && errno == EINTR)
-			continue;
-		failed = n > 0 ? write_all(out, part, (size_t)n, done) : n < 0 ? errno : EIO;
+		ssize_t n = files_read(in, part, bytes - done < STEP ? (size_t)(bytes - done) : STEP, done);
+		failed = n > 0 ? files_write(out, part, (size_t)n, done) : n < 0 ? errno : EIO;
 		if (failed)
 			break;
 		XXH3_128bits_update(state, part, (size_t)n);
@@ -189,11 +168,11 @@ static int copy(int in, int out, uint64_t bytes, uint64_t size, struct restore *
 	memset(part, 0, STEP);
 	for (uint64_t at = bytes; at < size && !failed;) {
 		size_t n = size - at < STEP ? (size_t)(size - at) : STEP;
-		failed = write_all(out, part, n, at);
+		failed = files_write(out, part, n, at);
 		at += n;
 	}
 	if (!failed)
-		failed = sync_of(out);
+		failed = files_sync(out);
 	if (!failed) {
 		XXH128_canonical_t canonical;
 		XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(state));
@@ -206,20 +185,20 @@ static int copy(int in, int out, uint64_t bytes, uint64_t size, struct restore *
 
 static bool file_restore(struct restore *restore, const struct backup_file *file, uint64_t bytes, struct buf *error)
 {
-	char from[PATH_BYTES], to[PATH_BYTES], name[BACKUP_PATH];
+	char from[FILES_PATH], to[FILES_PATH], name[BACKUP_PATH];
 	uint8_t hash[BACKUP_HASH];
 	snprintf(from, sizeof from, "%s/%s", restore->from, file->path);
 	snprintf(to, sizeof to, "%s/%s", restore->dir, backup_unname(file->path, name) ? name : file->path);
-	int in = open(from, O_RDONLY | O_CLOEXEC), failed = in < 0 ? errno : 0;
-	int out = failed ? -1 : open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int in = files_open(from, O_RDONLY), failed = in < 0 ? errno : 0;
+	int out = failed ? -1 : files_open(to, O_WRONLY | O_CREAT | O_TRUNC);
 	if (!failed && out < 0)
 		failed = errno;
 	if (!failed)
 		failed = copy(in, out, bytes, file->size, restore, hash);
 	if (in >= 0)
-		close(in);
+		wal_io.close(in);
 	if (out >= 0)
-		close(out);
+		wal_io.close(out);
 	if (failed) {
 		buf_printf(error, "%s cannot be copied: %s", file->path, strerror(failed));
 		return false;
@@ -234,17 +213,17 @@ static bool file_restore(struct restore *restore, const struct backup_file *file
 /* Where the log ends with its last segment, the next one is there, all zeros. */
 static bool next_segment(struct restore *restore, uint64_t size, struct buf *error)
 {
-	char name[BACKUP_PATH], path[PATH_BYTES];
+	char name[BACKUP_PATH], path[FILES_PATH];
 	unsigned char *zeros = mem_zalloc(STEP);
 	snprintf(name, sizeof name, "log/%016" PRIx64 ".log", restore->cut);
 	snprintf(path, sizeof path, "%s/%s", restore->dir, name);
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), failed = fd < 0 ? errno : 0;
+	int fd = files_open(path, O_WRONLY | O_CREAT | O_TRUNC), failed = fd < 0 ? errno : 0;
 	for (uint64_t at = 0; at < size && !failed; at += STEP)
-		failed = write_all(fd, zeros, size - at < STEP ? (size_t)(size - at) : STEP, at);
+		failed = files_write(fd, zeros, size - at < STEP ? (size_t)(size - at) : STEP, at);
 	if (!failed)
-		failed = sync_of(fd);
+		failed = files_sync(fd);
 	if (fd >= 0)
-		close(fd);
+		wal_io.close(fd);
 	mem_free(zeros);
 	if (failed)
 		buf_printf(error, "%s cannot be written: %s", name, strerror(failed));
@@ -253,14 +232,15 @@ static bool next_segment(struct restore *restore, uint64_t size, struct buf *err
 
 static bool folder_make(struct restore *restore, const char *file, struct buf *error)
 {
-	char path[PATH_BYTES];
+	char path[FILES_PATH];
 	const char *slash = strchr(file, '/');
 	if (!slash)
 		return true;
 	snprintf(path, sizeof path, "%s/%.*s", restore->dir, (int)(slash - file), file);
-	if (mkdir(path, 0700) == 0 || errno == EEXIST)
+	int failed = files_make_dir(path);
+	if (!failed)
 		return true;
-	buf_printf(error, "cannot make %s: %s", path, strerror(errno));
+	buf_printf(error, "cannot make %s: %s", path, strerror(failed));
 	return false;
 }
 
@@ -284,12 +264,12 @@ bool restore_copy(struct restore *restore, struct buf *error)
 	if (good && log_end == restore->cut)
 		good = next_segment(restore, size, error);
 	if (good && restore->cut < backup->end) {
-		char ids[PATH_BYTES];
+		char ids[FILES_PATH];
 		snprintf(ids, sizeof ids, "%s/ids", restore->dir);
 		good = restore_ids(ids, restore->cut, error);
 	}
 	for (size_t i = 0; i < sizeof folders / sizeof *folders && good; i++) {
-		char path[PATH_BYTES];
+		char path[FILES_PATH];
 		snprintf(path, sizeof path, "%s/%s", restore->dir, folders[i]);
 		int failed = snapshot_dir_sync(path);
 		if (failed && failed != ENOENT) {
@@ -298,4 +278,78 @@ bool restore_copy(struct restore *restore, struct buf *error)
 		}
 	}
 	return good;
+}
+
+/* ---- the folder ------------------------------------------------------------------------------------------------------- */
+
+static bool entry_clear(void *context, const char *entry)
+{
+	char file[FILES_PATH];
+	if (entry[0] != '.') {
+		snprintf(file, sizeof file, "%s/%s", (const char *)context, entry);
+		files_remove(file);
+	}
+	return true;
+}
+
+/* A lock is what somebody who was interrupted has left. */
+static bool entry_count(void *context, const char *entry)
+{
+	bool *empty = context;
+	*empty &= strcmp(entry, ".") == 0 || strcmp(entry, "..") == 0 || strcmp(entry, "lock") == 0;
+	return true;
+}
+
+static void marker_path(char path[FILES_PATH], const char *dir)
+{
+	snprintf(path, FILES_PATH, "%s/" RESTORE_UNFINISHED, dir);
+}
+
+bool restore_folder_free(const char *dir, struct buf *error)
+{
+	char marker[FILES_PATH];
+	bool empty = true;
+	marker_path(marker, dir);
+	if (files_there(marker))
+		return true;
+	int failed = files_list(dir, entry_count, &empty);
+	if (failed && failed != ENOENT)
+		buf_printf(error, "%s: %s", dir, strerror(failed));
+	else if (!empty)
+		buf_printf(error, "%s is not empty; restore into a folder that is new", dir);
+	return (!failed || failed == ENOENT) && empty;
+}
+
+bool restore_folder_take(const char *dir, struct buf *error)
+{
+	static const char *const folders[] = { "log", "snapshots", "ids" };
+	char path[FILES_PATH];
+	marker_path(path, dir);
+	int fd = MUTATE(93, files_open(path, O_WRONLY | O_CREAT), -2), failed = fd == -1 ? errno : 0;
+	if (fd >= 0)
+		wal_io.close(fd);
+	if (!failed)
+		failed = files_sync_dir(dir);
+	if (failed) {
+		buf_printf(error, "%s cannot be written: %s", path, strerror(failed));
+		return false;
+	}
+	for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+		snprintf(path, sizeof path, "%s/%s", dir, folders[i]);
+		files_list(path, entry_clear, path);
+		wal_io.remove_dir(path);
+	}
+	return true;
+}
+
+bool restore_folder_done(const char *dir, struct buf *error)
+{
+	char path[FILES_PATH];
+	marker_path(path, dir);
+	int failed = MUTATE(93, files_remove(path), 0);
+	if (!failed)
+		failed = files_sync_dir(dir);
+	if (failed)
+		buf_printf(error, "%s cannot be removed: %s", path, strerror(failed));
+	return !failed;
 }

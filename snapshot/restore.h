@@ -28,6 +28,13 @@ struct restore {
 	uint64_t bytes;                /* to be copied */
 };
 
+/* The folder: empty, not there, or left by a restore that was interrupted.  False with a line in `error`: it is neither. */
+bool restore_folder_free(const char *dir, struct buf *error);
+/* It is there, and this process's: marks it with RESTORE_UNFINISHED, durably, and empties it of what an interrupted restore left. */
+bool restore_folder_take(const char *dir, struct buf *error);
+/* All is there: takes the mark away, durably. */
+bool restore_folder_done(const char *dir, struct buf *error);
+
 /* Finds where to cut, and what to take.  False with a line in `error`: the backup does not reach there. */
 bool restore_plan(struct restore *restore, struct buf *error);
 /* Copies, durably; hashes are compared once more on the way. */

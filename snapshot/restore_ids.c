@@ -5,15 +5,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "engine/base/mem.h"
 #include "engine/ledger/ids.h"
 #include "snapshot/runs.h"
 #include "snapshot/store.h"
-#include "wal/io.h"
-
-enum { PATH_BYTES = 4400 };
+#include "wal/files.h"
 
 struct cutting {
 	int dir;
@@ -64,20 +61,15 @@ static bool manifest_write(const char *path, const struct runs_manifest *manifes
 {
 	struct buf bytes = { 0 };
 	runs_manifest_encode(manifest, &bytes);
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	bool good = fd >= 0;
-	for (size_t done = 0; good && done < bytes.len;) {
-		ssize_t n = write(fd, bytes.ptr + done, bytes.len - done);
-		good = n >= 0 || errno == EINTR;
-		done += n > 0 ? (size_t)n : 0;
-	}
-	good = good && fsync(fd) == 0;
-	if (!good)
-		buf_printf(error, "%s cannot be written: %s", path, strerror(errno));
+	int fd = files_open(path, O_WRONLY | O_CREAT | O_TRUNC), failed = fd < 0 ? errno : files_write(fd, bytes.ptr, bytes.len, 0);
+	if (!failed)
+		failed = files_sync(fd);
+	if (failed)
+		buf_printf(error, "%s cannot be written: %s", path, strerror(failed));
 	if (fd >= 0)
-		close(fd);
+		wal_io.close(fd);
 	buf_free(&bytes);
-	return good;
+	return !failed;
 }
 
 static bool runs_cut(struct cutting *c, const struct runs_manifest *old, const char *path)
@@ -107,18 +99,18 @@ static bool runs_cut(struct cutting *c, const struct runs_manifest *old, const c
 
 bool restore_ids(const char *dir, uint64_t cut, struct buf *error)
 {
-	char path[PATH_BYTES], bytes[1 << 16];
+	char path[FILES_PATH], bytes[1 << 16];
 	snprintf(path, sizeof path, "%s/manifest", dir);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = files_open(path, O_RDONLY);
 	if (fd < 0 && errno == ENOENT)
 		return true;
-	ssize_t len = fd < 0 ? -1 : read(fd, bytes, sizeof bytes);
-	if (fd >= 0)
-		close(fd);
-	if (len < 0) {
+	ssize_t len = fd < 0 ? -1 : files_read(fd, bytes, sizeof bytes, 0);
+	if (len < 0)
 		buf_printf(error, "%s cannot be read: %s", path, strerror(errno));
+	if (fd >= 0)
+		wal_io.close(fd);
+	if (len < 0)
 		return false;
-	}
 	struct runs_manifest *old = mem_alloc(sizeof *old);
 	bool good = runs_manifest_decode(bytes, (size_t)len, old, error);
 	if (good && old->below > cut) {

@@ -26,10 +26,8 @@ struct backup_outcome {
 
 /* What a server answers to POST /v1/backups. */
 struct backup_listing {
-	struct backup files;           /* no hashes; of the snapshots only the newest */
+	struct backup files;           /* no hashes */
 	char id[20];                   /* of the held files; "": none */
-	char snapshot[2][BACKUP_PATH]; /* data and manifest of the newest */
-	uint64_t snapshot_end;         /* 0: there is none */
 	size_t piece;                  /* bytes the server gives at a time */
 };
 

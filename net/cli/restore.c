@@ -3,13 +3,9 @@
  *
  * Nothing is written before every hash of the backup was compared and the moment was found.  While DIR is being filled it holds a
  * file called restoring: no server starts on it, and the same command begins anew. */
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "engine/base/time.h"
@@ -17,9 +13,6 @@
 #include "net/cli/progress.h"
 #include "net/main/node.h"
 #include "snapshot/restore.h"
-#include "snapshot/store.h"
-
-enum { PATH_BYTES = 4400 };
 
 static int failed(int status, const struct buf *error)
 {
@@ -43,84 +36,11 @@ static bool target_parse(struct restore *restore, const char *text)
 	return time_parse(str_of(text), &restore->time_ms);
 }
 
-static void folder_clear(const char *path)
-{
-	char file[PATH_BYTES + 300];
-	DIR *dir = opendir(path);
-	for (struct dirent *entry; dir && (entry = readdir(dir));) {
-		if (entry->d_name[0] == '.')
-			continue;
-		snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
-		unlink(file);
-	}
-	if (dir)
-		closedir(dir);
-	rmdir(path);
-}
-
-/* Empty, not there, or left by a restore that was interrupted. */
-static bool folder_free(const char *path, struct buf *error)
-{
-	char marker[PATH_BYTES];
-	snprintf(marker, sizeof marker, "%s/" RESTORE_UNFINISHED, path);
-	if (access(marker, F_OK) == 0)
-		return true;
-	DIR *dir = opendir(path);
-	if (!dir && errno == ENOENT)
-		return true;
-	bool empty = dir != NULL;
-	if (!dir)
-		buf_printf(error, "%s: %s", path, strerror(errno));
-	for (struct dirent *entry; dir && (entry = readdir(dir));)
-		empty &= strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
-	if (dir)
-		closedir(dir);
-	if (dir && !empty)
-		buf_printf(error, "%s is not empty; restore into a folder that is new", path);
-	return empty;
-}
-
-/* Takes the folder, marks it, empties it of what an interrupted restore left.  The lock, or -1. */
-static int folder_take(const char *path, struct buf *error)
-{
-	static const char *const folders[] = { "log", "snapshots", "ids" };
-	char inner[PATH_BYTES];
-	int lock = node_lock(path, error);
-	if (lock < 0)
-		return -1;
-	snprintf(inner, sizeof inner, "%s/" RESTORE_UNFINISHED, path);
-	int fd = open(inner, O_WRONLY | O_CREAT | O_CLOEXEC, 0600), wrong = fd < 0 ? errno : 0;
-	if (fd >= 0)
-		close(fd);
-	if (!wrong)
-		wrong = snapshot_dir_sync(path);
-	if (wrong) {
-		buf_printf(error, "%s cannot be written: %s", inner, strerror(wrong));
-		close(lock);
-		return -1;
-	}
-	for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
-		snprintf(inner, sizeof inner, "%s/%s", path, folders[i]);
-		folder_clear(inner);
-	}
-	return lock;
-}
-
-static bool folder_done(const char *path, struct buf *error)
-{
-	char marker[PATH_BYTES];
-	snprintf(marker, sizeof marker, "%s/" RESTORE_UNFINISHED, path);
-	int wrong = unlink(marker) ? errno : snapshot_dir_sync(path);
-	if (wrong)
-		buf_printf(error, "%s cannot be removed: %s", marker, strerror(wrong));
-	return !wrong;
-}
-
 static int run(struct restore *restore, struct backup *backup, struct buf *error)
 {
 	struct progress progress;
 	bool bad;
-	if (!folder_free(restore->dir, error))
+	if (!restore_folder_free(restore->dir, error))
 		return failed(2, error);
 	if (!backup_read(restore->from, backup, &bad, error)) {
 		buf_printf(error, "%s is no backup: it has no " BACKUP_MANIFEST "%s", restore->from,
@@ -139,13 +59,17 @@ static int run(struct restore *restore, struct backup *backup, struct buf *error
 	restore->backup = backup;
 	if (!restore_plan(restore, error))
 		return failed(1, error);
-	int lock = folder_take(restore->dir, error);
+	int lock = node_lock(restore->dir, error);
 	if (lock < 0)
 		return failed(2, error);
+	if (!restore_folder_take(restore->dir, error)) {
+		close(lock);
+		return failed(2, error);
+	}
 	progress_begin(&progress, "restoring", restore->bytes);
 	restore->progress = progress_add;
 	restore->context = &progress;
-	good = restore_copy(restore, error) && folder_done(restore->dir, error);
+	good = restore_copy(restore, error) && restore_folder_done(restore->dir, error);
 	progress_end(&progress);
 	close(lock);
 	return good ? 0 : failed(2, error);

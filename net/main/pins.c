@@ -10,27 +10,24 @@
  */
 #include "net/main/pins.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
+#include "engine/base/mutant.h"
 #include "snapshot/store.h"
+#include "wal/files.h"
 
 /* Folders whose files are written under another name and renamed, and then never change. */
 static const char *const folders[] = { "ids" };
 
-enum { PATH_BYTES = 4400, TRIES = 5, HASH_STEP = 256 << 10 };
+enum { TRIES = 5, HASH_STEP = 256 << 10 };
 
 /* ---- making links ----------------------------------------------------------------------------------------------------- */
 
@@ -42,31 +39,30 @@ struct collecting {
 	bool gone;                     /* a file went meanwhile: once more */
 };
 
-static void pin_path(char path[PATH_BYTES], const char *data, uint64_t id, const char *file)
+static void pin_path(char path[FILES_PATH], const char *data, uint64_t id, const char *file)
 {
-	snprintf(path, PATH_BYTES, "%s/pins/%016" PRIx64 "/%s", data, id, file);
+	snprintf(path, FILES_PATH, "%s/pins/%016" PRIx64 "/%s", data, id, file);
 }
 
-static bool fail(struct collecting *c, const char *what, const char *path)
+static bool fail(struct collecting *c, const char *what, const char *path, int failed)
 {
-	buf_printf(c->error, "%s %s: %s", what, path, strerror(errno));
+	buf_printf(c->error, "%s %s: %s", what, path, strerror(failed));
 	return false;
 }
 
 static bool link_make(struct collecting *c, const char *file, uint64_t *size)
 {
-	char from[PATH_BYTES], to[PATH_BYTES];
-	struct stat status;
+	char from[FILES_PATH], to[FILES_PATH];
 	snprintf(from, sizeof from, "%s/%s", c->data, file);
 	pin_path(to, c->data, c->pin->id, file);
-	if (link(from, to)) {
-		c->gone |= errno == ENOENT;
-		return fail(c, "cannot link", from);
+	int failed = files_link(from, to);
+	if (failed) {
+		c->gone |= failed == ENOENT;
+		return fail(c, "cannot link", from, failed);
 	}
-	if (stat(to, &status))
-		return fail(c, "cannot read", to);
-	*size = (uint64_t)status.st_size;
-	return true;
+	int64_t found = files_size(to);
+	*size = (uint64_t)found;
+	return found >= 0 || fail(c, "cannot read", to, errno);
 }
 
 static void file_add(struct collecting *c, const char *path, uint64_t bytes, uint64_t size)
@@ -91,27 +87,32 @@ static int name_order(const void *a, const void *b)
 	return strcmp(a, b);
 }
 
+struct naming { struct buf *names; const char *folder; };
+
+static bool name_take(void *context, const char *entry)
+{
+	const struct naming *naming = context;
+	char name[PIN_PATH];
+	size_t len = strlen(entry);
+	/* What is being made has a name of its own until it is whole. */
+	if (entry[0] == '.' || len + strlen(naming->folder) + 2 > sizeof name || strncmp(entry, "new.", 4) == 0 ||
+	    (len > 4 && strcmp(entry + len - 4, ".tmp") == 0))
+		return true;
+	memset(name, 0, sizeof name);
+	memcpy(name, entry, len);
+	buf_bytes(naming->names, name, sizeof name);
+	return true;
+}
+
 /* Names of the files in a folder that are worth a copy, in order; each PIN_PATH bytes.  A folder that is not there has none. */
 static bool folder_names(struct collecting *c, const char *folder, struct buf *names)
 {
-	char path[PATH_BYTES], name[PIN_PATH];
+	char path[FILES_PATH];
+	struct naming naming = { names, folder };
 	snprintf(path, sizeof path, "%s/%s", c->data, folder);
-	DIR *dir = opendir(path);
-	if (!dir && errno == ENOENT)
-		return true;
-	if (!dir)
-		return fail(c, "cannot open", path);
-	for (struct dirent *entry; (entry = readdir(dir));) {
-		size_t len = strlen(entry->d_name);
-		/* What is being made has a name of its own until it is whole. */
-		if (entry->d_name[0] == '.' || len + strlen(folder) + 2 > sizeof name || strncmp(entry->d_name, "new.", 4) == 0 ||
-		    (len > 4 && strcmp(entry->d_name + len - 4, ".tmp") == 0))
-			continue;
-		memset(name, 0, sizeof name);
-		memcpy(name, entry->d_name, len);
-		buf_bytes(names, name, sizeof name);
-	}
-	closedir(dir);
+	int failed = files_list(path, name_take, &naming);
+	if (failed && failed != ENOENT)
+		return fail(c, "cannot list", path, failed);
 	if (names->len)
 		qsort(names->ptr, names->len / PIN_PATH, PIN_PATH, name_order);
 	return true;
@@ -119,9 +120,10 @@ static bool folder_names(struct collecting *c, const char *folder, struct buf *n
 
 static bool folder_make(struct collecting *c, const char *folder)
 {
-	char path[PATH_BYTES];
+	char path[FILES_PATH];
 	pin_path(path, c->data, c->pin->id, folder);
-	return mkdir(path, 0700) == 0 || errno == EEXIST || fail(c, "cannot make", path);
+	int failed = files_make_dir(path);
+	return !failed || fail(c, "cannot make", path, failed);
 }
 
 /* What was renamed into the folder meanwhile may be spoken of in a file that was linked after that: once more then. */
@@ -148,7 +150,7 @@ static bool folder_take(struct collecting *c, const char *folder)
 /* Newest first.  The manifest last: one that is there without its data would be damage. */
 static bool snapshots_take(struct collecting *c)
 {
-	char dir[PATH_BYTES], name[SNAPSHOT_NAME], path[PIN_PATH];
+	char dir[FILES_PATH], name[SNAPSHOT_NAME], path[PIN_PATH];
 	uint64_t *ends;
 	size_t count;
 	snprintf(dir, sizeof dir, "%s/snapshots", c->data);
@@ -189,7 +191,7 @@ static bool log_take(struct collecting *c)
 		good = link_make(c, path, &size);
 		if (!good)
 			break;
-		uint64_t left = c->pin->end - base;
+		uint64_t left = MUTATE(92, c->pin->end - base, size);
 		file_add(c, path, left < size ? left : size, size);
 		if (!found)
 			c->pin->first = base;
@@ -213,21 +215,21 @@ static bool collect(struct collecting *c, uint64_t (*durable)(void *context), vo
 struct pin *pin_collect(const char *data, uint64_t (*durable)(void *context), void *context, struct buf *error)
 {
 	struct collecting c = { .data = data, .pin = mem_zalloc(sizeof *c.pin), .error = error };
-	char path[PATH_BYTES];
+	char path[FILES_PATH];
 	bool good = false;
 	snprintf(path, sizeof path, "%s/pins", data);
-	if (mkdir(path, 0700) && errno != EEXIST)
-		fail(&c, "cannot make", path);
+	int failed = files_make_dir(path);
+	if (failed)
+		fail(&c, "cannot make", path, failed);
 	for (int i = 0; i < TRIES && !good && (i == 0 || c.gone); i++) {
-		struct timespec now;
 		error->len = c.files.len = 0;
 		c.gone = false;
-		if (getrandom(&c.pin->id, sizeof c.pin->id, 0) != sizeof c.pin->id) {
+		c.pin->id = wal_io.random();
+		if (!c.pin->id) {
 			buf_lit(error, "no random number was to be had");
 			break;
 		}
-		clock_gettime(CLOCK_REALTIME, &now);
-		c.pin->time_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+		c.pin->time_ms = wal_io.wall_ms();
 		good = folder_make(&c, "") && collect(&c, durable, context);
 		if (!good)
 			pin_links_remove(data, c.pin->id);
@@ -254,48 +256,57 @@ void pin_free(struct pin *pin)
 	mem_free(pin);
 }
 
-/* Two levels of folders. */
+struct removing { const char *path; unsigned depth; };
+
+static void tree_remove(const char *path, unsigned depth);
+
+static bool entry_remove(void *context, const char *entry)
+{
+	const struct removing *removing = context;
+	char inner[FILES_PATH];
+	if (strcmp(entry, ".") == 0 || strcmp(entry, "..") == 0)
+		return true;
+	snprintf(inner, sizeof inner, "%s/%s", removing->path, entry);
+	if (files_remove(inner) && removing->depth)
+		tree_remove(inner, removing->depth - 1);
+	return true;
+}
+
+/* With so many levels of folders in it. */
 static void tree_remove(const char *path, unsigned depth)
 {
-	char inner[PATH_BYTES];
-	DIR *dir = opendir(path);
-	for (struct dirent *entry; dir && (entry = readdir(dir));) {
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-			continue;
-		snprintf(inner, sizeof inner, "%s/%s", path, entry->d_name);
-		if (unlink(inner) && depth)
-			tree_remove(inner, depth - 1);
-	}
-	if (dir)
-		closedir(dir);
-	rmdir(path);
+	struct removing removing = { path, depth };
+	files_list(path, entry_remove, &removing);
+	wal_io.remove_dir(path);
 }
 
 void pin_links_remove(const char *data, uint64_t id)
 {
-	char path[PATH_BYTES];
+	char path[FILES_PATH];
 	snprintf(path, sizeof path, "%s/pins/%016" PRIx64, data, id);
 	tree_remove(path, 1);
 }
 
-/* ---- reading ---------------------------------------------------------------------------------------------------------- */
-
-static int pin_open(const char *data, uint64_t id, const char *file)
+void pin_links_sweep(const char *data)
 {
-	char path[PATH_BYTES];
-	pin_path(path, data, id, file);
-	return open(path, O_RDONLY | O_CLOEXEC);
+	char path[FILES_PATH];
+	snprintf(path, sizeof path, "%s/pins", data);
+	tree_remove(path, 2);
 }
+
+/* ---- reading ---------------------------------------------------------------------------------------------------------- */
 
 static int read_all(int fd, void *out, size_t size, uint64_t offset)
 {
-	for (size_t done = 0; done < size;) {
-		ssize_t n = pread(fd, (char *)out + done, size - done, (off_t)(offset + done));
-		if (n == 0 || (n < 0 && errno != EINTR))
-			return n ? errno : EIO;
-		done += n > 0 ? (size_t)n : 0;
-	}
-	return 0;
+	ssize_t n = files_read(fd, out, size, offset);
+	return n < 0 ? errno : (size_t)n < size ? EIO : 0;
+}
+
+static int pin_open(const char *data, uint64_t id, const char *file)
+{
+	char path[FILES_PATH];
+	pin_path(path, data, id, file);
+	return files_open(path, O_RDONLY);
 }
 
 int pin_read(const char *data, uint64_t id, const char *path, uint64_t offset, size_t size, void *out)
@@ -304,7 +315,7 @@ int pin_read(const char *data, uint64_t id, const char *path, uint64_t offset, s
 	if (fd < 0)
 		return errno;
 	int failed = read_all(fd, out, size, offset);
-	close(fd);
+	wal_io.close(fd);
 	return failed;
 }
 
@@ -331,7 +342,7 @@ int pin_hash(const char *data, uint64_t id, const char *path, uint64_t offset, u
 	}
 	XXH3_freeState(state);
 	mem_free(bytes);
-	close(fd);
+	wal_io.close(fd);
 	return failed;
 }
 
@@ -355,24 +366,20 @@ struct removal {
 struct pins *pins_new(uv_loop_t *loop, const char *data)
 {
 	struct pins *pins = mem_zalloc(sizeof *pins);
-	char path[PATH_BYTES];
 	pins->loop = loop;
 	pins->data = mem_dup(data, strlen(data) + 1);
-	snprintf(path, sizeof path, "%s/pins", data);
-	tree_remove(path, 2);
+	pin_links_sweep(data);
 	return pins;
 }
 
 void pins_free(struct pins *pins)
 {
-	char path[PATH_BYTES];
 	if (!pins)
 		return;
 	ASSERT(!pins_busy(pins));
 	for (size_t i = 0; i < pins->count; i++)
 		pin_free(pins->at[i]);
-	snprintf(path, sizeof path, "%s/pins", pins->data);
-	tree_remove(path, 2);
+	pin_links_sweep(pins->data);
 	mem_free(pins->data);
 	mem_free(pins);
 }

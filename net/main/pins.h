@@ -46,6 +46,7 @@ struct pin *pin_collect(const char *data, uint64_t (*durable)(void *context), vo
 const struct pin_file *pin_find(const struct pin *pin, struct str path);
 void pin_free(struct pin *pin);                    /* the links stay */
 void pin_links_remove(const char *data, uint64_t id);
+void pin_links_sweep(const char *data);            /* of all pins */
 
 /* Reads bytes of a pinned file; the range lies within file->bytes.  0 or an errno. */
 int pin_read(const char *data, uint64_t id, const char *path, uint64_t offset, size_t size, void *out);
