@@ -250,11 +250,17 @@ static void loadable(const struct snapshot_load *load, const struct snapshot_man
 			capture_loadable(load->states[s], g, bytes[g], end > manifest->from ? end - manifest->from : 0);
 }
 
+/* As they were before: without anything, but for which ids are on disk. */
 static void states_reset(struct snapshot_load *load)
 {
 	for (unsigned s = 0; s < load->count; s++) {
+		struct ids *ids = &load->states[s]->ids;
+		const struct ids filed = { .runs = ids->runs, .filed_below = ids->filed_below, .filed_done = ids->filed_done };
 		state_deinit(load->states[s]);
 		state_init(load->states[s], s, load->count);
+		ids->runs = filed.runs;
+		ids->filed_below = filed.filed_below;
+		ids->filed_done = filed.filed_done;
 	}
 	catalog_free(load->catalog);
 }

@@ -59,6 +59,19 @@ void ids_drop_below(struct ids *ids, unsigned partition, uint64_t lsn)
 	ids->total -= table_sift(&ids->tables[partition], is_newer, lsn);
 }
 
+uint64_t ids_file(struct ids *ids, uint64_t below)
+{
+	uint64_t before = ids->total, failed = 0;
+	for (unsigned p = 0; p < PARTITION_COUNT; p++) {
+		const struct table *table = &ids->tables[p];
+		for (uint32_t i = 0; i < table->slots; i++)
+			failed += table->entries[i].hash && !is_newer(&table->entries[i], below) && (table->entries[i].value & ID_FAILED);
+		ids_drop_below(ids, p, below);
+	}
+	ids->failed -= failed;
+	return before - ids->total - failed;
+}
+
 void ids_free(struct ids *ids)
 {
 	for (unsigned p = 0; p < PARTITION_COUNT; p++)

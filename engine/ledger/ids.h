@@ -40,6 +40,8 @@ bool ids_replay(struct ids *ids, uint64_t hash, uint64_t value, bool perhaps);
 void ids_remove(struct ids *ids, uint64_t hash, uint64_t value);       /* it is there */
 /* Drops the entries of a partition with an LSN below this one; those in flight stay. */
 void ids_drop_below(struct ids *ids, unsigned partition, uint64_t lsn);
+/* The same of all partitions, of what was loaded and replayed.  Returns how many of them were no refusals. */
+uint64_t ids_file(struct ids *ids, uint64_t below);
 void ids_free(struct ids *ids);
 
 uint64_t id_hash_of_transfer(u128 id);         /* never 0 */

@@ -139,10 +139,14 @@ static bool ids_gather(const struct wal *wal, struct gathering *gathering, uint6
 			gathering->lsn += left;        /* the rest of a segment, too short for a header */
 			continue;
 		}
+		const uint32_t size = good ? frame.size : WAL_FRAME_HEADER;
 		good = good && frame.size <= end - gathering->lsn &&
 		       (all = log_bytes(wal, gathering, gathering->lsn, frame.size, end)) != NULL && frame_body(all, &frame, hash, &why);
 		if (!good) {
-			buf_printf(error, "the log's frame at LSN %llu: %s", (unsigned long long)gathering->lsn, why);
+			uint64_t base = 0, behind;
+			wal_segment_at(wal, gathering->lsn, &base, &behind);
+			buf_printf(error, "damage at LSN %llu, file %016llx.log, %u bytes from byte %llu: %s",
+				   (unsigned long long)gathering->lsn, (unsigned long long)base, size, (unsigned long long)(gathering->lsn - base), why);
 			return false;
 		}
 		if (frame.kind == WAL_FRAME_RECORDS)
@@ -266,7 +270,11 @@ bool mover_settle(struct mover *mover, const struct mover_options *options, stru
 			return false;
 		}
 		states_tell(mover, states, options->count);
-		states[0]->ledger.transfer_total += runs_manifest(mover->store)->done - done;
+		/* Pieces that were written before the last of these runs were made have what is in it as well. */
+		uint64_t twice = 0;
+		for (unsigned s = 0; s < options->count; s++)
+			twice += ids_file(&states[s]->ids, runs_manifest(mover->store)->below);
+		states[0]->ledger.transfer_total += runs_manifest(mover->store)->done - done - twice;
 	}
 	return true;
 }

@@ -45,6 +45,30 @@ static bool record_read(struct sim *sim, uint64_t lsn, struct buf *out)
 
 enum ready { READY, NOT_YET, UNREADABLE };
 
+/* What was kept of an outcome whose segment was dropped.  False: it cannot be read now. */
+static bool kept_read(struct sim *sim, uint64_t hash, uint64_t lsn, struct id_kept *kept)
+{
+	uint64_t refused = sim->disk->reads_refused;
+	if (!sim_ids_kept(&sim->node, hash, lsn, kept)) {
+		bool wounded = disk_wounded(sim->disk, FOLDER_IDS);
+		LAW(sim->oracle, "L6", wounded || sim->disk->reads_refused > refused, "what was kept of LSN %llu cannot be read, and nothing "
+		    "is wrong", LLU(lsn));
+		sim->damage_read |= wounded;
+		return false;
+	}
+	LAW(sim->oracle, "L4", kept->found || !sim->node.ids.store, "LSN %llu is gone, and its id is in no run", LLU(lsn));
+	return true;
+}
+
+/* False: it cannot be read now. */
+static bool known_gone(struct sim *sim, struct known_row *known, const unsigned char *row)
+{
+	struct id_kept kept;
+	bool good = kept_read(sim, id_hash_of_transfer(row_load(row).id), known->lsn, &kept);
+	known_pruned(known, row, &kept);
+	return good;
+}
+
 static enum ready known_resolve(struct sim *sim, struct ledger_request *request)
 {
 	bool again = request->stopped;
@@ -53,14 +77,13 @@ static enum ready known_resolve(struct sim *sim, struct ledger_request *request)
 		struct known_row *known = &request->known[i];
 		if (known->resolved || known->used)
 			continue;
-		if (!record_read(sim, known->lsn, &record)) {
+		const unsigned char *row = request->rows + (size_t)known->index * ROW_BYTES;
+		if (!record_read(sim, known->lsn, &record) || (!record.len && !known_gone(sim, known, row))) {
 			buf_free(&record);
 			return UNREADABLE;
 		}
 		if (record.len)
-			known_compare(known, request->rows + (size_t)known->index * ROW_BYTES, (unsigned char *)record.ptr, record.len);
-		else
-			known_pruned(known, request->rows + (size_t)known->index * ROW_BYTES, &(struct id_kept){ 0 });
+			known_compare(known, row, (unsigned char *)record.ptr, record.len);
 		again |= known->collision;
 		sim->result->repeats++;
 	}
@@ -89,7 +112,8 @@ static void transfers_answer(struct sim *sim, struct call *call)
 	bool pruned = false;
 	for (uint32_t i = 0; i < request->known_count; i++)
 		pruned |= request->known[i].lsn < wal_first(sim->node.wal);
-	reply_transfers(sim->oracle, call->op, replies, excuse(sim) | (pruned ? EXCUSE_PRUNED : 0));
+	reply_transfers(sim->oracle, call->op, replies, excuse(sim) | (pruned ? EXCUSE_PRUNED : 0) |
+			(pruned && sim->node.ids.store ? EXCUSE_KEPT : 0));
 }
 
 static bool type_was_unknown(struct sim *sim, const struct op *op, const struct sim_event *event)
@@ -107,6 +131,23 @@ static bool type_was_unknown(struct sim *sim, const struct op *op, const struct 
 	return false;
 }
 
+/* The record of a known event is gone: is it told rightly whether the content is the same?  False: it cannot be read now. */
+static bool event_gone(struct sim *sim, const struct row *row, const struct sim_event *event)
+{
+	struct id_kept kept;
+	struct event_view view;
+	uint32_t size;
+	const unsigned char *first = oracle_record(sim->oracle, row->lsn, &size);
+	if (!kept_read(sim, row->id_hash, row->lsn, &kept))
+		return false;
+	bool equal = event_view_read(first, size, &view) && str_eq(view.profile, row->profile) && str_eq(view.type, row->type) &&
+		     str_eq(view.payload, row->payload_text);
+	LAW(sim->oracle, "L4", !kept.found || (kept.content == row->content_hash) == equal,
+	    "event %s comes again when its record is gone: same content is %d, and what was kept says otherwise", event->id, equal);
+	sim->result->repeats++;
+	return true;
+}
+
 static bool event_answer(struct sim *sim, struct call *call, uint32_t index)
 {
 	const struct sim_event *event = &call->op->events[index];
@@ -117,6 +158,10 @@ static bool event_answer(struct sim *sim, struct call *call, uint32_t index)
 	switch (row->result) {
 	case ROW_OPEN: law_broken(sim->oracle, "L4", "event %s has no answer", event->id);
 	case ROW_REFUSED:
+		if (row->problem->status == 500 && sim->node.ids.unread) {
+			sim->damage_read |= disk_wounded(sim->disk, FOLDER_IDS) > 0;
+			return false;
+		}
 		LAW(sim->oracle, "L7", row->problem->status != 507 || excuse(sim), "event %s: %s, and there is room", event->id,
 		    row->problem->code);
 		LAW(sim->oracle, "rules", row->problem->status == 507 || (row->problem->status == 400 &&
@@ -134,7 +179,7 @@ static bool event_answer(struct sim *sim, struct call *call, uint32_t index)
 			return false;
 		}
 		if (!record.len)
-			return true;
+			return event_gone(sim, row, event);
 		bool whole = event_view_read((unsigned char *)record.ptr, record.len, &view);
 		bool same = whole && view.head.content_hash == row->content_hash;
 		bool equal = whole && str_eq(view.profile, row->profile) && str_eq(view.type, row->type) &&
@@ -288,6 +333,11 @@ bool call_finish(struct sim *sim, struct call *call, uint64_t wait_lsn, bool *un
 	*unreadable = false;
 	switch (op->kind) {
 	case OP_TRANSFERS:
+		if (call->ledger.unreadable) {
+			*unreadable = true;
+			sim->damage_read |= disk_wounded(sim->disk, FOLDER_IDS) > 0;
+			return true;
+		}
 		switch (known_resolve(sim, &call->ledger)) {
 		case NOT_YET: ledger_restart(&call->ledger, &sim->node.env); return false;
 		case UNREADABLE: *unreadable = true; return true;

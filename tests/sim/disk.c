@@ -16,6 +16,7 @@ enum { FD_FIRST = 1000, FD_FOLDER = 900 };
 static const struct { const char *path; enum disk_folder above; } places[FOLDERS] = {
 	[FOLDER_LOG] = { "log", FOLDER_ROOT },
 	[FOLDER_SNAPSHOTS] = { "snapshots", FOLDER_ROOT },
+	[FOLDER_IDS] = { "ids", FOLDER_ROOT },
 	[FOLDER_FOOTERS] = { "footers", FOLDER_ROOT },
 	[FOLDER_ARCHIVE] = { "archive", FOLDER_ROOT },
 	[FOLDER_ARCHIVE_LOG] = { "archive/log", FOLDER_ARCHIVE },
@@ -408,6 +409,33 @@ void disk_copy_file(struct disk *disk, enum disk_folder from, enum disk_folder t
 	entry_set(disk->stable, to, name, inode);
 }
 
+unsigned disk_wounded(const struct disk *disk, enum disk_folder folder)
+{
+	unsigned count = 0;
+	for (unsigned i = 0; i < DISK_FILES; i++)
+		count += disk->live[i].inode >= 0 && disk->live[i].folder == folder && disk->inodes[disk->live[i].inode].wounded;
+	return count;
+}
+
+bool disk_is_wounded(const struct disk *disk, enum disk_folder folder, const char *name)
+{
+	for (unsigned i = 0; i < DISK_FILES; i++)
+		if (disk->live[i].inode >= 0 && disk->live[i].folder == folder && strcmp(disk->live[i].name, name) == 0)
+			return disk->inodes[disk->live[i].inode].wounded;
+	return false;
+}
+
+void disk_clear(struct disk *disk, enum disk_folder folder)
+{
+	for (unsigned i = 0; i < DISK_FILES; i++)
+		if (disk->live[i].folder == folder)
+			disk->live[i].inode = -1;
+	for (unsigned i = 0; i < DISK_FILES; i++)
+		if (disk->stable[i].folder == folder)
+			disk->stable[i].inode = -1;
+	changes_settle(disk, folder, 0, true);
+}
+
 unsigned disk_wounded_snapshots(const struct disk *disk, uint64_t *sound_end)
 {
 	unsigned wounded = 0;
@@ -634,6 +662,14 @@ static void bytes_put(struct disk *disk, struct disk_inode *inode, uint64_t offs
 		inode->stable_size = inode->size;
 }
 
+/* A write or a sync in this folder. */
+static void refused(struct disk *disk, enum disk_folder folder)
+{
+	disk->sync_failed |= folder == FOLDER_LOG;
+	disk->ids_failed |= folder == FOLDER_IDS || folder == FOLDER_ROOT;
+	disk->snapshot_failed |= folder != FOLDER_LOG && folder != FOLDER_IDS;
+}
+
 static ssize_t sim_write(int fd, const struct iovec *iov, int count, off_t offset)
 {
 	struct disk *disk = mounted;
@@ -658,8 +694,7 @@ static ssize_t sim_write(int fd, const struct iovec *iov, int count, off_t offse
 	if (disk->dead && !cut)
 		return (ssize_t)total;
 	if (happens(disk, disk->faults.write_fails)) {
-		disk->sync_failed |= of_log;
-		disk->snapshot_failed |= !of_log;
+		refused(disk, disk->open[fd - FD_FIRST].folder);
 		return fail(EIO);
 	}
 	if (happens(disk, disk->faults.short_write)) {
@@ -671,7 +706,8 @@ static ssize_t sim_write(int fd, const struct iovec *iov, int count, off_t offse
 	}
 	if ((uint64_t)offset + total > inode->size && (uint64_t)offset + total - inode->size > room_left(disk, disk->open[fd - FD_FIRST].folder)) {
 		disk->full |= of_log;
-		disk->snapshot_failed |= !of_log;
+		if (!of_log)
+			refused(disk, disk->open[fd - FD_FIRST].folder);
 		return fail(ENOSPC);
 	}
 	unsigned char *bytes = malloc(total);
@@ -696,7 +732,7 @@ static ssize_t sim_write(int fd, const struct iovec *iov, int count, off_t offse
 		inode_room(inode, (uint64_t)offset + total);           /* confirmed, and forgotten */
 		if (inode->size < (uint64_t)offset + total)
 			inode->size = (uint64_t)offset + total;
-		inode->wounded = true;
+		inode->wounded |= memcmp(inode->live + offset, bytes, total) != 0;
 	} else {
 		bytes_put(disk, inode, (uint64_t)offset, bytes, total, durable, cut);
 	}
@@ -719,8 +755,7 @@ static int sync_call(struct disk *disk, struct disk_inode *inode, enum disk_fold
 	if (happens(disk, disk->faults.slow_sync))
 		disk->now_ns += 1000000 * (1 + disk_chance(&disk->seed, 3000));
 	if (happens(disk, disk->faults.sync_fails)) {
-		disk->sync_failed |= folder == FOLDER_LOG;
-		disk->snapshot_failed |= folder != FOLDER_LOG;
+		refused(disk, folder);
 		if (inode)
 			inode_settle(disk, inode, (unsigned)disk_chance(&disk->seed, 4));
 		return fail(EIO);
@@ -758,8 +793,8 @@ static ssize_t sim_read(int fd, void *out, size_t size, off_t offset)
 	if (happens(disk, disk->faults.interrupted))
 		return fail(EINTR);
 	if (happens(disk, disk->faults.read_fails)) {
-		disk->read_failed = true;
-		disk->snapshot_failed = true;
+		disk->read_failed = disk->snapshot_failed = disk->ids_failed = true;
+		disk->reads_refused++;
 		noted(disk, 7, (uint64_t)offset, size);
 		return fail(EIO);
 	}

@@ -42,7 +42,9 @@ struct disk_inode {
 };
 
 /* The data directory is ROOT; disk.c has their names. */
-enum disk_folder { FOLDER_LOG, FOLDER_SNAPSHOTS, FOLDER_FOOTERS, FOLDER_ARCHIVE, FOLDER_ARCHIVE_LOG, FOLDER_ROOT, FOLDERS };
+enum disk_folder {
+	FOLDER_LOG, FOLDER_SNAPSHOTS, FOLDER_IDS, FOLDER_FOOTERS, FOLDER_ARCHIVE, FOLDER_ARCHIVE_LOG, FOLDER_ROOT, FOLDERS
+};
 
 struct disk_entry { char name[DISK_NAME]; int inode; /* -1: free */ enum disk_folder folder; };
 
@@ -74,6 +76,8 @@ struct disk {
 	bool sync_failed;              /* a sync or a write of the log was refused: the process must end (L7) */
 	bool read_failed, full;        /* a read was refused; there was no room for the log */
 	bool snapshot_failed;          /* a call for a snapshot was refused */
+	bool ids_failed;               /* a call for ids was, or any read */
+	uint64_t reads_refused;
 	struct disk_damage damages[DISK_DAMAGES];
 	unsigned damage_count;
 	uint64_t hash;                 /* of all calls and what they did */
@@ -101,6 +105,9 @@ const unsigned char *disk_bytes(const struct disk *disk, enum disk_folder folder
 /* Takes a file away, or puts this one there: what somebody does with the files of a stopped server. */
 void disk_take(struct disk *disk, enum disk_folder folder, const char *name);
 void disk_copy_file(struct disk *disk, enum disk_folder from, enum disk_folder to, const char *name);
+unsigned disk_wounded(const struct disk *disk, enum disk_folder folder);       /* files whose bytes are not what was written */
+bool disk_is_wounded(const struct disk *disk, enum disk_folder folder, const char *name);
+void disk_clear(struct disk *disk, enum disk_folder folder);   /* somebody removes all files there */
 /* How many snapshots have a wound, and the end of the newest one that has none; 0: there is none. */
 unsigned disk_wounded_snapshots(const struct disk *disk, uint64_t *sound_end);
 /* A copy without faults, stable as it is live: what a stopped process would leave. */

@@ -86,6 +86,11 @@ static void env_done(void *context, struct message *message)
 	node->done_end = &message->next;
 }
 
+static void env_ids_read(void *context, struct id_query *query)
+{
+	sim_ids_read(context, query);
+}
+
 /* ---- the log's callbacks ------------------------------------------------------------------------------------------- */
 
 static void on_log(void *context, const char *level, const char *line)
@@ -204,6 +209,9 @@ bool sim_retain_step(struct sim_node *node)
 
 static void shards_free(struct sim_node *node)
 {
+	disk_freeze(true);
+	sim_ids_free(node);
+	disk_freeze(false);
 	for (unsigned s = 0; s < node->shard_count; s++)
 		shard_deinit(&node->shards[s]);
 	mem_free(node->shards);
@@ -228,7 +236,7 @@ enum node_outcome sim_node_open(struct sim_node *node, const struct sim_node_opt
 	node->done_end = &node->done;
 	node->env = (struct env){ .context = node, .now_ms = env_now, .log_credit = env_credit,
 				  .log_credit_drop = env_credit_drop, .log_begin = env_begin, .log_publish = env_publish, .log_head = env_head,
-				  .post = env_post, .wake = env_wake, .done = env_done, .shards = options->shards };
+				  .post = env_post, .wake = env_wake, .done = env_done, .ids_read = env_ids_read, .shards = options->shards };
 	node->shards = mem_zalloc(node->shard_count * sizeof *node->shards);
 	for (unsigned s = 0; s < node->shard_count; s++) {
 		shard_init(&node->shards[s], s, node->shard_count, &node->env, &node->catalog);
@@ -240,6 +248,11 @@ enum node_outcome sim_node_open(struct sim_node *node, const struct sim_node_opt
 		states[s] = &node->shards[s].state;
 	node->load = (struct snapshot_load){ .dir = "snapshots", .states = states, .count = node->shard_count, .stepped = true,
 					     .catalog = &node->catalog, .log = on_log, .context = node };
+	node->options.ids.on &= !options->log_only;
+	if (!sim_ids_open(node, states, error)) {
+		shards_free(node);
+		return NODE_REFUSED;
+	}
 	if (!options->log_only)
 		snapshot_load_begin(&node->load);
 	if (options->loaded)
@@ -265,7 +278,7 @@ enum node_outcome sim_node_open(struct sim_node *node, const struct sim_node_opt
 		wal_drop(node->wal);
 		node->wal = NULL;
 	}
-	if (node->wal && !(snapshot_load_end(&node->load, error) && past_open(node, states, error))) {
+	if (node->wal && !(snapshot_load_end(&node->load, error) && sim_ids_settle(node, error) && past_open(node, states, error))) {
 		wal_drop(node->wal);
 		node->wal = NULL;
 	}
@@ -278,6 +291,7 @@ enum node_outcome sim_node_open(struct sim_node *node, const struct sim_node_opt
 	for (unsigned s = 0; s < node->shard_count; s++)
 		node->shards[s].appended_lsn = wal_durable(node->wal);
 	views_build(node);
+	sim_ids_start(node);
 	return NODE_GOOD;
 }
 
@@ -385,25 +399,14 @@ static void dump_tenants(const struct state *state, struct buf *out)
 			}
 }
 
-static void dump_ids(const struct state *state, struct buf *out)
-{
-	for (unsigned p = 0; p < PARTITION_COUNT; p++)
-		for (uint32_t i = 0; i < state->ids.tables[p].slots; i++) {
-			const struct table_entry *entry = &state->ids.tables[p].entries[i];
-			if (entry->hash)
-				buf_printf(out, "id %016llx %llx\n", (unsigned long long)entry->hash,
-					   (unsigned long long)entry->value);
-		}
-}
-
 void sim_node_dump(const struct sim_node *node, struct buf *out)
 {
 	struct buf text = { 0 }, lines = { 0 };
 	for (unsigned s = 0; s < node->shard_count; s++) {
 		state_dump(&node->shards[s].state, &text);
 		dump_tenants(&node->shards[s].state, &text);
-		dump_ids(&node->shards[s].state, &text);
 	}
+	sim_ids_dump(node, &text);
 	catalog_dump(&node->catalog, &text);
 	for (size_t at = 0; at < text.len;) {
 		const char *end = memchr(text.ptr + at, '\n', text.len - at);
@@ -417,7 +420,8 @@ void sim_node_dump(const struct sim_node *node, struct buf *out)
 	if (count)
 		qsort(list, count, sizeof *list, line_order);
 	for (size_t i = 0; i < count; i++)
-		buf_str(out, list[i]);
+		if (!i || !str_eq(list[i], list[i - 1]))       /* an id in memory and on disk */
+			buf_str(out, list[i]);
 	buf_char(out, '\0');
 	buf_free(&text);
 	buf_free(&lines);

@@ -19,6 +19,7 @@
 #include "snapshot/loader.h"
 #include "snapshot/writer.h"
 #include "tests/sim/disk.h"
+#include "tests/sim/ids.h"
 #include "wal/wal.h"
 
 struct sim_frame {
@@ -35,8 +36,9 @@ struct sim_node_options {
 	uint64_t segment_size, ring_size;
 	bool direct;
 	uint64_t memory;               /* 0: no bound */
+	struct sim_ids_options ids;
 	sim_frame_fn *written;         /* a frame was published */
-	bool log_only;                 /* as if there were no snapshots */
+	bool log_only;                 /* as if there were no snapshots and no ids on disk */
 	bool past;                     /* with footers and retention: */
 	uint64_t retain_age_ms, retain_bytes;
 	bool archive;
@@ -61,6 +63,7 @@ struct sim_node {
 	int64_t last_time;
 	struct sim_frame open[SHARDS_MAX];     /* between begin and publish */
 	uint64_t broken_lsn;
+	struct sim_ids ids;
 	struct snapshot_load load;
 	struct footers *footers;       /* NULL: without */
 	struct retain *retain;

@@ -116,7 +116,7 @@ struct document_model *oracle_document(struct oracle *oracle, uint64_t id);   /*
 uint64_t oracle_event_lsn(const struct oracle *oracle, unsigned tenant, const char *id);       /* 0: none */
 
 /* Replies as they leave the node; `excuses`: what may be full, or gone. */
-enum excuse { EXCUSE_DISK = 1, EXCUSE_MEMORY = 2, EXCUSE_PRUNED = 4 };
+enum excuse { EXCUSE_DISK = 1, EXCUSE_MEMORY = 2, EXCUSE_PRUNED = 4, EXCUSE_KEPT = 64 };
 void reply_transfers(struct oracle *oracle, const struct op *op, const struct model_reply *replies, unsigned excuses);
 void reply_specs(struct oracle *oracle, const struct op *op, const struct account_spec *specs, unsigned excuses);
 void reply_view(struct oracle *oracle, const struct account_view *view, uint64_t wait_lsn, uint64_t not_before);

@@ -110,7 +110,10 @@ static bool reply_holds(struct oracle *oracle, const struct op *op, uint32_t ind
 	if (refusal == REFUSED_MEMORY_FULL)
 		return excuses & EXCUSE_MEMORY;
 	if (refusal == REFUSED_OUTCOME_PRUNED)
-		return (excuses & EXCUSE_PRUNED) && !content && first;
+		return (excuses & EXCUSE_PRUNED) && !content && first &&
+		       (!(excuses & EXCUSE_KEPT) || (first->state != FOUND_FAILED && !model_known_refusal(first, &row)));
+	if (refusal == REFUSED_EXISTS_WITH_DIFFERENT_CONTENT)
+		return (excuses & EXCUSE_KEPT) && !content && first && first->state != FOUND_FAILED && model_known_refusal(first, &row);
 	if (refusal == REFUSED_DISK_FULL)
 		return excuses & EXCUSE_DISK;
 	if (refusal == REFUSED_CHAIN_TOO_LONG)

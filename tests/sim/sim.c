@@ -522,6 +522,8 @@ static enum step node_step(struct sim *sim)
 		if (step != STEP_NOTHING)
 			return step;
 	}
+	if (ids_step(sim))
+		return sim->disk->dead ? STEP_DEAD : STEP_DONE;
 	unsigned what = (unsigned)chance(sim, 16);
 	if (what < 9 && count) {
 		unsigned shard = awake[chance(sim, count)];
@@ -553,6 +555,8 @@ static enum step pass_time(struct sim *sim)
 			next = sim->clients[i].due_ns;
 	if (sim->node.done && take_step(sim))
 		return STEP_DONE;
+	if (ids_busy(sim) && ids_step(sim))
+		return sim->disk->dead ? STEP_DEAD : STEP_DONE;
 	enum step step = sim->node.writer ? sim_step_writer(sim) : STEP_NOTHING;
 	if (step != STEP_NOTHING)
 		return step;
@@ -619,11 +623,11 @@ static enum step world_step(struct sim *sim)
 		wanted |= sim->clients[i].op != NULL;
 	for (unsigned i = 0; i < LETTERS; i++)
 		letters |= sim->letters[i].live;
-	if (!wanted && !letters && !any_call(sim) && !sim->node.done && !sim->node.writer)
+	if (!wanted && !letters && !any_call(sim) && !sim->node.done && !sim->node.writer && !ids_busy(sim))
 		return STEP_NOTHING;
 	if (any_call(sim) && !sim->node.done) {
 		/* All shards sleep, everything is written, and somebody waits. */
-		bool idle = true;
+		bool idle = !sim->node.ids.queries;
 		for (unsigned s = 0; s < sim->shards; s++)
 			idle &= !sim->node.awake[s];
 		LAW(sim->oracle, "L8", !idle || wal_appended(sim->node.wal) != wal_durable(sim->node.wal),
@@ -653,7 +657,7 @@ static struct sim_node_options node_options(struct sim *sim)
 		.shards = shard_counts[chance(sim, sizeof shard_counts / sizeof *shard_counts)],
 		.segment_size = segments[chance(sim, sizeof segments / sizeof *segments)], .ring_size = 64 << 10,
 		.direct = chance(sim, 2), .written = on_written, .loaded = on_loaded, .replayed = on_replayed, .said = on_said, .context = sim,
-		.wall_ms = &sim->disk->wall_ms, .memory = sim->swarm.small_memory ? 900000 : 0,
+		.wall_ms = &sim->disk->wall_ms, .memory = sim->swarm.small_memory ? 900000 : 0, .ids = ids_options(sim),
 	};
 	if (options.segment_size > 64 << 10 && one_in(sim, 3))
 		options.ring_size = 128 << 10;
@@ -726,6 +730,7 @@ static enum opening open_once(struct sim *sim, bool quiet)
 	char text[900];
 	uint64_t lost;
 	struct sim_node_options options = node_options(sim);
+	ids_before_start(sim, quiet);
 	struct disk_faults faults = disk->faults;
 	unsigned damages = disk->damage_count;
 	if (quiet)
@@ -754,13 +759,15 @@ static enum opening open_once(struct sim *sim, bool quiet)
 	disk->cut_in = 0;
 	if (outcome != NODE_GOOD) {
 		disk_process_end(disk);
+		if (ids_refused(sim, text))
+			return AGAIN;
 		if (disk->read_failed || disk->full || outcome == NODE_DIED || strstr(text, "Input/output error")) {
 			LAW(sim->oracle, "L7", *text, "the start fails without a word");
 			if (disk->full)
 				disk->faults.capacity = 0;
 			return AGAIN;
 		}
-		if (past_unreachable(sim, text))
+		if (ids_lost(sim, text) || past_unreachable(sim, text))
 			return OVER;
 		LAW(sim->oracle, "L6", disk->damage_count || sim->buried, "a log without damage is refused: %s", text);
 		refused_for_damage(sim, text);
@@ -855,6 +862,7 @@ static void stop_cleanly(struct sim *sim)
 			disk_process_end(sim->disk);
 		return;
 	}
+	ids_at_rest(sim);
 	past_rest(sim);
 	if (!sim->disk->damage_count)
 		compare_with_files(sim);
@@ -916,6 +924,8 @@ static void life_end(struct sim *sim, bool died)
 	}
 	if (sim->swarm.flips && one_in(sim, 3))
 		disk_flip_file(sim->disk, FOLDER_SNAPSHOTS);
+	if (sim->swarm.flips && one_in(sim, 2))
+		disk_flip_file(sim->disk, FOLDER_IDS);
 	past_life_over(sim);
 }
 
@@ -971,6 +981,7 @@ static void swarm_draw(struct sim *sim)
 	swarm->snapshot_keep = 1 + (unsigned)chance(sim, 3);
 	swarm->snapshot_piece = one_in(sim, 2) ? 1 + chance(sim, 4000) : 0;
 	swarm->snapshot_rate = one_in(sim, 6) ? 20000 + chance(sim, 500000) : 0;
+	ids_swarm_draw(sim);
 	swarm->faults = (struct disk_faults){
 		.short_write = often[chance(sim, 5)], .interrupted = often[chance(sim, 4)], .slow_sync = often[chance(sim, 5)],
 		.sync_fails = rare[chance(sim, 5)], .write_fails = rare[chance(sim, 5)],
@@ -1010,6 +1021,7 @@ static void finish(struct sim *sim)
 		    "transfer %016llx had until %lld, and is open at %lld", LLU(pending->row.id), (long long)pending->expires_ms,
 		    (long long)now);
 	}
+	ids_at_rest(sim);
 	audit(sim);
 	past_rest(sim);
 	compare_with_files(sim);

@@ -24,7 +24,8 @@ struct sim_result {
 	struct sim_seen seen;
 	/* what it came to, so that it can be seen that something happened */
 	uint64_t lives, cuts, cuts_in_calls, kills, deaths, stops, ops, replies, records, transfers, failures, expiries, events,
-		customers, changes, retries, repeats, refused, tails, full, segments, unread, dumps, snapshots, loads, passed_over, dropped, asked, pruned;
+		customers, changes, retries, repeats, refused, tails, full, segments, unread, dumps, snapshots, loads, passed_over, dropped, asked, pruned,
+		id_runs, id_merges, ids_unread, ids_remade;
 };
 
 void sim_run(uint64_t seed, bool trace, struct sim_result *result);

@@ -46,6 +46,7 @@ struct swarm {
 	size_t snapshot_piece;
 	uint64_t snapshot_rate;
 	struct disk_faults faults;
+	struct ids_swarm ids;
 };
 
 struct sim {
@@ -72,6 +73,7 @@ struct sim {
 	bool buried;                   /* there is damage in front of what was read at some start */
 	uint64_t tick_ns, idle_ns;
 	bool expiring;
+	bool ids_emptied;              /* somebody removed the folder of ids, at some time */
 	bool damage_read;              /* a record is damaged: asking again is no use */
 	unsigned shards, slow_shard;   /* SHARDS_MAX: none is slow */
 	char last_cut[600];

@@ -21,7 +21,7 @@
 #include "engine/event/effect.h"
 #include "tests/sim/sim.h"
 
-enum { SEEDS_DEFAULT = 200, JOBS_MAX = 64, COUNTS = 29 };
+enum { SEEDS_DEFAULT = 200, JOBS_MAX = 64, COUNTS = 33 };
 
 #define LLU(x) ((unsigned long long)(x))
 
@@ -57,7 +57,8 @@ static const char *const names[COUNTS] = {
 	"records", "transfers", "failed transfers", "expiries", "events", "customers", "changes of configuration", "sent again",
 	"known ids", "refused for damage", "damaged tails", "disk full", "segments", "states compared with their files",
 	"snapshots written", "snapshots loaded", "broken ones passed over", "damaged records read",
-	"segments dropped", "answers of the past", "outcomes pruned",
+	"segments dropped", "answers of the past", "outcomes pruned", "runs of ids made", "merged", "ids that could not be looked up",
+	"folders of ids made again",
 };
 
 static void seen_add(struct sim_seen *sum, const struct sim_seen *seen)
@@ -75,7 +76,8 @@ static void counts_of(const struct sim_result *result, struct counts *counts)
 		result->replies, result->records, result->transfers, result->failures, result->expiries, result->events,
 		result->customers, result->changes, result->retries, result->repeats, result->refused, result->tails, result->full,
 		result->segments, result->dumps, result->snapshots, result->loads, result->passed_over,
-		result->unread, result->dropped, result->asked, result->pruned,
+		result->unread, result->dropped, result->asked, result->pruned, result->id_runs, result->id_merges, result->ids_unread,
+		result->ids_remade,
 	};
 	for (unsigned i = 0; i < COUNTS; i++)
 		counts->list[i] += list[i];
