@@ -48,6 +48,11 @@ struct filer *filer_open(const char *data, struct state *const *states, unsigned
 	return filer;
 }
 
+uint64_t filer_below(const struct filer *filer)
+{
+	return mover_handed(filer->mover)->below;
+}
+
 /* ---- what the mover asks for ------------------------------------------------------------------------------------------ */
 
 static void of_mover_post(void *context, unsigned shard, struct message *message)

@@ -17,6 +17,7 @@ struct filer;
 
 /* Opens DATA/ids, before anything is loaded: the states then leave out what is there.  NULL with a line in `error`. */
 struct filer *filer_open(const char *data, struct state *const *states, unsigned count, struct buf *error);
+uint64_t filer_below(const struct filer *filer);       /* the log was once durable up to it; before it runs */
 /* The log is replayed: mover_settle.  Of the options `log`, `all_made` and `context` of these two are the filer's own. */
 bool filer_settle(struct filer *filer, const struct mover_options *options, struct buf *error);
 void filer_start(struct filer *filer);

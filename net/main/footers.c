@@ -465,8 +465,11 @@ enum past_outcome footers_moment(struct footers *footers, struct moment *moment)
 	int64_t until = moment->by_time ? moment->time_ms : INT64_MAX;
 	struct footer_mark mark = mark_before(footers, moment->by_time ? UINT64_MAX : moment->lsn, until);
 	/* Before the first frame that is there, and others were there before it. */
-	if (moment->by_time && first && mark.lsn <= first && wal_history(footers->wal, &first_ms) && until < first_ms)
-		return PAST_PRUNED;
+	if (moment->by_time && first && mark.lsn <= first) {
+		wal_history(footers->wal, &first_ms);
+		if (!first_ms || until < first_ms)
+			return first_ms ? PAST_PRUNED : PAST_UNREADABLE;
+	}
 	struct wal_cursor cursor;
 	struct wal_frame frame;
 	enum cursor_result result;

@@ -615,9 +615,10 @@ struct node *node_open(const struct node_options *options, struct buf *error)
 			 (unsigned long long)load.from);
 	node->snapshot_end = load.end;
 	struct replay *replay = replay_new(states, node->shard_count, &node->catalog);
+	uint64_t filed = filer_below(node->filer);
 	struct wal_options wal = { .dir = log_dir, .segment_size = options->segment_size, .ring_size = options->ring_size,
 				   .producers = node->shard_count, .direct = options->direct, .log = on_wal_log,
-				   .fatal = on_wal_fatal, .known = load.known, .progress = recovery_progress,
+				   .fatal = on_wal_fatal, .known = load.known > filed ? load.known : filed, .progress = recovery_progress,
 				   .progress_context = options->recovery };
 	node->wal = wal_open(&wal, load.from, replay_frame, replay, error);
 	bool good = replay_end(replay, &broken, &records);

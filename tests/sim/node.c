@@ -257,9 +257,10 @@ enum node_outcome sim_node_open(struct sim_node *node, const struct sim_node_opt
 		snapshot_load_begin(&node->load);
 	if (options->loaded)
 		options->loaded(options->context, &node->load);
+	uint64_t filed = node->ids.mover ? mover_handed(node->ids.mover)->below : 0;
 	struct wal_options wal = { .dir = "log", .segment_size = options->segment_size, .ring_size = options->ring_size,
 				   .producers = options->shards, .direct = options->direct, .stepped = true, .log = on_log,
-				   .fatal = on_fatal, .context = node, .known = node->load.known };
+				   .fatal = on_fatal, .context = node, .known = node->load.known > filed ? node->load.known : filed };
 	/* Who dies in here leaves the half-made log behind, as a process would. */
 	__lsan_disable();
 	bool died = setjmp(node->fatal) != 0;
