@@ -315,7 +315,7 @@ static int answer_parse(struct connection *connection, struct buf *body)
 	int status = 0;
 	in->ptr[head - 2] = '\0';                      /* the head becomes a text; its last line keeps its end */
 	const char *field = strcasestr(in->ptr, "\r\nContent-Length:");
-	bool good = sscanf(in->ptr, "HTTP/1.1 %d", &status) == 1 && field && sscanf(field + 17, "%zu", &len) == 1;
+	bool good = sscanf(in->ptr, "HTTP/1.1 %d", &status) == 1 && (field ? sscanf(field + 17, "%zu", &len) == 1 : status == 204);
 	in->ptr[head - 2] = '\r';
 	if (!good)
 		fail_msg("an answer without status or length: %.*s", (int)head, in->ptr);
