@@ -14,7 +14,7 @@
 
 #include "engine/base/buf.h"
 
-enum { PROCESS_WAIT_MS = 60000, FOLDER_PATH = 128, PROCESS_ARGS = 32 };
+enum { PROCESS_WAIT_MS = 60000, FOLDER_PATH = 128, PROCESS_ARGS = 64 };
 
 struct process {
 	pid_t pid;                     /* 0: not running */

@@ -25,10 +25,16 @@
 #include "tests/crash/injection.h"
 #include "tests/crash/journal.h"
 
-enum { EVENTS = 300, STARTS = 40, REQUEST_STEP = 12, OUT_OF_MEMORY = 70 };
+enum { EVENTS = 300, MUCH_EVENTS = 40000, STARTS = 40, REQUEST_STEP = 12, OUT_OF_MEMORY = 70 };
 
 static char config[FOLDER_PATH + 16];              /* file of options; its last line is looked for */
-static const char *const options[] = { "--log-segment", "1M", "--log-ring", "256K", "--config", config, NULL };
+static char archive[FOLDER_PATH + 16];
+static const char *const plain[] = { "--log-segment", "1M", "--log-ring", "256K", "--config", config, NULL };
+/* With everything that a start may have to read: a snapshot, ids on disk, footers, what retention keeps. */
+static const char *const much[] = { "--log-segment", "1M", "--log-ring", "256K", "--config", config, "--id-memory", "8K", "--snapshot-rate", "0",
+				    "--snapshot-keep", "1", "--retain-bytes", "64M", "--archive", archive, "--message-url",
+				    "http://127.0.0.1:1/", NULL };
+static const char *const *options = plain;
 static struct process process;
 static struct journal journal;
 static struct inject *page;
@@ -97,6 +103,26 @@ static void begin(void)
 	connection_close(&connection);
 }
 
+/* Ids on disk, more than one segment, a snapshot and a log behind it. */
+static void begin_much(void)
+{
+	struct connection connection;
+	const char *moved;
+	begin();
+	assert_true(connection_open(&connection, process.port));
+	do {
+		assert_true(journal.count < MUCH_EVENTS);
+		for (unsigned i = 0; i < 4; i++)
+			events_send(&connection, EVENTS);
+		connection_ask(&connection, "GET", "/metrics", (struct str){ NULL, 0 }, &journal.answer);
+		buf_char(&journal.answer, '\0');
+		moved = strstr(journal.answer.ptr, "\ntally_ids_filed ");
+	} while (!moved || strtol(moved + 17, NULL, 10) == 0);
+	assert_int_equal(connection_ask(&connection, "POST", "/v1/snapshots", STR("{}"), &journal.answer), 201);
+	events_send(&connection, EVENTS);
+	connection_close(&connection);
+}
+
 static void verify(void)
 {
 	struct connection connection;
@@ -122,13 +148,9 @@ static void verify(void)
 	books_check(&process);
 }
 
-static void stops_or_refuses_to_start(void **state)
+static void starts_sweep(void)
 {
 	unsigned runs = 0;
-	(void)state;
-	if (share_out(__func__))
-		return;
-	begin();
 	assert_int_equal(process_stop(&process), 0);
 	uint64_t before = atomic_load(&page->allocations);
 	start();
@@ -162,6 +184,25 @@ static void stops_or_refuses_to_start(void **state)
 	printf("# %u starts of %u allocations: %u stopped, %u refused, %u did without\n", runs, total, stopped, refused,
 	       answered);
 	assert_true(stopped > 0);
+}
+
+static void stops_or_refuses_to_start(void **state)
+{
+	(void)state;
+	if (share_out(__func__))
+		return;
+	begin();
+	starts_sweep();
+}
+
+static void stops_or_refuses_to_start_with_much(void **state)
+{
+	(void)state;
+	if (share_out(__func__))
+		return;
+	options = much;
+	begin_much();
+	starts_sweep();
 }
 
 /* ---- requests -------------------------------------------------------------------------------------------------- */
@@ -761,6 +802,8 @@ static int set_up(void **state)
 {
 	(void)state;
 	folder_make(process.folder);
+	options = plain;
+	snprintf(archive, sizeof archive, "%s/archive", process.folder);
 	snprintf(config, sizeof config, "%s/options", process.folder);
 	FILE *file = fopen(config, "w");
 	assert_non_null(file);
@@ -786,6 +829,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(stops_or_refuses_to_start, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(stops_or_refuses_to_start_with_much, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(stops_or_answers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(stops_or_answers_calls, set_up, tear_down),
 	};
