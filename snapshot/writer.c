@@ -3,7 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -40,9 +40,9 @@ struct snapshot_writer {
 	uint64_t flushed;              /* bytes that the kernel was told to write out */
 	uint64_t began_ns, asked_ns;
 	struct capture capture;
-	pthread_mutex_t mutex;
-	pthread_cond_t changed;
-	bool captured;
+	sem_t there;                   /* posted when the shard has made the piece; the shard takes no lock, which this thread, of low
+				          priority, might hold while it gets no processor */
+	bool captured;                 /* the piece was made, as far as this thread knows */
 	uint64_t longest_ns;
 	struct buf *error;
 };
@@ -66,18 +66,14 @@ static bool stopping(const struct snapshot_writer *writer)
 void snapshot_captured(struct capture *capture)
 {
 	struct snapshot_writer *writer = capture->context;
-	pthread_mutex_lock(&writer->mutex);
-	writer->captured = true;
-	pthread_cond_signal(&writer->changed);
-	pthread_mutex_unlock(&writer->mutex);
+	sem_post(&writer->there);
 }
 
 static bool piece_there(struct snapshot_writer *writer)
 {
-	pthread_mutex_lock(&writer->mutex);
-	bool there = writer->captured;
-	pthread_mutex_unlock(&writer->mutex);
-	return there;
+	if (!writer->captured)
+		writer->captured = sem_trywait(&writer->there) == 0;
+	return writer->captured;
 }
 
 /* Asks the shard for the piece that writer->capture describes. */
@@ -344,8 +340,7 @@ struct snapshot_writer *snapshot_begin(const struct snapshot_source *source, con
 	writer->manifest.time_ms = order->now_ms;
 	writer->manifest.epoch = order->epoch;
 	writer->began_ns = wal_io.monotonic_ns();
-	pthread_mutex_init(&writer->mutex, NULL);
-	pthread_cond_init(&writer->changed, NULL);
+	sem_init(&writer->there, 0, 0);
 	writer->zstd = ZSTD_createCCtx();
 	return writer;
 }
@@ -363,18 +358,15 @@ bool snapshot_end(struct snapshot_writer *writer, struct snapshot_outcome *outco
 	snapshot_manifest_free(&writer->manifest);
 	buf_free(&writer->capture.bytes);
 	buf_free(&writer->packed);
-	pthread_mutex_destroy(&writer->mutex);
-	pthread_cond_destroy(&writer->changed);
+	sem_destroy(&writer->there);
 	mem_free(writer);
 	return good;
 }
 
 void snapshot_await(struct snapshot_writer *writer)
 {
-	pthread_mutex_lock(&writer->mutex);
 	while (!writer->captured)
-		pthread_cond_wait(&writer->changed, &writer->mutex);
-	pthread_mutex_unlock(&writer->mutex);
+		writer->captured = sem_wait(&writer->there) == 0;
 }
 
 bool snapshot_write(const struct snapshot_source *source, const struct snapshot_order *order, struct snapshot_outcome *outcome,
