@@ -258,8 +258,8 @@ static void states_reset(struct snapshot_load *load)
 		const struct ids filed = { .runs = ids->runs, .filed_below = ids->filed_below, .filed_done = ids->filed_done };
 		state_deinit(load->states[s]);
 		state_init(load->states[s], s, load->count);
-		ids->runs = filed.runs;
-		ids->filed_below = filed.filed_below;
+		ids->runs = MUTATE(85, filed.runs, NULL);
+		ids->filed_below = MUTATE(85, filed.filed_below, 0);
 		ids->filed_done = filed.filed_done;
 	}
 	catalog_free(load->catalog);

@@ -116,7 +116,8 @@ bool run_writer_put(struct run_writer *writer, const struct run_entry *entry, st
 	struct run_block *block = &writer->window[writer->windowed - 1];
 	block->entries[at] = *entry;
 	block->count = at + 1;
-	filter_add(&writer->filter, entry->hash);
+	if (MUTATE(78, true, writer->count % 16))
+		filter_add(&writer->filter, entry->hash);
 	writer->last = *entry;
 	writer->count++;
 	return true;
@@ -126,7 +127,7 @@ static bool settle(struct run_writer *writer, struct buf *error)
 {
 	char name[RUN_NAME];
 	run_name(name, writer->serial);
-	while (wal_io.sync_all(writer->fd))
+	while (MUTATE(77, wal_io.sync_all(writer->fd), 0))
 		if (errno != EINTR)
 			return fail(error, "be made durable", errno);
 	if (wal_io.rename(writer->dir, "new.run", name))

@@ -270,7 +270,7 @@ static void run_claim(struct part *part, struct shard *shard)
 	const struct id_runs *runs = state->ids.runs;
 	part->generation = runs ? runs->generation : 0;
 	/* What was looked up in these very runs is not asked again. */
-	if (runs && runs->generation == batch->query.generation)
+	if (runs && MUTATE(82, runs->generation == batch->query.generation, batch->query.generation > 0))
 		runs = NULL;
 	shard_claims_begin(shard);
 	for (uint32_t r = 0; r < batch->row_count; r++) {

@@ -281,7 +281,7 @@ bool mover_settle(struct mover *mover, const struct mover_options *options, stru
 
 void mover_start(struct mover *mover)
 {
-	mover->options.hold(mover->options.context, mover->handed->shown.below);
+	mover->options.hold(mover->options.context, MUTATE(83, mover->handed->shown.below, UINT64_MAX));
 }
 
 /* ---- changing the shards ---------------------------------------------------------------------------------------------- */
@@ -339,11 +339,11 @@ static enum mover_next hand_over(struct mover *mover)
 	runs_release(mover->handed);
 	mover->handed = mover->newest;
 	mover->newest = NULL;
-	mover->options.hold(mover->options.context, mover->handed->shown.below);
+	mover->options.hold(mover->options.context, MUTATE(83, mover->handed->shown.below, UINT64_MAX));
 	if (!mover->moving)
 		return cycle_end(mover);
 	mover->work = DROPS;
-	return change_all(mover, NULL, mover->handed->shown.below);
+	return change_all(mover, NULL, MUTATE(76, mover->handed->shown.below, wal_durable(mover->options.wal)));
 }
 
 static enum mover_next dropped(struct mover *mover)
