@@ -64,6 +64,18 @@ static void ids_dump(const char *data, struct state *const *states, struct buf *
 	runs_close(store);
 }
 
+/* A snapshot has left ids out that are not on disk: what would be written were too little.  False with a line in `error`. */
+static bool ids_all(struct state *const *states, struct buf *error)
+{
+	uint64_t left_out = 0, below = states[0]->ids.filed_below;
+	for (unsigned s = 0; s < SHARDS; s++)
+		left_out = states[s]->ids.left_out > left_out ? states[s]->ids.left_out : left_out;
+	if (left_out > below)
+		buf_printf(error, "the snapshot left ids below LSN %llu to ids/, which has those below LSN %llu only; bring that folder back, or "
+				  "take --log-only", (unsigned long long)left_out, (unsigned long long)below);
+	return left_out <= below;
+}
+
 /* The state of a data directory into `out`.  The exit status. */
 static int directory_dump(const char *data, bool log_only, struct buf *out)
 {
@@ -124,6 +136,7 @@ static int directory_dump(const char *data, bool log_only, struct buf *out)
 	}
 	if (!log_only && !snapshot_load_end(&load, &error))
 		good = false;
+	good = good && ids_all(states, &error);
 	if (good)
 		dump_text(states, SHARDS, &catalog, buf_view(&ids), out);
 	else

@@ -140,8 +140,27 @@ static bool snapshots_whole(const char *data, uint64_t until, uint64_t log_end)
 	return good;
 }
 
-/* Every byte of the runs of ids; and the log reaches as far. */
-static bool ids_whole(const char *data, uint64_t log_end)
+/* Which ids are on disk: what is loaded leaves them out. */
+static uint64_t ids_tell(const char *data, struct state *state)
+{
+	struct runs_manifest *manifest = mem_alloc(sizeof *manifest);
+	struct buf error = { 0 };
+	char dir[4096];
+	uint64_t entries = 0;
+	snprintf(dir, sizeof dir, "%s/ids", data);
+	if (runs_peek(dir, manifest, &error)) {        /* else ids_whole says so */
+		state->ids.filed_below = manifest->below;
+		state->ids.filed_done = manifest->done;
+		for (uint32_t r = 0; r < manifest->count; r++)
+			entries += manifest->runs[r].count;
+	}
+	buf_free(&error);
+	mem_free(manifest);
+	return entries;
+}
+
+/* Every byte of the runs of ids; the log reaches as far; and what a snapshot left out of those below `left_out` is there, or in the log. */
+static bool ids_whole(const char *data, uint64_t log_first, uint64_t log_end, uint64_t left_out)
 {
 	struct buf error = { 0 };
 	char dir[4096];
@@ -159,6 +178,11 @@ static bool ids_whole(const char *data, uint64_t log_end)
 			       (unsigned long long)runs->shown.below);
 			good = false;
 		}
+	}
+	if (good && left_out > runs->shown.below && log_first > runs->shown.below) {
+		printf("DAMAGED: the snapshot left ids below LSN %llu to ids/, which has those below LSN %llu only, and the log begins at LSN "
+		       "%llu\n", (unsigned long long)left_out, (unsigned long long)runs->shown.below, (unsigned long long)log_first);
+		good = false;
 	}
 	runs_release(runs);
 	runs_close(store);
@@ -255,7 +279,9 @@ int cmd_check(int argc, char **argv)
 	bool behind = first > 0, archive = is_archive(argv[0]);
 	if (archive)
 		until = end;
+	uint64_t filed = 0;
 	if (behind) {                          /* read behind a snapshot */
+		filed = ids_tell(argv[0], state);
 		snapshot_load_begin(&load);
 		check.from = load.from;
 		check.frames_only = !load.loaded || load.from < first;
@@ -286,12 +312,12 @@ int cmd_check(int argc, char **argv)
 		printf("%llu members, %llu events, %llu accounts, %llu transfers, %llu ids, %zu documents\n",
 		       (unsigned long long)state->member_total, (unsigned long long)state->event_total,
 		       (unsigned long long)state->ledger.account_total, (unsigned long long)state->ledger.transfer_total,
-		       (unsigned long long)state->ids.total, catalog.documents);
+		       (unsigned long long)(state->ids.total + filed), catalog.documents);
 		bool balanced = books_balance(state);
 		status |= !balanced;
 		puts(balanced ? "the books balance" : "the books do not balance");
 	}
-	if (!ids_whole(argv[0], whole ? check.bytes : 0))
+	if (!ids_whole(argv[0], first, whole ? check.bytes : 0, state->ids.left_out))
 		status = 1;
 	if (!snapshots_whole(argv[0], until, whole ? check.bytes : 0))
 		status = 1;

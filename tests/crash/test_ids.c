@@ -33,6 +33,10 @@ static const char *const few[] = { "--log-segment", "1M", "--log-ring", "256K", 
 static const char *const little[] = { "--log-segment", "1M", "--log-ring", "256K", "--snapshot-interval", "0", "--snapshot-log-bytes",
 				      "0", "--snapshot-rate", "0", "--id-memory", "8K", "--retain-bytes", "1M", NULL };
 
+/* And what is gone is forgotten after a second. */
+static const char *const brief[] = { "--log-segment", "1M", "--log-ring", "256K", "--snapshot-interval", "0", "--snapshot-log-bytes",
+				     "0", "--snapshot-rate", "0", "--id-memory", "8K", "--retain-bytes", "1M", "--id-retention", "1", NULL };
+
 struct scene {
 	const char *const *options;
 	struct process process;
@@ -218,6 +222,13 @@ static void a_broken_run_is_refused_and_made_again(void **unused)
 	assert_int_equal(process_status(&scene.process), 2);
 	snprintf(path, sizeof path, "%s/ids", scene.data);
 	folder_remove(path);
+	/* Without it a dump would have too few of them. */
+	const char *dump[] = { "dump", scene.data, NULL }, *log_only[] = { "dump", scene.data, "--log-only", NULL };
+	said.len = 0;
+	assert_int_equal(program_run(dump, &said), 1);
+	buf_char(&said, '\0');
+	assert_non_null(strstr(said.ptr, "the snapshot left ids below LSN"));
+	assert_int_equal(program_run(log_only, &said), 0);
 	serve(&scene);
 	said.len = 0;
 	process_said(&scene.process, &said);
@@ -243,22 +254,70 @@ static int again(struct scene *scene, uint32_t number)
 	return status;
 }
 
+/* Events come until the segment with the first of them is dropped. */
+static void first_goes(struct scene *scene)
+{
+	char first[PATH];
+	uint64_t until = clock_us() + 60000000;
+	snprintf(first, sizeof first, "%s/log/%016x.log", scene->data, 0);
+	while (access(first, F_OK) == 0) {
+		assert_true(clock_us() < until);
+		for (unsigned i = 0; i < 10; i++)
+			assert_true(events_try(scene));
+		assert_true(connection_send(&scene->connection, "POST", "/v1/snapshots", STR("{}")));
+		assert_int_equal(connection_take(&scene->connection, PROCESS_WAIT_MS, &scene->journal.answer), 201);
+	}
+}
+
+static void killed_and_served(struct scene *scene)
+{
+	connection_close(&scene->connection);
+	process_kill(&scene->process);
+	serve(scene);
+}
+
+/* With --id-retention an id whose log is gone is new again when it is old enough; the others are known as ever. */
+static void a_forgotten_id_is_as_new(void **unused)
+{
+	struct scene scene;
+	char transaction[33];
+	uint64_t until = clock_us() + 60000000;
+	(void)unused;
+	scene_begin(&scene, "calls", brief);
+	first_goes(&scene);
+	/* It forgets when it has started, and then once a minute. */
+	while (again(&scene, 0) == 410) {
+		assert_true(clock_us() < until);
+		killed_and_served(&scene);
+	}
+	for (unsigned turn = 0; turn < 2; turn++) {
+		assert_int_equal(again(&scene, 0), 200);
+		scene.journal.answer.len--;            /* its 0 */
+		yyjson_doc *doc = journal_read(&scene.journal.answer);
+		struct str id = json_text(json_get(yyjson_doc_get_root(doc), STR("id")));
+		assert_int_equal(id.len, 32);
+		assert_false(str_eq(id, str_of(scene.journal.events[0].transaction)));
+		assert_true(turn == 0 || str_eq(id, str_of(transaction)));
+		memcpy(transaction, id.ptr, 32);
+		transaction[32] = 0;
+		yyjson_doc_free(doc);
+		assert_int_equal(again(&scene, scene.journal.count - 1), 200);
+		assert_non_null(strstr(scene.journal.answer.ptr, scene.journal.events[scene.journal.count - 1].transaction));
+		killed_and_served(&scene);
+	}
+	connection_close(&scene.connection);
+	assert_int_equal(process_stop(&scene.process), 0);
+	books_check(&scene.process);
+	scene_end(&scene);
+}
+
 /* When the log with an outcome is gone, its id is known all the same, and what it was for; also over a crash. */
 static void ids_outlive_their_log(void **unused)
 {
 	struct scene scene;
-	char first[PATH];
-	uint64_t until = clock_us() + 60000000;
 	(void)unused;
 	scene_begin(&scene, "calls", little);
-	snprintf(first, sizeof first, "%s/log/%016x.log", scene.data, 0);
-	while (access(first, F_OK) == 0) {
-		assert_true(clock_us() < until);
-		for (unsigned i = 0; i < 10; i++)
-			assert_true(events_try(&scene));
-		assert_true(connection_send(&scene.connection, "POST", "/v1/snapshots", STR("{}")));
-		assert_int_equal(connection_take(&scene.connection, PROCESS_WAIT_MS, &scene.journal.answer), 201);
-	}
+	first_goes(&scene);
 	for (unsigned turn = 0; turn < 2; turn++) {
 		assert_int_equal(again(&scene, 0), 410);
 		assert_non_null(strstr(scene.journal.answer.ptr, "outcome_pruned"));
@@ -267,9 +326,7 @@ static void ids_outlive_their_log(void **unused)
 		assert_non_null(strstr(scene.journal.answer.ptr, "event_id_reused"));
 		scene.journal.padding = 0;
 		assert_int_equal(again(&scene, scene.journal.count - 1), 200);
-		connection_close(&scene.connection);
-		process_kill(&scene.process);
-		serve(&scene);
+		killed_and_served(&scene);
 	}
 	scene_end(&scene);
 }
@@ -282,6 +339,7 @@ int main(void)
 		cmocka_unit_test(interrupted_while_ids_move),
 		cmocka_unit_test(a_broken_run_is_refused_and_made_again),
 		cmocka_unit_test(ids_outlive_their_log),
+		cmocka_unit_test(a_forgotten_id_is_as_new),
 	};
 	share_main();
 	return cmocka_run_group_tests(tests, NULL, NULL);
