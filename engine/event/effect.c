@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "engine/base/assert.h"
+#include "engine/base/mutant.h"
 #include "engine/member/member.h"
 
 #define WITH(type) sizeof(struct type)
@@ -128,7 +129,7 @@ bool effect_on_member(struct member *member, const struct effect_view *effect, i
 	struct effect_counted counted;
 	switch ((enum effect_type)effect->head.type) {
 	case EFFECT_DEBT_PAID:
-		member_more(member)->debt -= points;
+		member_more(member)->debt -= MUTATE(72, points, 0);
 		member->lifetime_points += points;
 		member->status_points += points;
 		return true;

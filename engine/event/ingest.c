@@ -26,7 +26,7 @@ static bool limit_reached(const struct ingest_run *run, const struct view_rule *
 	for (size_t i = 0; i < rule->limit_count; i++) {
 		const struct view_limit *limit = &rule->limits[i];
 		uint32_t period = limit_period_of(limit->per, run->facts.now_ms);
-		if (scratch_counted(&run->scratch, run->facts.member, limit_key(rule->id, i), period) < limit->max)
+		if (scratch_counted(&run->scratch, run->facts.member, limit_key(rule->id, i), period) < MUTATE(71, limit->max, limit->max + 1))
 			continue;
 		snprintf(error, ERROR_TEXT_MAX, "limit reached: %lld per %s", (long long)limit->max,
 			 limit_period_names[limit->per]);
@@ -154,6 +154,28 @@ static size_t rules_bound(const struct view_event_type *type, const struct catal
 	return bound;
 }
 
+/* Adds what the events that a type's rules emit may take, deeper ones too.  False: there can be more than one event may emit. */
+static bool emitted_bound(const struct view_event_type *type, const struct catalog_view *view, unsigned depth, unsigned *left,
+			  size_t *bound)
+{
+	bool emits = false;
+	for (size_t i = 0; i < type->rule_count && depth < EMIT_DEPTH_MAX; i++)
+		for (size_t a = 0; a < type->rules[i].action_count; a++) {
+			const struct action *action = &type->rules[i].actions[a];
+			const struct view_event_type *next = NULL;
+			if (action->type == ACTION_EMIT_EVENT)
+				next = catalog_view_event_type(view, action->text);
+			if (!next)
+				continue;
+			if (!(*left)--)
+				return false;
+			*bound += rules_bound(next, view, &emits);
+			if (!emitted_bound(next, view, depth + 1, left, bound))
+				return false;
+		}
+	return true;
+}
+
 uint32_t ingest_bound(const struct row *row, const struct catalog_view *view)
 {
 	const struct view_event_type *type = event_type_of(row, view);
@@ -162,7 +184,11 @@ uint32_t ingest_bound(const struct row *row, const struct catalog_view *view)
 	bool emits = false;
 	if (type)
 		bound += rules_bound(type, view, &emits);
-	if (emits) {
+	unsigned left = SCRATCH_LIST_MAX;
+	size_t emitted = 0;
+	if (emits && emitted_bound(type, view, 0, &left, &emitted)) {
+		bound += emitted;
+	} else if (emits) {
 		size_t most = 0;
 		for (size_t t = 0; t < view->type_count; t++) {
 			size_t one = view->types[t].origin == ORIGIN_INTERNAL ? rules_bound(&view->types[t], view, &emits) : 0;

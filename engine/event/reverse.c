@@ -3,6 +3,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
+#include "engine/base/mutant.h"
 #include "engine/catalog/action.h"
 #include "engine/event/effect.h"
 #include "engine/event/facts.h"
@@ -14,6 +15,7 @@ struct reversal {
 	const struct member *member;
 	struct scratch scratch;
 	struct buf *out;
+	int64_t now_ms;
 	i128 left;                     /* of the event's points, not spent since; REVERSE_LEFT */
 	unsigned effects;              /* of the running execution */
 	bool keep_cost;                /* the reward that the next burn paid for was used */
@@ -86,7 +88,7 @@ static void undo_debt(struct reversal *reversal, const struct effect_view *effec
 static void undo_burn(struct reversal *reversal, const struct effect_view *effect)
 {
 	struct scratch *scratch = &reversal->scratch;
-	int64_t points = effect->head.points;
+	int64_t points = MUTATE(66, effect->head.points, effect->head.points * 2);
 	if (reversal->keep_cost) {
 		reversal->keep_cost = false;
 		note(reversal, effect, "the points bought a reward that was used");
@@ -137,6 +139,17 @@ static void undo_status_points(struct reversal *reversal, const struct effect_vi
 	put(reversal, effect, EFFECT_TIER, change, NULL, 0, (struct str){ "", 0 });
 }
 
+/* The effect issued a reward against points, and it was used. */
+static bool reward_used(const struct member *member, const struct effect_view *effect)
+{
+	struct effect_reward fixed;
+	if (effect->head.type != EFFECT_REWARD_ISSUED || effect->head.action != ACTION_REDEEM_REWARD)
+		return false;
+	effect_struct(effect, &fixed, sizeof fixed);
+	const struct reward_item *item = member_reward(member, fixed.seq);
+	return item && item->state == REWARD_USED;
+}
+
 static void undo_reward(struct reversal *reversal, const struct effect_view *effect)
 {
 	static const char *const why[REWARD_STATES] = { "", "the reward was used", "the reward had expired",
@@ -146,11 +159,13 @@ static void undo_reward(struct reversal *reversal, const struct effect_view *eff
 	const struct reward_item *item = member_reward(reversal->member, fixed.seq);
 	struct effect_seq seq = { .seq = fixed.seq, .state_before = REWARD_ISSUED };
 	/* Effects are undone last first: what a reward cost stands in front of it. */
-	reversal->keep_cost = item && item->state == REWARD_USED && effect->head.action == ACTION_REDEEM_REWARD;
+	reversal->keep_cost = reward_used(reversal->member, effect);
 	if (!item)
 		note(reversal, effect, "the reward is not there");
 	else if (item->state != REWARD_ISSUED)
 		note(reversal, effect, why[item->state]);
+	else if (item->expires_ms && item->expires_ms <= reversal->now_ms)     /* whether or not a run has written it down */
+		note(reversal, effect, why[REWARD_EXPIRED]);
 	else
 		put(reversal, effect, EFFECT_REWARD_REVOKED, 0, &seq, sizeof seq, effect_word(effect));
 }
@@ -172,9 +187,11 @@ static void undo_count(struct reversal *reversal, const struct effect_view *effe
 	struct effect_counted fixed;
 	effect_struct(effect, &fixed, sizeof fixed);
 	uint32_t count = scratch_counted(scratch, reversal->member, fixed.key, fixed.period);
-	if (!count || scratch->count_count == SCRATCH_LIST_MAX)
+	if (!count || scratch->count_count == SCRATCH_LIST_MAX) {
+		note(reversal, effect, "the period of the limit is over");
 		return;
-	fixed.count = count - 1;
+	}
+	fixed.count = MUTATE(74, count - 1, count);
 	scratch->lists->counts[scratch->count_count++] = (struct scratch_count){ fixed.key, fixed.period, fixed.count };
 	put(reversal, effect, EFFECT_COUNTED, 0, &fixed, sizeof fixed, (struct str){ "", 0 });
 }
@@ -223,23 +240,28 @@ uint32_t reverse_bound(const struct row *row)
 	return bound > UINT32_MAX / 4 ? UINT32_MAX / 4 : (uint32_t)bound;
 }
 
-/* What is left of the points that an event brought, when so many left the account since: the older ones went first. */
-static i128 left_of(const struct event_view *event, i128 spent)
+/* What is left of the points that an event brought, when so many left the account since: the older ones went first.  What the
+ * event burned itself is given back, and so was not spent, but for rewards that were used. */
+static i128 left_of(const struct event_view *event, i128 spent, const struct member *member)
 {
 	const unsigned char *at = event->executions;
-	i128 earned = 0, net = 0;
+	i128 earned = 0, net = 0, kept = 0;
 	for (unsigned i = 0; i < event->execution_count; i++) {
 		struct execution_view execution;
 		execution_next(&at, &execution);
 		const unsigned char *effects = execution.effects;
+		int64_t cost = 0;
 		for (unsigned e = 0; e < execution.head.effect_count; e++) {
 			struct effect_view effect;
 			effect_next(&effects, &effect);
 			earned += effect.head.type == EFFECT_EARN ? effect.head.points : 0;
 			net += effect_kinds[effect.head.type].moves * (i128)effect.head.points;
+			if (reward_used(member, &effect))
+				kept += cost;
+			cost = effect.head.type == EFFECT_BURN && effect.head.action == ACTION_REDEEM_REWARD ? effect.head.points : 0;
 		}
 	}
-	i128 before = event->head.points - net, own = spent + (earned - net) - before;
+	i128 before = event->head.points - net, own = spent + MUTATE(75, kept, earned - net) - before;
 	return own <= 0 ? earned : own >= earned ? 0 : earned - own;
 }
 
@@ -275,17 +297,17 @@ bool reverse_decide(struct row *row, const struct member *member, const struct i
 {
 	struct event_view event;
 	struct scratch_lists lists;
-	struct reversal reversal = { .row = row, .member = member, .out = out };
+	struct reversal reversal = { .row = row, .member = member, .out = out, .now_ms = context->now_ms };
 	const struct account *account = context->account;
 	if (!event_view_read((const unsigned char *)row->original.ptr, row->original.len, &event) || !member)
 		return refuse(row, "not_reversible", "the event's member is not there");
 	if (event.head.flags & EVENT_REVERSAL)
 		return refuse(row, "not_reversible", "this is a reversal itself; it cannot be undone");
-	if (row->policy == REVERSE_LEFT && (account ? account->last_lsn : 0) != row->head_lsn)
+	if (row->policy == REVERSE_LEFT && MUTATE(73, (account ? account->last_lsn : 0) != row->head_lsn, false))
 		return refuse(row, "moved_on", "the account has moved on");
 	scratch_of(&reversal.scratch, &lists, member, account ? account_balance(account) : 0);
 	ingest_limits(&reversal.scratch, context);
-	reversal.left = left_of(&event, row->spent);
+	reversal.left = left_of(&event, row->spent, member);
 
 	struct event_head head = { .head = { .type = RECORD_EVENT }, .prev_member = member->last_lsn,
 				   .prev_slice = context->prev_slice, .id_hash = row->id_hash, .content_hash = row->content_hash,

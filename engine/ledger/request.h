@@ -37,6 +37,8 @@ enum ledger_verb {
 	LEDGER_EXPIRE                  /* internal: pending transfers past their timeout */
 };
 
+enum { LEDGER_VERBS = LEDGER_EXPIRE + 1 };
+
 struct account_spec {
 	u128 id;                       /* in, or out where it was 0 and names are given */
 	struct str tenant, unit;

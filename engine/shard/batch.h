@@ -154,6 +154,8 @@ enum query_kind {
 	QUERY_AWARD                    /* one of them, by member_hash and seq; `json` is an object */
 };
 
+enum { QUERY_KINDS = QUERY_AWARD + 1 };
+
 struct query_slice { uint64_t last_lsn, event_count; };
 
 /* A bonus award's place in the order of all: newest first, then by member and seq, both descending. */
@@ -214,7 +216,7 @@ enum catalog_verb {
 	CATALOG_DUE                    /* what is due now; `json` holds DUE_MAX at most: u64 id, u16 length, tenant */
 };
 
-enum { DUE_MAX = 16, CATALOG_ACTOR_MAX = 200 };
+enum { CATALOG_VERBS = CATALOG_DUE + 1, DUE_MAX = 16, CATALOG_ACTOR_MAX = 200 };
 
 struct catalog_request {
 	struct message message;

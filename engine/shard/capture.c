@@ -262,7 +262,8 @@ static void write_accounts(struct writer *writer, unsigned partition)
 
 static void write_more(struct buf *out, const struct member_more *more)
 {
-	struct more_item item = { more->debt, more->seq, more->reward_count, more->bonus_count, more->counter_count };
+	struct more_item item = { MUTATE(68, more->debt, 0), more->seq, more->reward_count, more->bonus_count,
+				  MUTATE(67, more->counter_count, 0) };
 	buf_bytes(out, &item, sizeof item);
 	for (uint32_t i = 0; i < more->reward_count; i++) {
 		const struct reward_item *reward = &more->rewards[i];
@@ -277,7 +278,7 @@ static void write_more(struct buf *out, const struct member_more *more)
 		buf_bytes(out, &row, sizeof row);
 		buf_bytes(out, bonus->key, bonus->key_len);
 	}
-	for (uint32_t i = 0; i < more->counter_count; i++) {
+	for (uint32_t i = 0; i < item.counters; i++) {
 		struct counter_row row = { more->counters[i].key, more->counters[i].period, more->counters[i].count };
 		buf_bytes(out, &row, sizeof row);
 	}

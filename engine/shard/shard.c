@@ -310,7 +310,7 @@ static void run_claim(struct part *part, struct shard *shard)
 static void id_resolve(struct shard *shard, struct row *row)
 {
 	struct state *state = &shard->state;
-	if (row->result == ROW_DONE) {
+	if (row->result == ROW_DONE && MUTATE(70, true, row->kind != ROW_REVERSE)) {
 		struct table_entry *entry = ids_find(&state->ids, row->id_hash, 0);
 		while (entry && entry->value != ID_IN_FLIGHT)
 			entry = table_find(&state->ids.tables[row->id_partition], row->id_hash, entry);

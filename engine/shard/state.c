@@ -248,6 +248,8 @@ static struct member *event_apply(struct state *state, const struct event_view *
 		for (unsigned e = 0; e < execution.head.effect_count; e++) {
 			struct effect_view effect;
 			effect_next(&effects, &effect);
+			if (MUTATE(69, false, execution.head.emitted && !(lsn >> 63)))
+				continue;
 			points_apply(state, member, group_of(partition), &effect, sides);
 			if (sides & LEDGER_MEMBER_SIDE)
 				effect_apply(state, member, &effect, event->head.time_ms);

@@ -606,6 +606,23 @@ bool model_burn(struct model *model, struct str tenant, struct str member, uint6
 	return true;
 }
 
+bool model_earn_back(struct model *model, struct str tenant, struct str member, uint64_t points)
+{
+	struct model_account *account = points_account(model, tenant, member, false);
+	if (!account || room_to_debit(account, account->floor) < (i128)points)
+		return false;
+	account->debits_posted += points;
+	sliced_of(model, account->book, ACCOUNT_LIABILITY)->credits_posted += points;
+	return true;
+}
+
+void model_burn_back(struct model *model, struct str tenant, struct str member, uint64_t points)
+{
+	struct model_account *account = points_account(model, tenant, member, true);
+	account->credits_posted += points;
+	sliced_of(model, account->book, ACCOUNT_REDEEMED)->debits_posted += points;
+}
+
 bool model_book(const struct model *model, struct str tenant, struct str unit, u128 sums[ACCOUNT_KINDS][4],
 		uint64_t counts[ACCOUNT_KINDS])
 {

@@ -93,6 +93,9 @@ enum refusal model_known_refusal(const struct model_transfer *first, const struc
  * with its first points.  False if fewer are there than are to be burned. */
 bool model_earn(struct model *model, struct str tenant, struct str member, uint64_t points);
 bool model_burn(struct model *model, struct str tenant, struct str member, uint64_t points);
+/* The same backwards, of an account that is there: member to liability (false if fewer are there), redeemed to member. */
+bool model_earn_back(struct model *model, struct str tenant, struct str member, uint64_t points);
+void model_burn_back(struct model *model, struct str tenant, struct str member, uint64_t points);
 
 /* Sums of a book by kind, in the order of ledger_request.sums; counts of its whole accounts by kind. */
 bool model_book(const struct model *model, struct str tenant, struct str unit, u128 sums[ACCOUNT_KINDS][4],

@@ -3,13 +3,12 @@
 #include "engine/ledger/record.h"
 #include "tests/sim/sim_int.h"
 
-static unsigned excuse(const struct sim *sim)
+unsigned call_excuse(const struct sim *sim)
 {
 	return (sim->disk->full || sim->disk->faults.capacity ? EXCUSE_DISK : 0) | (sim->node.options.memory ? EXCUSE_MEMORY : 0);
 }
 
-/* A record out of the files, as the product reads it; empty: its segment was dropped.  False: it cannot be read now. */
-static bool record_read(struct sim *sim, uint64_t lsn, struct buf *out)
+bool call_record_read(struct sim *sim, uint64_t lsn, struct buf *out)
 {
 	uint32_t size;
 	const unsigned char *written = oracle_record(sim->oracle, lsn, &size);
@@ -78,7 +77,7 @@ static enum ready known_resolve(struct sim *sim, struct ledger_request *request)
 		if (known->resolved || known->used)
 			continue;
 		const unsigned char *row = request->rows + (size_t)known->index * ROW_BYTES;
-		if (!record_read(sim, known->lsn, &record) || (!record.len && !known_gone(sim, known, row))) {
+		if (!call_record_read(sim, known->lsn, &record) || (!record.len && !known_gone(sim, known, row))) {
 			buf_free(&record);
 			return UNREADABLE;
 		}
@@ -112,18 +111,17 @@ static void transfers_answer(struct sim *sim, struct call *call)
 	bool pruned = false;
 	for (uint32_t i = 0; i < request->known_count; i++)
 		pruned |= request->known[i].lsn < wal_first(sim->node.wal);
-	reply_transfers(sim->oracle, call->op, replies, excuse(sim) | (pruned ? EXCUSE_PRUNED : 0) |
+	reply_transfers(sim->oracle, call->op, replies, call_excuse(sim) | (pruned ? EXCUSE_PRUNED : 0) |
 			(pruned && sim->node.ids.store ? EXCUSE_KEPT : 0));
 }
 
-static bool type_was_unknown(struct sim *sim, const struct op *op, const struct sim_event *event)
+/* Whether a configuration that may have counted does `what`. */
+static bool configured(struct sim *sim, const struct op *op, const struct sim_event *event,
+		       bool (*what)(const struct config *config, const struct sim_event *event))
 {
 	const struct configs *configs = &sim->oracle->configs[event->tenant];
 	for (unsigned c = configs->count; c-- > 0;) {
-		bool active = false;
-		for (unsigned t = 0; t < configs->list[c].type_count; t++)
-			active |= configs->list[c].types[t].active && strcmp(configs->list[c].types[t].key, event->type) == 0;
-		if (!active)
+		if (what(&configs->list[c], event))
 			return true;
 		if (configs->list[c].lsn <= op->config_lsn[event->tenant])
 			break;
@@ -131,8 +129,41 @@ static bool type_was_unknown(struct sim *sim, const struct op *op, const struct 
 	return false;
 }
 
+static bool type_refuses(const struct config *config, const struct sim_event *event)
+{
+	const struct type_model *type = config_type(config, event->type);
+	return !type || (type->internal && !event->internal);
+}
+
+static bool rules_emit(const struct config *config, const struct sim_event *event)
+{
+	bool emits = false;
+	(void)event;
+	for (unsigned r = 0; r < config->rule_count; r++)
+		for (unsigned a = 0; a < config->rules[r].action_count; a++)
+			emits |= config->rules[r].actions[a].type == ACTION_EMIT_EVENT;
+	return emits;
+}
+
+static void event_refused(struct sim *sim, const struct call *call, uint32_t index)
+{
+	const struct sim_event *event = &call->op->events[index];
+	const struct problem *problem = call->rows[index].problem;
+	bool good = problem->status == 507 ? call_excuse(sim)
+		  : problem->status == 413 ? configured(sim, call->op, event, rules_emit)
+		  : problem->status == 404 ? event->strict && !call->not_before[index]
+		  : problem->status == 400 && configured(sim, call->op, event, type_refuses);
+	LAW(sim->oracle, problem->status == 507 ? "L7" : "rules", good, "event %s is refused: %s", event->id, problem->code);
+}
+
+uint64_t content_of(const struct row *row)
+{
+	return hash_bytes(row->payload_text.ptr, row->payload_text.len) ^ hash_bytes(row->profile.ptr, row->profile.len) * 3 ^
+	       hash_bytes(row->type.ptr, row->type.len) * 5;
+}
+
 /* The record of a known event is gone: is it told rightly whether the content is the same?  False: it cannot be read now. */
-static bool event_gone(struct sim *sim, const struct row *row, const struct sim_event *event)
+static bool event_gone(struct sim *sim, const struct row *row, const char *id)
 {
 	struct id_kept kept;
 	struct event_view view;
@@ -143,53 +174,45 @@ static bool event_gone(struct sim *sim, const struct row *row, const struct sim_
 	bool equal = event_view_read(first, size, &view) && str_eq(view.profile, row->profile) && str_eq(view.type, row->type) &&
 		     str_eq(view.payload, row->payload_text);
 	LAW(sim->oracle, "L4", !kept.found || (kept.content == row->content_hash) == equal,
-	    "event %s comes again when its record is gone: same content is %d, and what was kept says otherwise", event->id, equal);
+	    "event %s comes again when its record is gone: same content is %d, and what was kept says otherwise", id, equal);
 	sim->result->repeats++;
 	return true;
 }
 
-static bool event_answer(struct sim *sim, struct call *call, uint32_t index)
+bool call_ids_unread(struct sim *sim, const struct row *row)
 {
-	const struct sim_event *event = &call->op->events[index];
-	const struct row *row = &call->rows[index];
-	uint64_t lsn = oracle_event_lsn(sim->oracle, event->tenant, event->id);
+	if (row->result != ROW_REFUSED || row->problem->status != 500 || !sim->node.ids.unread)
+		return false;
+	sim->damage_read |= disk_wounded(sim->disk, FOLDER_IDS) > 0;
+	return true;
+}
+
+bool call_known_check(struct sim *sim, const struct row *row, unsigned tenant)
+{
+	char id[TEXT];
 	struct buf record = { 0 };
 	struct event_view view;
-	switch (row->result) {
-	case ROW_OPEN: law_broken(sim->oracle, "L4", "event %s has no answer", event->id);
-	case ROW_REFUSED:
-		if (row->problem->status == 500 && sim->node.ids.unread) {
-			sim->damage_read |= disk_wounded(sim->disk, FOLDER_IDS) > 0;
-			return false;
-		}
-		LAW(sim->oracle, "L7", row->problem->status != 507 || excuse(sim), "event %s: %s, and there is room", event->id,
-		    row->problem->code);
-		LAW(sim->oracle, "rules", row->problem->status == 507 || (row->problem->status == 400 &&
-		    type_was_unknown(sim, call->op, event)), "event %s is refused: %s", event->id, row->problem->code);
+	ASSERT(text_copy(id, row->id));
+	uint64_t lsn = oracle_event_lsn(sim->oracle, tenant, id);
+	LAW(sim->oracle, "L4", row->result != ROW_OPEN, "event %s has no answer", id);
+	LAW(sim->oracle, row->result == ROW_DONE ? "L1" : "L4", lsn && lsn == row->lsn,
+	    "event %s is %s at LSN %llu, the durable log has it at %llu", id, row->result == ROW_DONE ? "acknowledged" : "known",
+	    LLU(row->lsn), LLU(lsn));
+	if (row->result == ROW_DONE)
 		return true;
-	case ROW_DONE:
-		LAW(sim->oracle, "L1", lsn && lsn == row->lsn, "event %s is acknowledged at LSN %llu, the durable log has it at %llu",
-		    event->id, LLU(row->lsn), LLU(lsn));
-		return true;
-	case ROW_KNOWN:
-		LAW(sim->oracle, "L4", lsn && lsn == row->lsn, "event %s is known at LSN %llu, the durable log has it at %llu",
-		    event->id, LLU(row->lsn), LLU(lsn));
-		if (!record_read(sim, row->lsn, &record)) {
-			buf_free(&record);
-			return false;
-		}
-		if (!record.len)
-			return event_gone(sim, row, event);
-		bool whole = event_view_read((unsigned char *)record.ptr, record.len, &view);
-		bool same = whole && view.head.content_hash == row->content_hash;
-		bool equal = whole && str_eq(view.profile, row->profile) && str_eq(view.type, row->type) &&
-			     str_eq(view.payload, row->payload_text);
+	if (!call_record_read(sim, row->lsn, &record)) {
 		buf_free(&record);
-		LAW(sim->oracle, "L4", same == equal, "event %s comes again: same content is %d, and told as %d", event->id, equal,
-		    same);
-		sim->result->repeats++;
-		return true;
+		return false;
 	}
+	if (!record.len)
+		return event_gone(sim, row, id);
+	bool whole = event_view_read((unsigned char *)record.ptr, record.len, &view);
+	bool same = whole && view.head.content_hash == row->content_hash;
+	bool equal = whole && str_eq(view.profile, row->profile) && str_eq(view.type, row->type) &&
+		     str_eq(view.payload, row->payload_text);
+	buf_free(&record);
+	LAW(sim->oracle, "L4", same == equal, "event %s comes again: same content is %d, and told as %d", id, equal, same);
+	sim->result->repeats++;
 	return true;
 }
 
@@ -199,7 +222,7 @@ static void customer_answer(struct sim *sim, struct call *call, uint32_t index)
 	struct customer_view view;
 	uint32_t size;
 	if (row->result == ROW_REFUSED) {
-		LAW(sim->oracle, "L7", row->problem->status == 507 && excuse(sim), "customer %s is refused: %s",
+		LAW(sim->oracle, "L7", row->problem->status == 507 && call_excuse(sim), "customer %s is refused: %s",
 		    call->op->customers[index].profile, row->problem->code);
 		return;
 	}
@@ -217,7 +240,7 @@ static void action_answer(struct sim *sim, struct call *call)
 	struct action_view view;
 	uint32_t size;
 	if (row->result == ROW_REFUSED) {
-		bool known = row->problem->status == 507 && excuse(sim);
+		bool known = row->problem->status == 507 && call_excuse(sim);
 		for (unsigned i = 0; i < sizeof codes / sizeof *codes; i++)
 			known |= strcmp(codes[i], row->problem->code) == 0;
 		LAW(sim->oracle, "L7", known, "an action on %s is refused: %s", call->op->profile, row->problem->code);
@@ -256,11 +279,20 @@ static void catalog_answer(struct sim *sim, struct call *call)
 		document_answer(sim, call);
 		return;
 	}
-	if (op->verb == CATALOG_LIST || request->status != CATALOG_OK) {
+	if (op->verb == CATALOG_AUDIT || op->verb == CATALOG_COPY)
+		LAW(sim->oracle, "L2", request->lsn >= call->not_before[0] && request->lsn <= sim->oracle->audit_lsn[op->tenant],
+		    "the newest change of %s is told to be at LSN %llu; it was at %llu before the question, and is durable at %llu",
+		    sim_tenants[op->tenant], LLU(request->lsn), LLU(call->not_before[0]), LLU(sim->oracle->audit_lsn[op->tenant]));
+	if (op->verb == CATALOG_REMEMBER && request->status == CATALOG_CONFLICT) {
+		LAW(sim->oracle, "rules", op->match, "the state of %llu is refused as one of another version", LLU(op->document));
+		return;
+	}
+	if (op->verb == CATALOG_LIST || op->verb == CATALOG_AUDIT || op->verb == CATALOG_COPY || op->verb == CATALOG_DUE ||
+	    request->status != CATALOG_OK) {
 		bool full = request->status == CATALOG_REFUSED && request->problem.status == 507;
-		LAW(sim->oracle, "L7", !full || excuse(sim), "a change of configuration is refused: %s", request->problem.code);
+		LAW(sim->oracle, "L7", !full || call_excuse(sim), "a change of configuration is refused: %s", request->problem.code);
 		bool told = request->problem.status && request->problem.code && *request->problem.detail;
-		LAW(sim->oracle, "L10", op->verb == CATALOG_LIST ? request->status == CATALOG_OK : told, "a change of configuration is refused without a word");
+		LAW(sim->oracle, "L10", op->verb == CATALOG_REMEMBER || request->status == CATALOG_OK || (op->verb < CATALOG_GET && told), "a change of configuration is refused without a word");
 		LAW(sim->oracle, "rules", request->status != CATALOG_STALE || op->match, "a change of configuration is refused as stale, "
 		    "and it named no version");
 		return;
@@ -308,6 +340,8 @@ void member_check(struct sim *sim, const struct query *query, unsigned tenant, u
 	buf_char(&tags, ']');
 	bool same_tags = str_eq(buf_view(&tags), buf_view(&query->tags_json));
 	buf_free(&tags);
+	LAW(sim->oracle, "L2", query->debt == member->debt, "member %s at LSN %llu owes %lld; it owes %lld", member->profile,
+	    LLU(query->last_lsn), (long long)query->debt, (long long)member->debt);
 	LAW(sim->oracle, "L2", query->status_points == member->status_points && query->lifetime_points == member->lifetime &&
 	    query->event_count == member->events && query->active_ms == member->active_ms && query->created_ms == member->created_ms &&
 	    str_eq(buf_view(&query->status), str_of(member->status)) && same_tags,
@@ -348,7 +382,7 @@ bool call_finish(struct sim *sim, struct call *call, uint64_t wait_lsn, bool *un
 		}
 		return true;
 	case OP_ACCOUNTS:
-	case OP_CLOSE: reply_specs(sim->oracle, op, call->specs, excuse(sim)); return true;
+	case OP_CLOSE: reply_specs(sim->oracle, op, call->specs, call_excuse(sim)); return true;
 	case OP_LOOKUP:
 		for (uint32_t i = 0; i < op->count; i++)
 			reply_view(sim->oracle, &call->views[i], wait_lsn, call->not_before[i]);
@@ -356,7 +390,11 @@ bool call_finish(struct sim *sim, struct call *call, uint64_t wait_lsn, bool *un
 	case OP_BOOK: book_check(sim, &call->ledger); return true;
 	case OP_EVENTS:
 		for (uint32_t i = 0; i < op->count && !op->dry; i++)
-			if (!event_answer(sim, call, i))
+			if (call_ids_unread(sim, &call->rows[i]))
+				*unreadable = true;
+			else if (call->rows[i].result == ROW_REFUSED)
+				event_refused(sim, call, i);
+			else if (!call_known_check(sim, &call->rows[i], op->events[i].tenant))
 				*unreadable = true;
 		return true;
 	case OP_CUSTOMERS:
@@ -364,6 +402,8 @@ bool call_finish(struct sim *sim, struct call *call, uint64_t wait_lsn, bool *un
 			customer_answer(sim, call, i);
 		return true;
 	case OP_ACTION: action_answer(sim, call); return true;
+	case OP_REVERSE: return reversal_finish(sim, call, unreadable);
+	case OP_ASK: ask_check(sim, call); return true;
 	case OP_CATALOG:
 	case OP_DOCUMENT: catalog_answer(sim, call); return true;
 	case OP_MEMBER: member_check(sim, &call->query, op->tenant, call->not_before[0], call->not_before[1]); return true;

@@ -35,6 +35,7 @@ static void audit_accounts(struct sim *sim)
 	struct ledger_request request = { .verb = LEDGER_LOOKUP, .views = views, .count = count };
 	if (!count)
 		return;
+	sim->oracle->seen.ledger[request.verb]++;
 	ledger_start(&request, &sim->node.env);
 	settle(sim, &request);
 	for (uint32_t i = 0; i < count; i++) {
@@ -59,6 +60,7 @@ static void audit_books(struct sim *sim)
 		uint64_t counts[ACCOUNT_KINDS];
 		struct ledger_request request = { .verb = LEDGER_BOOK, .tenant = str_of(sim_tenants[b & 1]),
 						  .unit = str_of(sim_units[b >> 1]) };
+		sim->oracle->seen.ledger[request.verb]++;
 		ledger_start(&request, &sim->node.env);
 		settle(sim, &request);
 		bool known = model_book(sim->oracle->model, request.tenant, request.unit, sums, counts);
@@ -106,6 +108,7 @@ static void audit_ids(struct sim *sim)
 		ids[i] = model->transfers[i].row.id;
 	struct ledger_request request = { .verb = LEDGER_FIND, .ids = ids, .lsns = lsns, .states = states, .count = count };
 	int64_t now = sim->node.env.now_ms(&sim->node);
+	sim->oracle->seen.ledger[request.verb]++;
 	ledger_start(&request, &sim->node.env);
 	settle(sim, &request);
 	for (uint32_t i = 0; i < count; i++) {
@@ -153,6 +156,7 @@ void audit(struct sim *sim)
 	audit_members(sim);
 	audit_ids(sim);
 	audit_catalog(sim);
+	audit_questions(sim);
 }
 
 /* ---- files ------------------------------------------------------------------------------------------------------- */

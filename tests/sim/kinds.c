@@ -17,13 +17,25 @@ static uint64_t chance(uint64_t *seed, uint64_t below)
 
 /* ---- bodies --------------------------------------------------------------------------------------------------------- */
 
+/* "origin=INTERNAL": whether a document has this value in this field. */
+static bool filter_passes(const struct document_model *document, const char *filter)
+{
+	const char *equals = filter ? strchr(filter, '=') : NULL;
+	if (!equals)
+		return true;
+	struct str name = { filter, (size_t)(equals - filter) };
+	return str_eq(json_text(json_get(yyjson_doc_get_root(document->doc), name)), str_of(equals + 1));
+}
+
 /* A living document that a reference may name; NULL: there is none. */
-static const struct document_model *target_of(const struct oracle *oracle, unsigned tenant, const struct kind *kind, uint64_t *seed)
+static const struct document_model *target_of(const struct oracle *oracle, unsigned tenant, const struct kind *kind,
+					      const char *filter, uint64_t *seed)
 {
 	unsigned start = (unsigned)chance(seed, oracle->document_count + 1);
 	for (unsigned k = 0; k < oracle->document_count; k++) {
 		const struct document_model *document = &oracle->documents[(start + k) % oracle->document_count];
-		if (document->kind == kind->number && document->tenant == tenant && !document->removed)
+		if (document->kind == kind->number && document->tenant == tenant && !document->removed &&
+		    filter_passes(document, filter))
 			return document;
 	}
 	return NULL;
@@ -33,7 +45,7 @@ static void reference_write(struct buf *out, const struct field *field, const st
 {
 	const struct kind *kind = kind_by_name(str_of(field->ref_kind));
 	ASSERT(kind);
-	const struct document_model *target = chance(seed, 8) ? target_of(oracle, tenant, kind, seed) : NULL;
+	const struct document_model *target = chance(seed, 8) ? target_of(oracle, tenant, kind, field->ref_filter, seed) : NULL;
 	if (target && strcmp(field->ref_key, "id") == 0)
 		buf_printf(out, "\"%llu\"", (unsigned long long)target->id);
 	else if (target)
@@ -53,8 +65,8 @@ static int64_t number_in(const struct field *field, uint64_t lucky, uint64_t *se
 	return field->min + (int64_t)drawn <= field->max ? field->min + (int64_t)drawn : field->max;
 }
 
-static void good_write(struct buf *out, const struct field *field, const struct oracle *oracle, unsigned tenant, uint64_t lucky,
-		       uint64_t *seed)
+void field_draw(struct buf *out, const struct field *field, const struct oracle *oracle, unsigned tenant, uint64_t lucky,
+		uint64_t *seed)
 {
 	char text[16];
 	unsigned choices = 0;
@@ -142,7 +154,7 @@ static bool body_write(struct buf *out, const struct kind *kind, bool patch, con
 			bad_write(out, field, seed);
 			spoiled = true;
 		} else {
-			good_write(out, field, oracle, tenant, lucky, seed);
+			field_draw(out, field, oracle, tenant, lucky, seed);
 		}
 	}
 	if (chance(seed, 40) == 0) {
@@ -166,17 +178,34 @@ static const struct kind *kind_draw(uint64_t *seed)
 	}
 }
 
+/* What the engine itself remembers of a job: one number, which takes the place of the last one. */
+static void remember_op(struct op *op, uint64_t *seed, const struct oracle *oracle)
+{
+	const struct document_model *job = target_of(oracle, op->tenant, &kind_internal_job, NULL, seed);
+	op->catalog_kind = KIND_INTERNAL_JOB;
+	op->document = job ? job->id : 1 + chance(seed, 60);
+	op->verb = CATALOG_REMEMBER;
+	op->match = job && chance(seed, 3) == 0 ? job->version + chance(seed, 2) : 0;
+	op->count = 1;
+	snprintf(op->body, OP_BODY, "{\"seen\":%u}", (unsigned)chance(seed, 1000000));
+}
+
 void document_op(struct op *op, uint64_t *seed, const struct oracle *oracle)
 {
+	static const enum catalog_verb asking[] = { CATALOG_LIST, CATALOG_LIST, CATALOG_AUDIT, CATALOG_COPY, CATALOG_DUE };
 	const struct kind *kind = kind_draw(seed);
 	struct buf body = { 0 };
 	unsigned what = (unsigned)chance(seed, 100);
 	op->catalog_kind = kind->number;
 	op->tenant = (unsigned)chance(seed, 2);
-	const struct document_model *target = target_of(oracle, op->tenant, kind, seed);
+	if (chance(seed, 25) == 0) {
+		remember_op(op, seed, oracle);
+		return;
+	}
+	const struct document_model *target = target_of(oracle, op->tenant, kind, NULL, seed);
 	op->document = target && chance(seed, 20) ? target->id : 1 + chance(seed, 60);
 	op->verb = what < 40 || (!target && what < 80) ? CATALOG_CREATE : what < 70 ? CATALOG_PATCH : what < 82 ? CATALOG_REMOVE
-		 : what < 92 ? CATALOG_GET : CATALOG_LIST;
+		 : what < 90 ? CATALOG_GET : asking[chance(seed, sizeof asking / sizeof *asking)];
 	const struct configs *configs = &oracle->configs[op->tenant];
 	unsigned alive = 0;
 	for (unsigned i = 0; i < oracle->document_count; i++)
@@ -184,7 +213,7 @@ void document_op(struct op *op, uint64_t *seed, const struct oracle *oracle)
 			 !oracle->documents[i].removed;
 	if (op->verb == CATALOG_CREATE && alive > ITEMS_MAX / 3)
 		op->verb = CATALOG_PATCH;      /* some more may be under way */
-	if ((oracle->document_count > DOCUMENTS_MAX - 80 || configs->count > CONFIGS_MAX - 40) && op->verb != CATALOG_LIST)
+	if ((oracle->document_count > DOCUMENTS_MAX - 80 || configs->count > CONFIGS_MAX - 40) && op->verb < CATALOG_GET)
 		op->verb = CATALOG_GET;        /* enough of it */
 	bool changes = op->verb == CATALOG_PATCH || op->verb == CATALOG_REMOVE;
 	if (op->verb == CATALOG_CREATE || op->verb == CATALOG_PATCH)

@@ -11,8 +11,9 @@
 #include "engine/shard/batch.h"
 #include "tests/sim/rules.h"
 
-enum op_kind { OP_TRANSFERS, OP_ACCOUNTS, OP_CLOSE, OP_EVENTS, OP_CUSTOMERS, OP_CATALOG, OP_LOOKUP, OP_MEMBER, OP_BOOK, OP_DOCUMENT, OP_ACTION };
-enum { OP_ROWS = 64, OP_SPECS = 8, OP_EVENTS_MAX = 8, PAYLOAD = 64, BODY = 800, ACTOR_TEXT = 16 };
+enum op_kind { OP_TRANSFERS, OP_ACCOUNTS, OP_CLOSE, OP_EVENTS, OP_CUSTOMERS, OP_CATALOG, OP_LOOKUP, OP_MEMBER, OP_BOOK, OP_DOCUMENT, OP_ACTION,
+	       OP_REVERSE, OP_ASK };
+enum { OP_ROWS = 64, OP_SPECS = 8, OP_EVENTS_MAX = 8, PAYLOAD = 64, BODY = 800, OP_BODY = 1600, ACTOR_TEXT = 16 };
 
 extern const char *const sim_tenants[2];
 extern const char *const sim_units[2];
@@ -22,6 +23,8 @@ struct sim_event {
 	char profile[TEXT], type[TEXT], id[TEXT];
 	int64_t points, amount;
 	char payload[PAYLOAD];
+	bool internal;                 /* comes from a job */
+	bool strict;                   /* the customer must be there */
 };
 
 struct sim_customer {
@@ -48,12 +51,13 @@ struct op {
 	uint64_t match;                /* the version it is for; 0: any */
 	bool spoiled;                  /* the body cannot be a document's */
 	unsigned catalog_kind, tenant, unit;
-	uint64_t document;             /* ACTION: the reward's seq */
-	unsigned action;               /* enum action_op */
-	char body[BODY];
-	/* LOOKUP, MEMBER, BOOK */
+	uint64_t document;             /* ACTION: the reward's seq; REVERSE: LSN of the event; ASK: the award's seq */
+	unsigned action;               /* enum action_op; REVERSE: enum reverse_policy; ASK: enum query_kind */
+	char body[OP_BODY];            /* REVERSE: the payload */
+	/* LOOKUP, MEMBER, BOOK, ASK */
 	u128 ids[OP_SPECS];
-	char profile[TEXT];
+	char profile[TEXT];            /* REVERSE: the reversal's own id */
+	unsigned state, limit, offset, before; /* ASK: see struct query */
 	/* what was known when it was first sent */
 	bool sent, answered;
 	bool dry;                      /* decided, answered, never in the log */

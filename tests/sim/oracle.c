@@ -12,6 +12,7 @@
 #include "engine/event/effect.h"
 #include "engine/ledger/record.h"
 #include "tests/sim/kinds.h"
+#include "tests/sim/oracle_int.h"
 
 const char *const sim_tenants[2] = { "north", "south" };
 const char *const sim_units[2] = { "points", "stamps" };
@@ -44,7 +45,7 @@ void oracle_free(struct oracle *oracle)
 	for (unsigned t = 0; t < 2; t++)
 		configs_free(&oracle->configs[t]);
 	for (unsigned i = 0; i < oracle->number_count; i++)
-		free(oracle->numbers[i].history);
+		free(oracle->numbers[i].history), free(oracle->numbers[i].movements);
 	for (unsigned i = 0; i < oracle->document_count; i++)
 		yyjson_doc_free(oracle->documents[i].doc);
 	for (unsigned i = 0; i < oracle->member_count; i++)
@@ -71,7 +72,7 @@ void law_broken(struct oracle *oracle, const char *law, const char *format, ...)
 	longjmp(*oracle->broken, 1);
 }
 
-static void *grown(void *list, uint32_t *cap, uint32_t count, size_t size)
+void *oracle_grown(void *list, uint32_t *cap, uint32_t count, size_t size)
 {
 	if (count < *cap)
 		return list;
@@ -80,8 +81,6 @@ static void *grown(void *list, uint32_t *cap, uint32_t count, size_t size)
 	ASSERT(list);
 	return list;
 }
-
-#define LLU(x) ((unsigned long long)(x))
 
 /* ---- what was asked ------------------------------------------------------------------------------------------------ */
 
@@ -92,10 +91,10 @@ static unsigned slot_of(u128 id)
 
 void oracle_sent(struct oracle *oracle, struct op *op)
 {
-	oracle->ops = grown(oracle->ops, &oracle->op_cap, oracle->op_count, sizeof *oracle->ops);
+	oracle->ops = oracle_grown(oracle->ops, &oracle->op_cap, oracle->op_count, sizeof *oracle->ops);
 	oracle->ops[oracle->op_count++] = op;
 	for (uint32_t i = 0; op->kind == OP_TRANSFERS && !op->dry && i < op->count; i++) {
-		oracle->occurrences = grown(oracle->occurrences, &oracle->occurrence_cap, oracle->occurrence_count,
+		oracle->occurrences = oracle_grown(oracle->occurrences, &oracle->occurrence_cap, oracle->occurrence_count,
 					    sizeof *oracle->occurrences);
 		uint32_t *slot = &oracle->slots[slot_of(row_load(op->rows + (size_t)i * ROW_BYTES).id)];
 		oracle->occurrences[oracle->occurrence_count++] = (struct occurrence){ op, i, *slot };
@@ -105,7 +104,7 @@ void oracle_sent(struct oracle *oracle, struct op *op)
 
 /* ---- finding ------------------------------------------------------------------------------------------------------- */
 
-static struct number *number_find(struct oracle *oracle, uint32_t number)
+struct number *oracle_number_find(struct oracle *oracle, uint32_t number)
 {
 	for (unsigned i = 0; i < oracle->number_count; i++)
 		if (oracle->numbers[i].number == number)
@@ -121,16 +120,16 @@ struct number *oracle_number_of(struct oracle *oracle, u128 id)
 	return NULL;
 }
 
-static struct number *number_add(struct oracle *oracle, struct number number, uint64_t lsn)
+struct number *oracle_number_add(struct oracle *oracle, struct number number, uint64_t lsn)
 {
-	LAW(oracle, "L4", number.number && !number_find(oracle, number.number), "LSN %llu: number %u is given twice", LLU(lsn),
+	LAW(oracle, "L4", number.number && !oracle_number_find(oracle, number.number), "LSN %llu: number %u is given twice", LLU(lsn),
 	    number.number);
 	ASSERT(oracle->number_count < NUMBERS_MAX);
 	oracle->numbers[oracle->number_count] = number;
 	return &oracle->numbers[oracle->number_count++];
 }
 
-static unsigned index_of(const char *const names[2], struct str name)
+unsigned oracle_index_of(const char *const names[2], struct str name)
 {
 	return str_eq(name, str_of(names[0])) ? 0 : str_eq(name, str_of(names[1])) ? 1 : 2;
 }
@@ -159,14 +158,14 @@ uint64_t oracle_event_lsn(const struct oracle *oracle, unsigned tenant, const ch
 }
 
 /* The account as it is from this record on; and its chain. */
-static void touched(struct oracle *oracle, struct number *number, uint64_t prev, uint64_t lsn)
+void oracle_touched(struct oracle *oracle, struct number *number, uint64_t prev, uint64_t lsn)
 {
 	LAW(oracle, "history", prev == number->last_lsn, "LSN %llu: the chain of number %u goes to %llu, its last record is %llu",
 	    LLU(lsn), number->number, LLU(prev), LLU(number->last_lsn));
 	const struct model_account *account = account_of(oracle, number);
 	ASSERT(account);
 	number->last_lsn = lsn;
-	number->history = grown(number->history, &number->history_cap, number->history_count, sizeof *number->history);
+	number->history = oracle_grown(number->history, &number->history_cap, number->history_count, sizeof *number->history);
 	number->history[number->history_count++] = (struct history){
 		lsn, { (uint64_t)account->debits_posted, (uint64_t)account->credits_posted, (uint64_t)account->debits_pending,
 		       (uint64_t)account->credits_pending }, account->closed };
@@ -209,7 +208,7 @@ static void on_account(struct oracle *oracle, const unsigned char *record, uint3
 	LAW(oracle, "L6", account_record_read(record, size, &view), "LSN %llu: an account's record cannot be read", LLU(lsn));
 	const struct account_record *head = &view.head;
 	if (head->op == ACCOUNT_OP_FLAGS) {
-		struct number *number = number_find(oracle, head->number);
+		struct number *number = oracle_number_find(oracle, head->number);
 		LAW(oracle, "L4", number && !number->slice, "LSN %llu: number %u is closed, which is no account", LLU(lsn),
 		    head->number);
 		struct account_spec spec = { .id = number->id, .flags = head->flags & ACCOUNT_CLOSED };
@@ -218,16 +217,16 @@ static void on_account(struct oracle *oracle, const unsigned char *record, uint3
 		model_account_close(oracle->model, &spec);
 		LAW(oracle, "L4", !spec.refusal, "LSN %llu: closing number %u must be refused (%u)", LLU(lsn), head->number,
 		    (unsigned)spec.refusal);
-		touched(oracle, number, head->prev, lsn);
+		oracle_touched(oracle, number, head->prev, lsn);
 		return;
 	}
-	unsigned tenant = index_of(sim_tenants, view.tenant), unit = index_of(sim_units, view.unit);
+	unsigned tenant = oracle_index_of(sim_tenants, view.tenant), unit = oracle_index_of(sim_units, view.unit);
 	LAW(oracle, "L4", tenant < 2 && unit < 2 && head->op == ACCOUNT_OP_CREATE, "LSN %llu: an account of nobody", LLU(lsn));
 	struct number number = { .number = head->number, .slice = head->flags & ACCOUNT_SLICE, .tenant = tenant, .unit = unit,
 				 .kind = (enum account_kind)head->kind, .id = u128_load(head->id) };
 	if (number.slice) {
 		LAW(oracle, "L4", kind_is_sliced(head->kind), "LSN %llu: a slice of kind %u", LLU(lsn), head->kind);
-		number_add(oracle, number, lsn);
+		oracle_number_add(oracle, number, lsn);
 		return;
 	}
 	bool limited = head->flags & ACCOUNT_LIMITED;
@@ -248,8 +247,8 @@ static void on_account(struct oracle *oracle, const unsigned char *record, uint3
 	model_account_create(oracle->model, &spec);
 	LAW(oracle, "L4", !spec.refusal && !spec.existed && spec.id == number.id,
 	    "LSN %llu: an account is made that must be refused (%u) or is there (%d)", LLU(lsn), (unsigned)spec.refusal, spec.existed);
-	struct number *kept = number_add(oracle, number, lsn);
-	touched(oracle, kept, head->prev, lsn);
+	struct number *kept = oracle_number_add(oracle, number, lsn);
+	oracle_touched(oracle, kept, head->prev, lsn);
 }
 
 static void on_sliced(struct oracle *oracle, const unsigned char *record, uint32_t size, uint64_t lsn)
@@ -272,7 +271,7 @@ struct parsed { const unsigned char *at; uint64_t lsn; struct record_head head; 
 
 static bool same_account(struct oracle *oracle, uint32_t number, unsigned index)
 {
-	const struct number *found = number_find(oracle, number);
+	const struct number *found = oracle_number_find(oracle, number);
 	return found && account_of(oracle, found) == &oracle->model->accounts[index];
 }
 
@@ -309,13 +308,36 @@ static const char *transfer_differs(struct oracle *oracle, const struct transfer
 	return NULL;
 }
 
+void oracle_moved(struct number *number, uint64_t lsn, int64_t points, uint64_t undoes)
+{
+	number->movements = oracle_grown(number->movements, &number->movement_cap, number->movement_count, sizeof *number->movements);
+	number->movements[number->movement_count++] = (struct movement){ .lsn = lsn, .points = points, .undoes = undoes };
+}
+
+/* What its last record moved, of a member's account. */
+static void transfer_moved(struct number *number, uint64_t lsn)
+{
+	const struct history *now = &number->history[number->history_count - 1], *before = now - 1;
+	if (number->kind != ACCOUNT_MEMBER)
+		return;
+	ASSERT(number->history_count > 1);
+	uint64_t out = now->sums[0] - before->sums[0], in = now->sums[1] - before->sums[1];
+	if (in || out)
+		oracle_moved(number, lsn, in ? (int64_t)in : -(int64_t)out, 0);
+}
+
 static void transfer_touched(struct oracle *oracle, const struct transfer_view *view, uint64_t lsn)
 {
 	bool debit_whole = view->head.flags & TRANSFER_DEBIT_WHOLE, credit_whole = view->head.flags & TRANSFER_CREDIT_WHOLE;
-	if (debit_whole)
-		touched(oracle, number_find(oracle, view->head.debit), view->head.prev, lsn);
-	if (credit_whole)
-		touched(oracle, number_find(oracle, view->head.credit), debit_whole ? view->second.prev : view->head.prev, lsn);
+	struct number *debit = oracle_number_find(oracle, view->head.debit), *credit = oracle_number_find(oracle, view->head.credit);
+	if (debit_whole) {
+		oracle_touched(oracle, debit, view->head.prev, lsn);
+		transfer_moved(debit, lsn);
+	}
+	if (credit_whole) {
+		oracle_touched(oracle, credit, debit_whole ? view->second.prev : view->head.prev, lsn);
+		transfer_moved(credit, lsn);
+	}
 }
 
 static const char *failed_differs(const struct parsed *record, const struct model_transfer *made)
@@ -407,289 +429,6 @@ static void on_expired(struct oracle *oracle, const struct transfer_view *view, 
 	oracle->expiries++;
 }
 
-/* ---- events and customers ------------------------------------------------------------------------------------------ */
-
-static bool event_matches(const struct sim_event *asked, unsigned tenant, const struct event_view *view)
-{
-	return asked->tenant == tenant && str_eq(str_of(asked->id), view->id) && str_eq(str_of(asked->profile), view->profile) &&
-	       str_eq(str_of(asked->type), view->type) && str_eq(str_of(asked->payload), view->payload);
-}
-
-/* The event under the newest configuration, the one before it …, down to the one that its sender knew of. */
-static bool event_explained(struct oracle *oracle, const struct op *op, const struct sim_event *asked,
-			    const struct member_model *member, const struct model_account *account, int64_t now_ms,
-			    const struct outcome *is, struct outcome *wanted)
-{
-	const struct configs *configs = &oracle->configs[asked->tenant];
-	for (unsigned c = configs->count; c-- > 0;) {
-		if (event_outcome(&configs->list[c], member, account, asked->type, asked->points, asked->amount, now_ms, wanted) &&
-		    outcomes_equal(wanted, is))
-			return true;
-		if (configs->list[c].lsn <= op->config_lsn[asked->tenant])
-			break;
-	}
-	return false;
-}
-
-static struct member_model *member_made(struct oracle *oracle, unsigned tenant, struct str profile, int64_t time_ms)
-{
-	struct member_model *member = oracle_member(oracle, tenant, profile);
-	if (member)
-		return member;
-	ASSERT(oracle->member_count < MEMBERS_MAX && profile.len < TEXT);
-	member = &oracle->members[oracle->member_count++];
-	*member = (struct member_model){ .tenant = tenant, .created_ms = time_ms, .status = "ACTIVE" };
-	memcpy(member->profile, profile.ptr, profile.len);
-	return member;
-}
-
-static void reward_take(struct member_model *member, const uint64_t more[3])
-{
-	member->rewards = grown(member->rewards, &member->reward_cap, member->reward_count, sizeof *member->rewards);
-	member->rewards[member->reward_count++] = (struct given_model){ (uint32_t)more[0], more[1], (int64_t)more[2], REWARD_ISSUED };
-	member->seq = (uint32_t)more[0];
-}
-
-static void effects_take(struct oracle *oracle, struct member_model *member, const struct outcome *outcome)
-{
-	struct str tenant = str_of(sim_tenants[member->tenant]), profile = str_of(member->profile);
-	for (unsigned i = 0; i < outcome->execution_count; i++)
-		for (unsigned e = 0; e < outcome->executions[i].effect_count; e++) {
-			int64_t points = outcome->executions[i].effects[e].points;
-			const char *text = outcome->executions[i].effects[e].text;
-			ASSERT((unsigned)outcome->executions[i].effects[e].type < SEEN_EFFECTS);
-			oracle->seen.effects[outcome->executions[i].effects[e].type]++;
-			switch (outcome->executions[i].effects[e].type) {
-			case EFFECT_EARN:
-				model_earn(oracle->model, tenant, profile, (uint64_t)points);
-				member->lifetime += points;
-				member->status_points += points;
-				break;
-			case EFFECT_BURN:
-				LAW(oracle, "L3", model_burn(oracle->model, tenant, profile, (uint64_t)points),
-				    "a floor is passed by an event of %s", member->profile);
-				break;
-			case EFFECT_STATUS: snprintf(member->status, TEXT, "%s", text); break;
-			case EFFECT_TAG: member_tag(member, text); break;
-			case EFFECT_STATUS_POINTS_RESET: member->status_points = 0; break;
-			case EFFECT_NONE: break;
-			case EFFECT_TIER: member->status_points += points; break;
-			case EFFECT_REWARD_ISSUED: reward_take(member, outcome->executions[i].effects[e].more); break;
-			case EFFECT_BONUS:
-				ASSERT(member->bonus_count < BONUSES_MAX);
-				snprintf(member->bonuses[member->bonus_count].key, TEXT, "%s", text);
-				memcpy(member->bonuses[member->bonus_count++].period, outcome->executions[i].effects[e].period, 16);
-				member->seq = (uint32_t)outcome->executions[i].effects[e].more[0];
-				break;
-			default: law_broken(oracle, "rules", "an effect of type %d", (int)outcome->executions[i].effects[e].type);
-			}
-		}
-}
-
-static void on_event(struct oracle *oracle, const unsigned char *record, uint32_t size, uint64_t lsn, int64_t time_ms)
-{
-	struct event_view view;
-	struct outcome is, wanted;
-	LAW(oracle, "L6", event_view_read(record, size, &view), "LSN %llu: an event's record cannot be read", LLU(lsn));
-	unsigned tenant = index_of(sim_tenants, view.tenant);
-	LAW(oracle, "L4", tenant < 2 && outcome_of_record(&view, &is), "LSN %llu: an event of nobody", LLU(lsn));
-	char id[TEXT] = "";
-	LAW(oracle, "L4", view.id.len < TEXT, "LSN %llu: an event of nobody", LLU(lsn));
-	memcpy(id, view.id.ptr, view.id.len);
-	LAW(oracle, "L4", !oracle_event_lsn(oracle, tenant, id), "LSN %llu: event %s is in the log for the second time, first at %llu",
-	    LLU(lsn), id, LLU(oracle_event_lsn(oracle, tenant, id)));
-	struct member_model *member = oracle_member(oracle, tenant, view.profile);
-	u128 account_id = account_id_of_member(view.tenant, view.profile, STR("default"), STR("points"));
-	struct model_account *account = model_account_find(oracle->model, account_id);
-	bool asked = false, explained = false;
-	for (unsigned o = 0; o < oracle->op_count && !explained; o++) {
-		const struct op *op = oracle->ops[o];
-		for (uint32_t i = 0; op->kind == OP_EVENTS && !op->dry && i < op->count && !explained; i++)
-			if (event_matches(&op->events[i], tenant, &view)) {
-				asked = true;
-				explained = event_explained(oracle, op, &op->events[i], member, account, time_ms, &is, &wanted);
-			}
-	}
-	LAW(oracle, "L4", asked, "LSN %llu: nobody sent event %s", LLU(lsn), id);
-	if (!explained) {
-		char is_text[300], wanted_text[300] = "a refusal";
-		const struct configs *configs = &oracle->configs[tenant];
-		int64_t points = 0, amount = 0;
-		sscanf(view.payload.ptr, "{\"points\":%" SCNd64 ",\"amount\":%" SCNd64, &points, &amount);
-		char type[TEXT] = "";
-		memcpy(type, view.type.ptr, view.type.len < TEXT ? view.type.len : 0);
-		outcome_text(&is, is_text, sizeof is_text);
-		if (event_outcome(&configs->list[configs->count - 1], member, account, type, points, amount, time_ms, &wanted))
-			outcome_text(&wanted, wanted_text, sizeof wanted_text);
-		law_broken(oracle, "rules", "LSN %llu: event %s of %.*s came to %s; the rules say %s", LLU(lsn), id,
-			   (int)view.profile.len, view.profile.ptr, is_text, wanted_text);
-	}
-	LAW(oracle, "time", view.head.time_ms == time_ms, "LSN %llu: an event of another time than its frame", LLU(lsn));
-	LAW(oracle, "history", !member == !!(view.head.flags & EVENT_MEMBER_CREATED) &&
-	    view.head.prev_member == (member ? member->last_lsn : 0), "LSN %llu: the chain of member %.*s", LLU(lsn),
-	    (int)view.profile.len, view.profile.ptr);
-	unsigned group = group_of(view.head.head.partition);
-	LAW(oracle, "history", view.head.prev_slice == oracle->slice_lsn[tenant][group], "LSN %llu: the chain of group %u", LLU(lsn),
-	    group);
-	oracle->slice_lsn[tenant][group] = lsn;
-	member = member_made(oracle, tenant, view.profile, time_ms);
-	effects_take(oracle, member, &wanted);
-	if (is.moved) {
-		bool created = view.head.flags & EVENT_ACCOUNT_CREATED;
-		LAW(oracle, "L4", created == !account, "LSN %llu: an account comes into being twice, or never", LLU(lsn));
-		struct number *number = created ? number_add(oracle, (struct number){ .number = view.head.account, .id = account_id,
-									   .tenant = tenant, .kind = ACCOUNT_MEMBER }, lsn)
-						: number_find(oracle, view.head.account);
-		LAW(oracle, "L4", number && number->id == account_id, "LSN %llu: the points of another account moved", LLU(lsn));
-		touched(oracle, number, view.head.prev_account, lsn);
-	}
-	member->events++;
-	member->active_ms = time_ms;
-	member->last_lsn = lsn;
-	ASSERT(oracle->event_count < EVENTS_KEPT);
-	struct event_entry *entry = &oracle->events[oracle->event_count++];
-	*entry = (struct event_entry){ .lsn = lsn, .id_hash = view.head.id_hash, .tenant = tenant };
-	memcpy(entry->id, id, TEXT);
-	oracle->happened++;
-}
-
-static bool action_asked(const struct oracle *oracle, unsigned tenant, struct str profile, unsigned what, uint32_t seq)
-{
-	for (unsigned o = 0; o < oracle->op_count; o++) {
-		const struct op *op = oracle->ops[o];
-		if (op->kind == OP_ACTION && !op->dry && op->tenant == tenant && str_eq(str_of(op->profile), profile) &&
-		    op->action == what && (what != ACTION_OP_USE_REWARD || op->document == seq))
-			return true;
-	}
-	return false;
-}
-
-/* One of a member's rewards is used, or those past their end expire: all of them. */
-static void on_action(struct oracle *oracle, const unsigned char *record, uint32_t size, uint64_t lsn, int64_t time_ms)
-{
-	struct action_view view;
-	uint32_t next = 0;
-	LAW(oracle, "L6", action_view_read(record, size, &view), "LSN %llu: an action's record cannot be read", LLU(lsn));
-	unsigned tenant = index_of(sim_tenants, view.tenant);
-	struct member_model *member = tenant < 2 ? oracle_member(oracle, tenant, view.profile) : NULL;
-	LAW(oracle, "L4", member, "LSN %llu: an action on nobody", LLU(lsn));
-	LAW(oracle, "history", view.head.prev_member == member->last_lsn, "LSN %llu: the chain of member %s", LLU(lsn), member->profile);
-	bool use = view.head.op == ACTION_OP_USE_REWARD;
-	const unsigned char *at = view.effects;
-	for (unsigned e = 0; e < view.head.effect_count; e++) {
-		struct effect_view effect;
-		struct effect_seq seq;
-		effect_next(&at, &effect);
-		LAW(oracle, "rules", effect.head.type == (use ? EFFECT_REWARD_USED : EFFECT_REWARD_EXPIRED), "LSN %llu: effect %u",
-		    LLU(lsn), effect.head.type);
-		effect_struct(&effect, &seq, sizeof seq);
-		struct given_model *given = NULL;
-		for (; next < member->reward_count && !given; next++) {
-			struct given_model *one = &member->rewards[next];
-			bool due = one->state == REWARD_ISSUED && one->expires_ms && one->expires_ms <= time_ms;
-			if (one->seq == seq.seq)
-				given = one;
-			else
-				LAW(oracle, "rules", use || !due, "LSN %llu: reward %u of %s is past its end, and is left", LLU(lsn),
-				    one->seq, member->profile);
-		}
-		LAW(oracle, "L4", given && given->state == REWARD_ISSUED, "LSN %llu: reward %u of %s ends twice, or never was", LLU(lsn),
-		    seq.seq, member->profile);
-		bool past = given->expires_ms && given->expires_ms <= time_ms;
-		LAW(oracle, "rules", past != use, "LSN %llu: reward %u of %s is %s", LLU(lsn), seq.seq, member->profile,
-		    use ? "used past its end" : "expired before its end");
-		LAW(oracle, "L4", action_asked(oracle, tenant, view.profile, view.head.op, seq.seq), "LSN %llu: nobody asked for it", LLU(lsn));
-		given->state = use ? REWARD_USED : REWARD_EXPIRED;
-		oracle->seen.effects[effect.head.type]++;
-	}
-	LAW(oracle, "rules", view.head.effect_count && (!use || view.head.effect_count == 1), "LSN %llu: %u effects", LLU(lsn),
-	    view.head.effect_count);
-	member->last_lsn = lsn;
-}
-
-static void attribute_merge(char out[TEXT], bool given, const char *json)
-{
-	if (given)
-		snprintf(out, TEXT, "%s", strcmp(json, "null") ? json : "");
-}
-
-static struct member_model merged(const struct member_model *member, const struct sim_customer *asked)
-{
-	struct member_model to = *member;
-	if (*asked->status)
-		snprintf(to.status, TEXT, "%s", asked->status);
-	if (asked->tagged) {
-		to.tag_count = 0;
-		for (unsigned i = 0; i < asked->tag_count; i++)
-			member_tag(&to, asked->tags[i]);
-	}
-	attribute_merge(to.color, asked->colored, asked->color);
-	attribute_merge(to.size, asked->sized, asked->size);
-	return to;
-}
-
-static bool attribute_is(yyjson_val *root, struct str key, const char *wanted)
-{
-	yyjson_val *value = json_get(root, key);
-	struct buf text = { 0 };
-	if (value)
-		json_write(&text, value);
-	bool same = str_eq(buf_view(&text), str_of(wanted));
-	buf_free(&text);
-	return same;
-}
-
-static bool attributes_are(struct str json, const struct member_model *member)
-{
-	struct json_error error;
-	yyjson_doc *doc = json_read(json, &error);
-	yyjson_val *root = yyjson_doc_get_root(doc);
-	bool good = doc && yyjson_obj_size(root) == (size_t)(*member->color != 0) + (*member->size != 0) &&
-		    attribute_is(root, STR("color"), member->color) && attribute_is(root, STR("size"), member->size);
-	yyjson_doc_free(doc);
-	return good;
-}
-
-static bool tags_are(const struct customer_view *view, const struct member_model *member)
-{
-	const unsigned char *at = view->tags;
-	if (view->head.tag_count != member->tag_count)
-		return false;
-	for (unsigned i = 0; i < member->tag_count; i++)
-		if (!str_eq(tag_next(&at), str_of(member->tags[i])))
-			return false;
-	return true;
-}
-
-static void on_customer(struct oracle *oracle, const unsigned char *record, uint32_t size, uint64_t lsn, int64_t time_ms)
-{
-	struct customer_view view;
-	LAW(oracle, "L6", customer_view_read(record, size, &view), "LSN %llu: a customer's record cannot be read", LLU(lsn));
-	unsigned tenant = index_of(sim_tenants, view.tenant);
-	LAW(oracle, "L4", tenant < 2, "LSN %llu: a customer of nobody", LLU(lsn));
-	const struct member_model *known = oracle_member(oracle, tenant, view.profile);
-	struct member_model *member = member_made(oracle, tenant, view.profile, time_ms);
-	LAW(oracle, "history", view.head.prev_member == (known ? known->last_lsn : 0), "LSN %llu: the chain of member %s", LLU(lsn),
-	    member->profile);
-	for (unsigned o = 0; o < oracle->op_count; o++) {
-		const struct op *op = oracle->ops[o];
-		for (uint32_t i = 0; op->kind == OP_CUSTOMERS && !op->dry && i < op->count; i++) {
-			const struct sim_customer *asked = &op->customers[i];
-			if (asked->tenant != tenant || strcmp(asked->profile, member->profile) != 0)
-				continue;
-			struct member_model wanted = merged(member, asked);
-			if (!str_eq(str_of(wanted.status), view.status) || !tags_are(&view, &wanted) ||
-			    !attributes_are(view.attributes, &wanted))
-				continue;
-			*member = wanted;
-			member->last_lsn = lsn;
-			oracle->customers++;
-			return;
-		}
-	}
-	law_broken(oracle, "L4", "LSN %llu: nobody asked for what customer %s became", LLU(lsn), member->profile);
-}
-
 /* ---- configuration ------------------------------------------------------------------------------------------------- */
 
 struct document_model *oracle_document(struct oracle *oracle, uint64_t id)
@@ -718,6 +457,29 @@ static void document_asked(struct oracle *oracle, unsigned tenant, const struct 
 		   (int)change->json.len, change->json.ptr, why);
 }
 
+/* The engine remembers something of a document: what it was asked to, and nothing else of it changes. */
+static void on_state(struct oracle *oracle, const struct catalog_change *change, unsigned tenant, uint64_t lsn)
+{
+	struct document_model *document = oracle_document(oracle, change->id);
+	struct json_error error;
+	int64_t seen = -1, wanted = -2;
+	bool asked = false;
+	LAW(oracle, "L4", document && !document->removed && document->tenant == tenant && document->kind == change->kind &&
+	    document->version == change->version && !change->json.len, "LSN %llu: the state of document %llu", LLU(lsn), LLU(change->id));
+	yyjson_doc *state = json_read(change->state, &error);
+	LAW(oracle, "L6", state && json_int(json_get(yyjson_doc_get_root(state), STR("seen")), &seen), "LSN %llu: a state that nobody made",
+	    LLU(lsn));
+	yyjson_doc_free(state);
+	for (unsigned o = 0; o < oracle->op_count && !asked; o++) {
+		const struct op *op = oracle->ops[o];
+		if (op->kind != OP_DOCUMENT || op->verb != CATALOG_REMEMBER || op->tenant != tenant || op->document != change->id)
+			continue;
+		sscanf(op->body, "{\"seen\":%" SCNd64, &wanted);
+		asked = wanted == seen && (!op->match || op->match == document->version);
+	}
+	LAW(oracle, "L4", asked, "LSN %llu: nobody asked to remember %lld of document %llu", LLU(lsn), (long long)seen, LLU(change->id));
+}
+
 static void on_catalog(struct oracle *oracle, const unsigned char *record, uint32_t size, uint64_t lsn)
 {
 	struct catalog_change change;
@@ -725,7 +487,11 @@ static void on_catalog(struct oracle *oracle, const unsigned char *record, uint3
 	memcpy(&len, record + sizeof(struct record_head), sizeof len);
 	LAW(oracle, "L6", len <= size && catalog_change_decode(record + sizeof(struct record_head) + sizeof len, len, &change),
 	    "LSN %llu: a change of configuration cannot be read", LLU(lsn));
-	unsigned tenant = index_of(sim_tenants, change.tenant);
+	unsigned tenant = oracle_index_of(sim_tenants, change.tenant);
+	if (change.op == CATALOG_STATE) {
+		on_state(oracle, &change, tenant, lsn);
+		return;
+	}
 	bool removed = change.op == CATALOG_DELETE, rules = change.kind == KIND_RULE || change.kind == KIND_EVENT_TYPE;
 	bool matters = rules || change.kind == KIND_REWARD || change.kind == KIND_BONUS_DEFINITION || change.kind == KIND_LOYALTY_TIER;
 	LAW(oracle, "L6", tenant < 2 && (change.op == CATALOG_PUT || removed), "LSN %llu: a change of configuration that nobody made",
@@ -790,9 +556,9 @@ static void frame_follow(struct oracle *oracle, const struct kept_frame *frame)
 		case RECORD_FILLER: break;
 		case RECORD_ACCOUNT: on_account(oracle, record->at, size, record->lsn); break;
 		case RECORD_SLICED: on_sliced(oracle, record->at, size, record->lsn); break;
-		case RECORD_EVENT: on_event(oracle, record->at, size, record->lsn, frame->time_ms); break;
-		case RECORD_CUSTOMER: on_customer(oracle, record->at, size, record->lsn, frame->time_ms); break;
-		case RECORD_ACTION: on_action(oracle, record->at, size, record->lsn, frame->time_ms); break;
+		case RECORD_EVENT: oracle_on_event(oracle, record->at, size, record->lsn, frame->time_ms); break;
+		case RECORD_CUSTOMER: oracle_on_customer(oracle, record->at, size, record->lsn, frame->time_ms); break;
+		case RECORD_ACTION: oracle_on_action(oracle, record->at, size, record->lsn, frame->time_ms); break;
 		case RECORD_CATALOG: on_catalog(oracle, record->at, size, record->lsn); break;
 		case RECORD_TRANSFER:
 			LAW(oracle, "L6", transfer_record_read(record->at, size, &transfer), "LSN %llu: a transfer cannot be read",

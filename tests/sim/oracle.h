@@ -46,11 +46,21 @@ struct number {
 	uint64_t last_lsn;
 	struct history *history;       /* owned; whole */
 	unsigned history_count, history_cap;
+	struct movement *movements;    /* owned; of a member's */
+	unsigned movement_count, movement_cap;
+};
+
+/* A member as it was before its last event, if that was none of undoing. */
+struct before {
+	uint64_t lsn, account_lsn;     /* of the event; of the account behind it */
+	struct member_model member;
+	int64_t points;
+	bool usual;                    /* no balance below what must stay there */
 };
 
 struct occurrence { const struct op *op; uint32_t index; uint32_t next; };      /* next: index + 1 */
 
-struct event_entry { uint64_t lsn; uint64_t id_hash; unsigned tenant; char id[TEXT]; };
+struct event_entry { uint64_t lsn; uint64_t id_hash; unsigned tenant; bool moved; char id[TEXT]; };
 
 struct document_model { uint64_t id, lsn, version; unsigned kind, tenant; yyjson_doc *doc; uint64_t json_hash; bool removed; };
 
@@ -59,12 +69,14 @@ struct oracle {
 	struct configs configs[2];
 	struct member_model members[MEMBERS_MAX];
 	unsigned member_count;
+	struct before before[MEMBERS_MAX];
 	struct number numbers[NUMBERS_MAX];
 	unsigned number_count;
 	uint64_t slice_lsn[2][GROUP_COUNT];    /* newest event of a tenant in a group */
 	struct document_model documents[DOCUMENTS_MAX];
 	unsigned document_count;
 	uint64_t audit_lsn[2];         /* newest change of a tenant's configuration */
+	uint64_t hooked_lsn;           /* the newest record that tells another system something */
 	/* the log */
 	struct buf bytes;
 	struct kept_frame *frames;     /* owned; published, in order */
@@ -81,7 +93,7 @@ struct oracle {
 	struct event_entry *events;    /* by arrival in the log */
 	unsigned event_count;
 	/* counts, so that a run can be seen to do something */
-	uint64_t records, transfers, failures, expiries, happened, customers, changes, replies, repeats;
+	uint64_t records, transfers, failures, expiries, happened, reversals, customers, changes, replies, repeats;
 	struct sim_seen seen;
 	/* who breaks a law ends here */
 	jmp_buf *broken;
@@ -113,6 +125,8 @@ struct member_model *oracle_member(struct oracle *oracle, unsigned tenant, struc
 /* The record at an LSN as it was written; NULL: there is none. */
 const unsigned char *oracle_record(const struct oracle *oracle, uint64_t lsn, uint32_t *size);
 struct document_model *oracle_document(struct oracle *oracle, uint64_t id);   /* NULL; also one that was removed */
+/* remade.c: breaks a law unless the chain of the member's records makes this member. */
+void member_remade(struct oracle *oracle, const struct member_model *member);
 uint64_t oracle_event_lsn(const struct oracle *oracle, unsigned tenant, const char *id);       /* 0: none */
 
 /* Replies as they leave the node; `excuses`: what may be full, or gone. */

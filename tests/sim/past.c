@@ -46,7 +46,7 @@ void past_draw(struct sim *sim)
 	sim->swarm.ops_a_life += 100 + (unsigned)sim_chance(sim, 500);
 }
 
-void past_free(struct sim *sim)
+void past_end(struct sim *sim)
 {
 	free(sim->past.moments);
 }

@@ -6,224 +6,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "engine/event/effect.h"
 #include "engine/base/assert.h"
-#include "engine/base/json.h"
-#include "engine/catalog/catalog.h"
+#include "engine/event/effect.h"
 
-/* ---- configuration ------------------------------------------------------------------------------------------------- */
-
-static bool text_copy(char out[TEXT], struct str text)
-{
-	if (text.len >= TEXT)
-		return false;
-	memset(out, 0, TEXT);
-	memcpy(out, text.ptr, text.len);
-	return true;
-}
-
-static bool action_read(yyjson_val *from, struct rule_model *rule)
-{
-	struct str type = json_text(json_get(from, STR("type")));
-	int64_t number = 0;
-	if (rule->action_count == RULE_ACTIONS)
-		return false;
-	bool fixed = json_int(json_get(from, STR("points")), &number);
-	enum rule_act act;
-	struct str text = { "", 0 };
-	if (str_eq(type, STR("earn_points"))) {
-		act = fixed ? ACT_EARN : ACT_EARN_PAYLOAD;
-	} else if (str_eq(type, STR("burn_points"))) {
-		act = fixed ? ACT_BURN : ACT_BURN_PAYLOAD;
-	} else if (str_eq(type, STR("earn_points_from_amount"))) {
-		act = ACT_EARN_AMOUNT;
-		if (!json_int(json_get(from, STR("rate")), &number))
-			return false;
-	} else if (str_eq(type, STR("set_customer_status"))) {
-		act = ACT_STATUS;
-		text = json_text(json_get(from, STR("status")));
-	} else if (str_eq(type, STR("add_customer_tag"))) {
-		act = ACT_TAG;
-		text = json_text(json_get(from, STR("tag")));
-	} else if (str_eq(type, STR("reset_status_points"))) {
-		act = ACT_RESET;
-	} else if (str_eq(type, STR("issue_reward")) || str_eq(type, STR("redeem_reward"))) {
-		uint64_t id = 0;
-		act = str_eq(type, STR("issue_reward")) ? ACT_ISSUE : ACT_REDEEM;
-		if (!catalog_id_parse(json_text(json_get(from, STR("reward_id"))), &id))
-			return false;
-		number = (int64_t)id;
-	} else if (str_eq(type, STR("record_bonus_award"))) {
-		act = ACT_BONUS;
-		text = json_text(json_get(from, STR("bonusKey")));
-	} else if (str_eq(type, STR("downgrade_one_tier"))) {
-		act = ACT_DOWNGRADE;
-	} else if (str_eq(type, STR("set_tier"))) {
-		act = ACT_TIER;
-		text = json_text(json_get(from, STR("tier")));
-	} else {
-		return false;
-	}
-	rule->actions[rule->action_count].act = act;
-	rule->actions[rule->action_count].number = number;
-	return text_copy(rule->actions[rule->action_count++].text, text);
-}
-
-static bool rule_read(yyjson_val *from, uint64_t id, struct rule_model *rule)
-{
-	*rule = (struct rule_model){ .id = id };
-	yyjson_val *condition = json_get(from, STR("conditions")), *actions = json_get(from, STR("actions")), *action;
-	size_t i, max;
-	rule->active = !yyjson_is_false(json_get(from, STR("active")));
-	if (!text_copy(rule->type, json_text(json_get(from, STR("event_type")))) ||
-	    !json_int(json_get(from, STR("priority")), &rule->priority))
-		return false;
-	if (condition && !yyjson_is_null(condition)) {
-		yyjson_val *parts = json_get(condition, STR(">="));
-		if (!json_int(yyjson_arr_get(parts, 1), &rule->at_least))
-			return false;
-	}
-	yyjson_arr_foreach(actions, i, max, action)
-		if (!action_read(action, rule))
-			return false;
-	return true;
-}
-
-static void rule_remove(struct config *config, uint64_t id)
-{
-	for (unsigned i = 0; i < config->rule_count; i++)
-		if (config->rules[i].id == id) {
-			memmove(config->rules + i, config->rules + i + 1, (config->rule_count - i - 1) * sizeof *config->rules);
-			config->rule_count--;
-			return;
-		}
-}
-
-static void type_remove(struct config *config, uint64_t id)
-{
-	for (unsigned i = 0; i < config->type_count; i++)
-		if (config->types[i].id == id) {
-			config->types[i] = config->types[--config->type_count];
-			return;
-		}
-}
-
-/* A list in a configuration: entries that begin with their id. */
-static void entry_remove(void *list, unsigned *count, size_t size, uint64_t id)
-{
-	char *at = list;
-	for (unsigned i = 0; i < *count; i++)
-		if (memcmp(at + i * size, &id, sizeof id) == 0) {
-			memmove(at + i * size, at + (i + 1) * size, (*count - i - 1) * size);
-			(*count)--;
-			return;
-		}
-}
-
-static bool is_active(yyjson_val *from)
-{
-	return !yyjson_is_false(json_get(from, STR("active")));
-}
-
-static bool reward_read(struct config *config, yyjson_val *from, uint64_t id)
-{
-	if (config->reward_count == ITEMS_MAX)
-		return false;
-	struct reward_model *reward = &config->rewards[config->reward_count++];
-	*reward = (struct reward_model){ .id = id, .active = is_active(from) };
-	json_int(json_get(from, STR("cost_points")), &reward->cost);
-	json_int(json_get(from, STR("validity_days")), &reward->days);
-	return text_copy(reward->name, json_text(json_get(from, STR("name"))));
-}
-
-static bool bonus_read(struct config *config, yyjson_val *from, uint64_t id)
-{
-	if (config->bonus_count == ITEMS_MAX)
-		return false;
-	struct bonus_model *bonus = &config->bonuses[config->bonus_count++];
-	*bonus = (struct bonus_model){ .id = id, .active = is_active(from) };
-	return text_copy(bonus->key, json_text(json_get(from, STR("bonus_key")))) &&
-	       text_copy(bonus->policy, json_text(json_get(from, STR("policy"))));
-}
-
-static int tier_order(const void *a, const void *b)
-{
-	const struct tier_model *one = a, *other = b;
-	return (one->from > other->from) - (one->from < other->from);
-}
-
-static bool tier_read(struct config *config, yyjson_val *from, uint64_t id)
-{
-	if (config->tier_count == ITEMS_MAX)
-		return false;
-	struct tier_model *tier = &config->tiers[config->tier_count++];
-	*tier = (struct tier_model){ .id = id, .active = is_active(from) };
-	bool good = json_int(json_get(from, STR("min_status_points")), &tier->from) &&
-		    text_copy(tier->key, json_text(json_get(from, STR("key"))));
-	qsort(config->tiers, config->tier_count, sizeof *config->tiers, tier_order);
-	return good;
-}
-
-static int rule_order(const void *a, const void *b)
-{
-	const struct rule_model *one = a, *other = b;
-	if (one->priority != other->priority)
-		return one->priority < other->priority ? -1 : 1;
-	return (one->id > other->id) - (one->id < other->id);
-}
-
-bool config_change(struct configs *configs, uint64_t lsn, bool removed, unsigned kind, uint64_t id, struct str json)
-{
-	ASSERT(configs->count < CONFIGS_MAX);
-	if (!configs->list) {
-		configs->list = calloc(CONFIGS_MAX, sizeof *configs->list);
-		ASSERT(configs->list);
-		configs->count = 1;
-	}
-	struct config *config = &configs->list[configs->count];
-	*config = configs->list[configs->count - 1];
-	configs->count++;
-	config->lsn = lsn;
-	switch (kind) {
-	case KIND_RULE: rule_remove(config, id); break;
-	case KIND_REWARD: entry_remove(config->rewards, &config->reward_count, sizeof *config->rewards, id); break;
-	case KIND_BONUS_DEFINITION: entry_remove(config->bonuses, &config->bonus_count, sizeof *config->bonuses, id); break;
-	case KIND_LOYALTY_TIER: entry_remove(config->tiers, &config->tier_count, sizeof *config->tiers, id); break;
-	default: type_remove(config, id); break;
-	}
-	if (removed)
-		return true;
-	struct json_error error;
-	yyjson_doc *doc = json_read(json, &error);
-	yyjson_val *root = yyjson_doc_get_root(doc);
-	bool good = doc != NULL;
-	if (good && kind == KIND_RULE) {
-		good = config->rule_count < RULES_MAX && rule_read(root, id, &config->rules[config->rule_count]);
-		config->rule_count += good;
-		qsort(config->rules, config->rule_count, sizeof *config->rules, rule_order);
-	} else if (good && kind == KIND_REWARD) {
-		good = reward_read(config, root, id);
-	} else if (good && kind == KIND_BONUS_DEFINITION) {
-		good = bonus_read(config, root, id);
-	} else if (good && kind == KIND_LOYALTY_TIER) {
-		good = tier_read(config, root, id);
-	} else if (good) {
-		good = config->type_count < TYPES_MAX &&
-		       text_copy(config->types[config->type_count].key, json_text(json_get(root, STR("key"))));
-		if (good) {
-			config->types[config->type_count].id = id;
-			config->types[config->type_count++].active = !yyjson_is_false(json_get(root, STR("active")));
-		}
-	}
-	yyjson_doc_free(doc);
-	return good;
-}
-
-void configs_free(struct configs *configs)
-{
-	free(configs->list);
-	*configs = (struct configs){ 0 };
-}
+enum { DEPTH_MAX = 3, OF_EACH_MAX = 64 /* events that one emits, limits that it counts */ };
 
 /* ---- members ------------------------------------------------------------------------------------------------------- */
 
@@ -247,43 +33,178 @@ void member_tag(struct member_model *member, const char *tag)
 	member->tag_count++;
 }
 
-/* ---- events -------------------------------------------------------------------------------------------------------- */
+void member_untag(struct member_model *member, const char *tag)
+{
+	unsigned kept = 0;
+	for (unsigned i = 0; i < member->tag_count; i++)
+		if (strcmp(member->tags[i], tag) != 0)
+			memmove(member->tags[kept++], member->tags[i], TEXT);
+	member->tag_count = kept;
+}
+
+static struct counter_model *counter_of(struct member_model *member, uint64_t key)
+{
+	for (unsigned i = 0; i < member->counter_count; i++)
+		if (member->counters[i].key == key)
+			return &member->counters[i];
+	return NULL;
+}
+
+/* Only its newest period is remembered. */
+void member_counts(struct member_model *member, uint64_t key, uint32_t period, uint32_t count)
+{
+	struct counter_model *counter = counter_of(member, key);
+	ASSERT(counter || member->counter_count < COUNTERS_MAX);
+	if (!counter)
+		counter = &member->counters[member->counter_count++];
+	*counter = (struct counter_model){ key, period, count };
+}
+
+uint32_t member_counted_in(const struct member_model *member, uint64_t key, uint32_t period)
+{
+	for (unsigned i = 0; i < member->counter_count; i++)
+		if (member->counters[i].key == key)
+			return member->counters[i].period == period ? member->counters[i].count : 0;
+	return 0;
+}
+
+void member_award(struct member_model *member, const char *key, uint32_t period, uint32_t seq, int64_t awarded_ms)
+{
+	unsigned at = member->bonus_count++;
+	ASSERT(at < BONUSES_MAX);
+	snprintf(member->bonuses[at].key, TEXT, "%s", key);
+	member->bonuses[at].period = period;
+	member->bonuses[at].seq = seq;
+	member->bonuses[at].awarded_ms = awarded_ms;
+}
+
+int member_bonus_at(const struct member_model *member, uint32_t seq)
+{
+	for (unsigned i = 0; i < member->bonus_count; i++)
+		if (member->bonuses[i].seq == seq)
+			return (int)i;
+	return -1;
+}
+
+void member_withdraw(struct member_model *member, uint32_t seq)
+{
+	int at = member_bonus_at(member, seq);
+	ASSERT(at >= 0);
+	member->bonus_count--;
+	memmove(member->bonuses + at, member->bonuses + at + 1, (member->bonus_count - (unsigned)at) * sizeof *member->bonuses);
+}
+
+struct given_model *member_given(const struct member_model *member, uint32_t seq)
+{
+	for (uint32_t i = 0; i < member->reward_count; i++)
+		if (member->rewards[i].seq == seq)
+			return &member->rewards[i];
+	return NULL;
+}
+
+/* ---- one event ----------------------------------------------------------------------------------------------------- */
 
 struct trial {
 	struct member_model member;    /* its rewards are looked at, never changed */
-	const struct config *config;
-	int64_t now_ms;
-	const struct model_account *account;
 	int64_t points, before;
 	bool moved;
+	unsigned emit_count, counted;
 };
 
-static bool earn(struct trial *trial, int64_t points)
+struct emit { char type[TEXT]; struct payload_model payload; unsigned depth; };
+
+struct run {
+	const struct config *config;
+	const struct model_account *account;
+	int64_t now_ms;
+	struct trial trial;
+	struct emit emits[OF_EACH_MAX];
+	struct payload_model payload;  /* of the event whose rules run */
+	unsigned emitted, depth;
+	struct outcome *out;
+};
+
+struct effect_model *outcome_add(struct outcome *out, enum effect_type type, unsigned action, int64_t points, int64_t balance,
+				 const char *text)
 {
-	const struct model_account *account = trial->account;
-	if (account && account->closed)
+	ASSERT(out->effect_count < EFFECTS_MAX);
+	struct effect_model *effect = &out->effects[out->effect_count++];
+	*effect = (struct effect_model){ .type = type, .action = action, .points = points, .balance = balance };
+	snprintf(effect->text, TEXT, "%s", text);
+	out->executions[out->execution_count].count++;
+	return effect;
+}
+
+static struct effect_model *add(struct run *run, enum effect_type type, const struct action_model *action, int64_t points,
+				const char *text)
+{
+	return outcome_add(run->out, type, action->type, points, run->trial.points, text);
+}
+
+static bool from_payload(const struct run *run, const char *path, int64_t *value)
+{
+	const struct payload_model *payload = &run->payload;
+	bool points = strcmp(path, "points") == 0;
+	*value = points ? payload->points : payload->amount;
+	return points ? payload->has_points : payload->has_amount && strcmp(path, "amount") == 0;
+}
+
+/* Points that an action moves; truncated, then within its bounds. */
+static bool points_of(const struct run *run, const struct action_model *action, int64_t *points)
+{
+	*points = action->points;
+	if (action->has_points)
+		return true;
+	if (!from_payload(run, action->path, points))
 		return false;
-	/* 2^53 - 1: exact in every JSON client; and no sum of an account passes 2^63 - 1. */
-	const i128 most = INT64_C(9007199254740991);
-	if ((i128)trial->points + points > most || (i128)trial->member.lifetime + points > most ||
-	    (i128)trial->member.status_points + points > most)
-		return false;
-	if (account && (i128)account->credits_posted + (i128)account->credits_pending + (trial->points - trial->before) + points >
-			       INT64_MAX)
-		return false;
-	if (account && account->ceiling != NO_CEILING &&
-	    (i128)trial->points + points + (i128)account->credits_pending > account->ceiling)
-		return false;
-	trial->points += points;
-	trial->member.lifetime += points;
-	trial->member.status_points += points;
-	trial->moved = true;
+	if (action->type == ACTION_EARN_FROM_AMOUNT)
+		*points = *points * action->rate / 10;
+	if (action->has_min && *points < action->min)
+		*points = action->min;
+	if (action->has_max && *points > action->max)
+		*points = action->max;
 	return true;
 }
 
-static bool burn(struct trial *trial, int64_t points)
+static bool earn(struct run *run, const struct action_model *action)
 {
-	const struct model_account *account = trial->account;
+	const struct model_account *account = run->account;
+	struct trial *trial = &run->trial;
+	int64_t points;
+	if (!points_of(run, action, &points) || points < 0)
+		return false;
+	if (!points) {
+		add(run, EFFECT_NONE, action, 0, "0 points");
+		return true;
+	}
+	/* 2^53 - 1: exact in every JSON client; and no sum of an account passes 2^63 - 1. */
+	const i128 most = INT64_C(9007199254740991);
+	if ((i128)trial->points + points > most || (i128)trial->member.lifetime + points > most ||
+	    (i128)trial->member.status_points + points > most || (account && account->closed))
+		return false;
+	int64_t paid = points < trial->member.debt ? points : trial->member.debt, rest = points - paid;
+	if (account && (i128)account->credits_posted + (i128)account->credits_pending + (trial->points - trial->before) + rest >
+			       INT64_MAX)
+		return false;
+	if (account && account->ceiling != NO_CEILING &&
+	    (i128)trial->points + rest + (i128)account->credits_pending > account->ceiling)
+		return false;
+	trial->member.debt -= paid;
+	trial->member.lifetime += points;
+	trial->member.status_points += points;
+	if (paid)
+		add(run, EFFECT_DEBT_PAID, action, paid, "");
+	trial->points += rest;
+	trial->moved |= rest > 0;
+	if (rest)
+		add(run, EFFECT_EARN, action, rest, "");
+	return true;
+}
+
+static bool burn_points(struct run *run, const struct action_model *action, int64_t points)
+{
+	const struct model_account *account = run->account;
+	struct trial *trial = &run->trial;
 	int64_t floor = account ? account->floor : 0;
 	if (points <= 0 || (account && account->closed))
 		return false;
@@ -291,86 +212,98 @@ static bool burn(struct trial *trial, int64_t points)
 		return false;
 	trial->points -= points;
 	trial->moved = true;
+	add(run, EFFECT_BURN, action, points, "");
 	return true;
 }
 
-void period_of(const char *policy, int64_t now_ms, char period[16])
+static bool burn(struct run *run, const struct action_model *action)
 {
-	static const struct { const char *policy, *format; } policies[] = {
-		{ "ONCE_EVER", "ever" }, { "ONCE_PER_YEAR", "%Y" }, { "ONCE_PER_MONTH", "%Y-%m" }, { "ONCE_PER_WEEK", "%G-W%V" },
-		{ "ONCE_PER_DAY", "%Y-%m-%d" } };
-	time_t seconds = (time_t)(now_ms / 1000);
-	struct tm day;
-	gmtime_r(&seconds, &day);
-	*period = 0;
-	for (unsigned i = 0; i < sizeof policies / sizeof *policies; i++)
-		if (strcmp(policies[i].policy, policy) == 0)
-			strftime(period, 16, policies[i].format, &day);
-	ASSERT(*period);
+	int64_t points;
+	return points_of(run, action, &points) && burn_points(run, action, points);
 }
 
-/* One more effect of the running execution. */
-static void effect_add(struct outcome *out, enum effect_type type, int64_t points, int64_t balance, const char *text, uint64_t a,
-		       uint64_t b, uint64_t c)
+static bool status(struct run *run, const struct action_model *action)
 {
-	unsigned n = out->execution_count, e = out->executions[n].effect_count++;
-	ASSERT(e < EFFECTS_MAX);
-	out->executions[n].effects[e].type = type;
-	out->executions[n].effects[e].points = points;
-	out->executions[n].effects[e].balance = balance;
-	snprintf(out->executions[n].effects[e].text, TEXT, "%s", text);
-	out->executions[n].effects[e].more[0] = a;
-	out->executions[n].effects[e].more[1] = b;
-	out->executions[n].effects[e].more[2] = c;
+	char *now = run->trial.member.status;
+	memcpy(add(run, EFFECT_STATUS, action, 0, action->text)->before, now, TEXT);
+	snprintf(now, TEXT, "%s", action->text);
+	return true;
 }
 
-static bool reward_give(struct trial *trial, uint64_t id, bool redeem, struct outcome *out)
+static bool tag(struct run *run, const struct action_model *action)
+{
+	if (member_has(&run->trial.member, action->text)) {
+		add(run, EFFECT_NONE, action, 0, "has the tag already");
+		return true;
+	}
+	member_tag(&run->trial.member, action->text);
+	add(run, EFFECT_TAG, action, 0, action->text);
+	return true;
+}
+
+static bool reset(struct run *run, const struct action_model *action)
+{
+	add(run, EFFECT_STATUS_POINTS_RESET, action, run->trial.member.status_points, "");
+	run->trial.member.status_points = 0;
+	return true;
+}
+
+static bool reward(struct run *run, const struct action_model *action)
 {
 	const struct reward_model *reward = NULL;
-	for (unsigned i = 0; i < trial->config->reward_count; i++)
-		if (trial->config->rewards[i].id == id)
-			reward = &trial->config->rewards[i];
+	uint64_t id = strtoull(action->text, NULL, 10);
+	for (unsigned i = 0; i < run->config->reward_count; i++)
+		if (run->config->rewards[i].id == id)
+			reward = &run->config->rewards[i];
 	if (!reward || !reward->active)
 		return false;
-	if (redeem && reward->cost) {
-		if (!burn(trial, reward->cost))
-			return false;
-		effect_add(out, EFFECT_BURN, reward->cost, trial->points, "", 0, 0, 0);
-	}
-	trial->member.seq++;
-	effect_add(out, EFFECT_REWARD_ISSUED, 0, trial->points, reward->name, trial->member.seq, id,
-		   reward->days ? (uint64_t)(trial->now_ms + reward->days * 24 * 60 * 60 * 1000) : 0);
+	if (action->type == ACTION_REDEEM_REWARD && reward->cost && !burn_points(run, action, reward->cost))
+		return false;
+	struct effect_model *effect = add(run, EFFECT_REWARD_ISSUED, action, 0, reward->name);
+	effect->more[0] = ++run->trial.member.seq;
+	effect->more[1] = id;
+	effect->more[2] = reward->days ? (uint64_t)(run->now_ms + reward->days * 24 * 60 * 60 * 1000) : 0;
 	return true;
 }
 
-static bool bonus_give(struct trial *trial, const char *key, struct outcome *out)
+uint32_t period_of(const char *per, int64_t now_ms)
 {
-	struct member_model *member = &trial->member;
+	static const struct { const char *ends, *format; } all[] = {
+		{ "EVER", "0" }, { "YEAR", "%Y" }, { "MONTH", "%Y%m" }, { "WEEK", "%G0%V" }, { "DAY", "%Y%m%d" } };
+	time_t seconds = (time_t)(now_ms / 1000);
+	struct tm day;
+	char text[16] = "";
+	gmtime_r(&seconds, &day);
+	for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
+		if (strlen(per) >= strlen(all[i].ends) && strcmp(per + strlen(per) - strlen(all[i].ends), all[i].ends) == 0)
+			strftime(text, sizeof text, all[i].format, &day);
+	ASSERT(*text);
+	return (uint32_t)strtoul(text, NULL, 10);
+}
+
+static bool bonus(struct run *run, const struct action_model *action)
+{
+	struct member_model *member = &run->trial.member;
 	const struct bonus_model *bonus = NULL;
-	char period[16];
-	for (unsigned i = 0; i < trial->config->bonus_count; i++)
-		if (strcmp(trial->config->bonuses[i].key, key) == 0)
-			bonus = &trial->config->bonuses[i];
+	for (unsigned i = 0; i < run->config->bonus_count; i++)
+		if (strcmp(run->config->bonuses[i].key, action->text) == 0)
+			bonus = &run->config->bonuses[i];
 	if (!bonus || !bonus->active)
 		return false;
-	period_of(bonus->policy, trial->now_ms, period);
+	uint32_t period = period_of(bonus->policy, run->now_ms);
 	for (unsigned i = 0; i < member->bonus_count; i++)
-		if (strcmp(member->bonuses[i].key, key) == 0 && strcmp(member->bonuses[i].period, period) == 0) {
-			effect_add(out, EFFECT_NONE, 0, trial->points, "has the bonus of this period already", 0, 0, 0);
+		if (strcmp(member->bonuses[i].key, action->text) == 0 && member->bonuses[i].period == period) {
+			add(run, EFFECT_NONE, action, 0, "has the bonus of this period already");
 			return true;
 		}
-	ASSERT(member->bonus_count < BONUSES_MAX);
-	snprintf(member->bonuses[member->bonus_count].key, TEXT, "%s", key);
-	memcpy(member->bonuses[member->bonus_count++].period, period, 16);
-	member->seq++;
-	effect_add(out, EFFECT_BONUS, 0, trial->points, key, member->seq, 0, 0);
-	unsigned n = out->execution_count;
-	memcpy(out->executions[n].effects[out->executions[n].effect_count - 1].period, period, 16);
+	member_award(member, action->text, period, ++member->seq, run->now_ms);
+	struct effect_model *effect = add(run, EFFECT_BONUS, action, 0, action->text);
+	effect->more[0] = member->seq;
+	effect->more[1] = period;
 	return true;
 }
 
-/* The highest active tier that so many status points reach, and the one below it. */
-static const struct tier_model *tier_at(const struct config *config, int64_t points, const struct tier_model **below)
+const struct tier_model *tier_at(const struct config *config, int64_t points, const struct tier_model **below)
 {
 	const struct tier_model *tier = NULL;
 	*below = NULL;
@@ -382,186 +315,299 @@ static const struct tier_model *tier_at(const struct config *config, int64_t poi
 	return tier;
 }
 
-static void tier_move(struct trial *trial, const struct tier_model *tier, struct outcome *out)
+static bool tier_move(struct run *run, const struct action_model *action, const struct tier_model *tier)
 {
-	effect_add(out, EFFECT_TIER, tier->from - trial->member.status_points, trial->points, tier->key, 0, 0, 0);
-	trial->member.status_points = tier->from;
+	add(run, EFFECT_TIER, action, tier->from - run->trial.member.status_points, tier->key);
+	run->trial.member.status_points = tier->from;
+	return true;
 }
 
-static bool tier_act(struct trial *trial, const char *key, struct outcome *out)
+static bool downgrade(struct run *run, const struct action_model *action)
 {
-	const struct tier_model *below, *tier = tier_at(trial->config, trial->member.status_points, &below), *wanted = NULL;
-	if (!key) {
-		if (!below)
-			effect_add(out, EFFECT_NONE, 0, trial->points, tier ? "is in the lowest tier" : "is in no tier", 0, 0, 0);
-		else
-			tier_move(trial, below, out);
-		return true;
-	}
-	for (unsigned i = 0; i < trial->config->tier_count; i++)
-		if (trial->config->tiers[i].active && strcmp(trial->config->tiers[i].key, key) == 0)
-			wanted = &trial->config->tiers[i];
+	const struct tier_model *below, *tier = tier_at(run->config, run->trial.member.status_points, &below);
+	if (below)
+		return tier_move(run, action, below);
+	add(run, EFFECT_NONE, action, 0, tier ? "is in the lowest tier" : "is in no tier");
+	return true;
+}
+
+static bool tier(struct run *run, const struct action_model *action)
+{
+	const struct tier_model *below, *now = tier_at(run->config, run->trial.member.status_points, &below), *wanted = NULL;
+	for (unsigned i = 0; i < run->config->tier_count; i++)
+		if (run->config->tiers[i].active && strcmp(run->config->tiers[i].key, action->text) == 0)
+			wanted = &run->config->tiers[i];
 	if (!wanted)
 		return false;
-	if (wanted == tier)
-		effect_add(out, EFFECT_NONE, 0, trial->points, "is in this tier already", 0, 0, 0);
-	else
-		tier_move(trial, wanted, out);
+	if (wanted != now)
+		return tier_move(run, action, wanted);
+	add(run, EFFECT_NONE, action, 0, "is in this tier already");
 	return true;
 }
 
-static bool act(struct trial *trial, const struct rule_model *rule, unsigned number, int64_t points, int64_t amount,
-		struct outcome *out)
+const struct type_model *config_type(const struct config *config, const char *key)
 {
-	enum rule_act what = rule->actions[number].act;
-	const char *text = rule->actions[number].text;
-	int64_t moved = what == ACT_EARN_AMOUNT ? amount * rule->actions[number].number
-		      : what == ACT_EARN_PAYLOAD || what == ACT_BURN_PAYLOAD ? points : rule->actions[number].number;
-	enum effect_type type = EFFECT_NONE;
-	switch (what) {
-	case ACT_EARN:
-	case ACT_EARN_PAYLOAD:
-	case ACT_EARN_AMOUNT:
-		text = moved ? "" : "0 points";
-		if (moved && !earn(trial, moved))
-			return false;
-		if (moved)
-			type = EFFECT_EARN;
-		break;
-	case ACT_BURN:
-	case ACT_BURN_PAYLOAD:
-		if (!burn(trial, moved))
-			return false;
-		type = EFFECT_BURN;
-		break;
-	case ACT_STATUS:
-		snprintf(trial->member.status, TEXT, "%s", text);
-		type = EFFECT_STATUS;
-		moved = 0;
-		break;
-	case ACT_TAG:
-		moved = 0;
-		if (member_has(&trial->member, text)) {
-			text = "has the tag already";
-			break;
-		}
-		member_tag(&trial->member, text);
-		type = EFFECT_TAG;
-		break;
-	case ACT_RESET:
-		moved = trial->member.status_points;
-		trial->member.status_points = 0;
-		type = EFFECT_STATUS_POINTS_RESET;
-		break;
-	case ACT_ISSUE:
-	case ACT_REDEEM: return reward_give(trial, (uint64_t)moved, what == ACT_REDEEM, out);
-	case ACT_BONUS: return bonus_give(trial, text, out);
-	case ACT_DOWNGRADE: return tier_act(trial, NULL, out);
-	case ACT_TIER: return tier_act(trial, text, out);
-	}
-	effect_add(out, type, moved, trial->points, text, 0, 0, 0);
+	for (unsigned i = 0; i < config->type_count; i++)
+		if (config->types[i].active && strcmp(config->types[i].key, key) == 0)
+			return &config->types[i];
+	return NULL;
+}
+
+static bool emit(struct run *run, const struct action_model *action)
+{
+	const struct type_model *type = config_type(run->config, action->text);
+	if (!type || !type->internal || run->depth == DEPTH_MAX || run->trial.emit_count == OF_EACH_MAX)
+		return false;
+	struct emit *emit = &run->emits[run->trial.emit_count++];
+	snprintf(emit->type, TEXT, "%s", type->key);
+	emit->payload = action->has_payload ? action->payload : run->payload;
+	emit->depth = run->depth + 1;
+	add(run, EFFECT_EMITTED, action, 0, type->key);
 	return true;
+}
+
+static bool tell(struct run *run, const struct action_model *action)
+{
+	add(run, action->type == ACTION_SEND_MESSAGE ? EFFECT_MESSAGE : EFFECT_WEBHOOK, action, 0, action->text);
+	return true;
+}
+
+static bool act(struct run *run, const struct action_model *action)
+{
+	switch (action->type) {
+	case ACTION_EARN:
+	case ACTION_EARN_FROM_AMOUNT: return earn(run, action);
+	case ACTION_BURN: return burn(run, action);
+	case ACTION_SET_STATUS: return status(run, action);
+	case ACTION_ADD_TAG: return tag(run, action);
+	case ACTION_RESET_STATUS_POINTS: return reset(run, action);
+	case ACTION_ISSUE_REWARD:
+	case ACTION_REDEEM_REWARD: return reward(run, action);
+	case ACTION_RECORD_BONUS: return bonus(run, action);
+	case ACTION_DOWNGRADE_TIER: return downgrade(run, action);
+	case ACTION_SET_TIER: return tier(run, action);
+	case ACTION_EMIT_EVENT: return emit(run, action);
+	case ACTION_SEND_MESSAGE:
+	case ACTION_CALL_WEBHOOK: return tell(run, action);
+	case ACTION_TYPES: break;
+	}
+	return false;
+}
+
+/* Rule and number of the limit, as the log names its counter. */
+static uint64_t counter_key(const struct rule_model *rule, unsigned limit)
+{
+	return rule->id * 8 + limit;
+}
+
+static bool in_audience(const struct run *run, const struct audience_model *audience)
+{
+	const struct member_model *member = &run->trial.member;
+	return run->trial.points >= audience->points && member->events >= audience->events &&
+	       (!*audience->tag || member_has(member, audience->tag)) &&
+	       (!*audience->status || strcmp(member->status, audience->status) == 0);
+}
+
+static bool limit_reached(const struct run *run, const struct rule_model *rule)
+{
+	for (unsigned i = 0; i < rule->limit_count; i++)
+		if (member_counted_in(&run->trial.member, counter_key(rule, i), period_of(rule->limits[i].per, run->now_ms)) >=
+		    rule->limits[i].max)
+			return true;
+	return false;
+}
+
+static bool limits_count(struct run *run, const struct rule_model *rule)
+{
+	for (unsigned i = 0; i < rule->limit_count; i++) {
+		uint64_t key = counter_key(rule, i);
+		uint32_t period = period_of(rule->limits[i].per, run->now_ms);
+		uint32_t count = member_counted_in(&run->trial.member, key, period) + 1;
+		if (run->trial.counted++ == OF_EACH_MAX)
+			return false;
+		member_counts(&run->trial.member, key, period, count);
+		struct effect_model *effect = outcome_add(run->out, EFFECT_COUNTED, ACTION_TYPES, 0, run->trial.points, "");
+		effect->more[0] = key;
+		effect->more[1] = period;
+		effect->more[2] = count;
+	}
+	return true;
+}
+
+static void rule_run(struct run *run, const struct rule_model *rule)
+{
+	struct outcome *out = run->out;
+	ASSERT(out->execution_count < EXECUTIONS_MAX);
+	struct execution_model *execution = &out->executions[out->execution_count];
+	*execution = (struct execution_model){ .rule_id = rule->id, .result = EXECUTION_SKIPPED, .emitted = run->emitted,
+					       .first = out->effect_count };
+	if (!in_audience(run, &rule->audience)) {
+		execution->why = WHY_AUDIENCE;
+	} else if (rule->at_least && (!run->payload.has_points || run->payload.points < rule->at_least)) {
+		execution->why = WHY_CONDITION;
+	} else if (limit_reached(run, rule)) {
+		execution->why = WHY_LIMIT;
+	} else {
+		static struct trial before;
+		bool good = true;
+		before = run->trial;
+		for (unsigned a = 0; good && a < rule->action_count; a++)
+			good = act(run, &rule->actions[a]);
+		good = good && limits_count(run, rule);
+		execution->result = good ? EXECUTION_SUCCESS : EXECUTION_FAILED;
+		if (!good) {
+			run->trial = before;
+			out->effect_count = execution->first;
+			execution->count = 0;
+		}
+	}
+	out->execution_count++;
+}
+
+static void rules_run(struct run *run, const char *type)
+{
+	for (unsigned r = 0; r < run->config->rule_count; r++)
+		if (run->config->rules[r].active && strcmp(run->config->rules[r].type, type) == 0)
+			rule_run(run, &run->config->rules[r]);
 }
 
 bool event_outcome(const struct config *config, const struct member_model *member, const struct model_account *account,
-		   const char *type, int64_t points, int64_t amount, int64_t now_ms, struct outcome *out)
+		   const struct event_model *event, int64_t now_ms, struct outcome *out)
 {
-	struct trial trial = { .account = account, .config = config, .now_ms = now_ms };
-	bool known = false;
-	for (unsigned i = 0; i < config->type_count; i++)
-		known |= strcmp(config->types[i].key, type) == 0 && config->types[i].active;
-	if (!known)
+	static struct run run;
+	const struct type_model *type = config_type(config, event->type);
+	if (!type || (type->internal && !event->internal))
 		return false;
+	run.config = config;
+	run.account = account;
+	run.now_ms = now_ms;
+	run.payload = event->payload;
+	run.emitted = run.depth = run.trial.emit_count = run.trial.counted = 0;
+	run.trial.moved = false;
+	run.trial.points = run.trial.before = 0;
+	run.out = out;
 	if (member)
-		trial.member = *member;
+		run.trial.member = *member;
+	else
+		run.trial.member = (struct member_model){ .status = "ACTIVE" };
 	if (account)
-		trial.points = trial.before = (int64_t)((i128)account->credits_posted - (i128)account->debits_posted);
-	*out = (struct outcome){ 0 };
-	for (unsigned r = 0; r < config->rule_count; r++) {
-		const struct rule_model *rule = &config->rules[r];
-		if (!rule->active || strcmp(rule->type, type) != 0)
-			continue;
-		struct trial before = trial;
-		unsigned n = out->execution_count;
-		out->executions[n].rule_id = rule->id;
-		out->executions[n].result = EXECUTION_SUCCESS;
-		if (rule->at_least && points < rule->at_least) {
-			out->executions[n].result = EXECUTION_SKIPPED;
-		} else {
-			bool good = true;
-			for (unsigned a = 0; good && a < rule->action_count; a++)
-				good = act(&trial, rule, a, points, amount, out);
-			if (!good) {
-				trial = before;
-				out->executions[n].result = EXECUTION_FAILED;
-				out->executions[n].effect_count = 0;
-			}
-		}
-		out->execution_count++;
+		run.trial.points = run.trial.before = (int64_t)((i128)account->credits_posted - (i128)account->debits_posted);
+	out->execution_count = out->effect_count = 0;
+	rules_run(&run, event->type);
+	/* Then those of the events that they emitted, in that order. */
+	while (run.emitted < run.trial.emit_count) {
+		const struct emit *one = &run.emits[run.emitted++];
+		run.payload = one->payload;
+		run.depth = one->depth;
+		rules_run(&run, one->type);
 	}
-	out->points = trial.points;
-	out->moved = trial.moved;
+	out->points = run.trial.points;
+	out->moved = run.trial.moved;
+	return true;
+}
+
+/* ---- outcomes ------------------------------------------------------------------------------------------------------ */
+
+static bool more_read(const struct effect_view *effect, struct effect_model *out)
+{
+	uint64_t *more = out->more;
+	union { struct effect_reward reward; struct effect_bonus bonus; struct effect_counted counted; struct effect_taken taken;
+		struct effect_seq seq; } fixed;
+	struct str before;
+	size_t size = effect_text_min(effect->head.type);
+	ASSERT(size <= sizeof fixed);
+	effect_struct(effect, &fixed, size);
+	switch ((enum effect_type)effect->head.type) {
+	case EFFECT_REWARD_ISSUED:
+		more[0] = fixed.reward.seq;
+		more[1] = fixed.reward.reward;
+		more[2] = (uint64_t)fixed.reward.expires_ms;
+		break;
+	case EFFECT_BONUS:
+	case EFFECT_BONUS_WITHDRAWN:
+		more[0] = fixed.bonus.seq;
+		more[1] = fixed.bonus.period;
+		break;
+	case EFFECT_COUNTED:
+		more[0] = fixed.counted.key;
+		more[1] = fixed.counted.period;
+		more[2] = fixed.counted.count;
+		break;
+	case EFFECT_EARN_REVERSED:
+		more[0] = (uint64_t)fixed.taken.lifetime;
+		more[1] = (uint64_t)fixed.taken.status;
+		more[2] = (uint64_t)fixed.taken.debt;
+		break;
+	case EFFECT_REWARD_REVOKED:
+		more[0] = fixed.seq.seq;
+		more[1] = fixed.seq.state_before;
+		break;
+	case EFFECT_STATUS: return effect_before(effect, &before) && text_copy(out->before, before);
+	default: break;
+	}
 	return true;
 }
 
 bool outcome_of_record(const struct event_view *event, struct outcome *out)
 {
 	const unsigned char *at = event->executions;
-	*out = (struct outcome){ .points = event->head.points, .moved = event->head.account != 0 };
-	if (event->execution_count > RULES_MAX)
+	out->points = event->head.points;
+	out->moved = event->head.account != 0;
+	out->execution_count = out->effect_count = 0;
+	if (event->execution_count > EXECUTIONS_MAX)
 		return false;
-	for (; out->execution_count < event->execution_count; out->execution_count++) {
-		struct execution_view execution;
-		unsigned n = out->execution_count;
-		execution_next(&at, &execution);
-		const unsigned char *effects = execution.effects;
-		out->executions[n].rule_id = execution.head.rule_id;
-		out->executions[n].result = (enum execution_result)execution.head.result;
-		if (execution.head.effect_count > EFFECTS_MAX)
-			return false;
-		for (unsigned e = 0; e < execution.head.effect_count; e++) {
+	for (unsigned n = 0; n < event->execution_count; n++) {
+		struct execution_view view;
+		execution_next(&at, &view);
+		const unsigned char *effects = view.effects;
+		struct execution_model *execution = &out->executions[n];
+		bool audience = str_eq(view.error, STR(REASON_AUDIENCE));
+		*execution = (struct execution_model){ .rule_id = view.head.rule_id, .result = (enum execution_result)view.head.result,
+						       .emitted = view.head.emitted, .first = out->effect_count };
+		if (execution->result == EXECUTION_SKIPPED)
+			execution->why = audience ? WHY_AUDIENCE : view.error.len ? WHY_LIMIT : WHY_CONDITION;
+		else if ((execution->result == EXECUTION_FAILED) != (view.error.len > 0))
+			return false;          /* who fails says why */
+		for (unsigned e = 0; e < view.head.effect_count; e++) {
 			struct effect_view effect;
+			char text[TEXT];
 			effect_next(&effects, &effect);
-			out->executions[n].effects[e].type = (enum effect_type)effect.head.type;
-			out->executions[n].effects[e].points = effect.head.points;
-			out->executions[n].effects[e].balance = effect.head.balance;
-			if (!text_copy(out->executions[n].effects[e].text, effect_word(&effect)))
+			struct str word = effect_word(&effect);
+			if (effect.head.type == EFFECT_NONE && word.len >= TEXT)       /* a note: only that there is one matters */
+				word.len = TEXT - 1;
+			if (!text_copy(text, word) || out->effect_count == EFFECTS_MAX)
 				return false;
-			uint64_t *more = out->executions[n].effects[e].more;
-			struct effect_reward reward;
-			struct effect_bonus bonus;
-			if (effect.head.type == EFFECT_REWARD_ISSUED) {
-				effect_struct(&effect, &reward, sizeof reward);
-				more[0] = reward.seq;
-				more[1] = reward.reward;
-				more[2] = (uint64_t)reward.expires_ms;
-			} else if (effect.head.type == EFFECT_BONUS) {
-				effect_struct(&effect, &bonus, sizeof bonus);
-				more[0] = bonus.seq;
-			}
-			out->executions[n].effect_count++;
+			if (!more_read(&effect, outcome_add(out, (enum effect_type)effect.head.type, effect.head.action,
+							    effect.head.points, effect.head.balance, text)))
+				return false;
 		}
+		out->execution_count++;
 	}
 	return true;
 }
 
+/* What a note says is for people, and not the model's to know; that there is one is. */
+static bool same_effect(const struct effect_model *a, const struct effect_model *b)
+{
+	return a->type == b->type && a->action == b->action && a->points == b->points && a->balance == b->balance &&
+	       memcmp(a->more, b->more, sizeof a->more) == 0 && strcmp(a->before, b->before) == 0 &&
+	       (a->type == EFFECT_NONE ? *a->text && *b->text : strcmp(a->text, b->text) == 0);
+}
+
 bool outcomes_equal(const struct outcome *a, const struct outcome *b)
 {
-	if (a->execution_count != b->execution_count || a->points != b->points || a->moved != b->moved)
+	if (a->execution_count != b->execution_count || a->effect_count != b->effect_count || a->points != b->points ||
+	    a->moved != b->moved)
 		return false;
 	for (unsigned i = 0; i < a->execution_count; i++) {
-		if (a->executions[i].rule_id != b->executions[i].rule_id || a->executions[i].result != b->executions[i].result ||
-		    a->executions[i].effect_count != b->executions[i].effect_count)
+		const struct execution_model *one = &a->executions[i], *other = &b->executions[i];
+		if (one->rule_id != other->rule_id || one->result != other->result || one->why != other->why ||
+		    one->emitted != other->emitted || one->first != other->first || one->count != other->count)
 			return false;
-		for (unsigned e = 0; e < a->executions[i].effect_count; e++)
-			if (a->executions[i].effects[e].type != b->executions[i].effects[e].type ||
-			    a->executions[i].effects[e].points != b->executions[i].effects[e].points ||
-			    a->executions[i].effects[e].balance != b->executions[i].effects[e].balance ||
-			    memcmp(a->executions[i].effects[e].more, b->executions[i].effects[e].more,
-				   sizeof a->executions[i].effects[e].more) != 0 ||
-			    strcmp(a->executions[i].effects[e].text, b->executions[i].effects[e].text) != 0)
-				return false;
 	}
+	for (unsigned e = 0; e < a->effect_count; e++)
+		if (!same_effect(&a->effects[e], &b->effects[e]))
+			return false;
 	return true;
 }
 
@@ -570,13 +616,15 @@ void outcome_text(const struct outcome *outcome, char *text, size_t size)
 	static const char *const results[] = { "done", "skipped", "failed" };
 	size_t at = (size_t)snprintf(text, size, "%lld points:", (long long)outcome->points);
 	for (unsigned i = 0; i < outcome->execution_count && at < size; i++) {
-		at += (size_t)snprintf(text + at, size - at, " rule %llu %s", (unsigned long long)outcome->executions[i].rule_id,
-				       results[outcome->executions[i].result]);
-		for (unsigned e = 0; e < outcome->executions[i].effect_count && at < size; e++)
-			at += (size_t)snprintf(text + at, size - at, " %s %lld (%lld) %s",
-					       effect_kinds[outcome->executions[i].effects[e].type].name,
-					       (long long)outcome->executions[i].effects[e].points,
-					       (long long)outcome->executions[i].effects[e].balance,
-					       outcome->executions[i].effects[e].text);
+		const struct execution_model *execution = &outcome->executions[i];
+		at += (size_t)snprintf(text + at, size - at, " rule %llu%s %s", (unsigned long long)execution->rule_id,
+				       execution->emitted ? " (emitted)" : "", results[execution->result]);
+		for (unsigned e = 0; e < execution->count && at < size; e++) {
+			const struct effect_model *effect = &outcome->effects[execution->first + e];
+			at += (size_t)snprintf(text + at, size - at, " %s %lld (%lld) %s %llu %llu %llu", effect_kinds[effect->type].name,
+					       (long long)effect->points, (long long)effect->balance, effect->text,
+					       (unsigned long long)effect->more[0], (unsigned long long)effect->more[1],
+					       (unsigned long long)effect->more[2]);
+		}
 	}
 }

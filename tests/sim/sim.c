@@ -95,6 +95,7 @@ static void call_free(struct call *call)
 		yyjson_doc_free(call->docs[i]);
 	ledger_request_free(&call->ledger);
 	query_free(&call->query);
+	buf_free(&call->undoing.record);
 	problem_free(&call->catalog.problem);
 	buf_free(&call->catalog.json);
 	call->live = false;
@@ -108,17 +109,20 @@ static yyjson_doc *document_of(const char *text)
 	return doc;
 }
 
-static void row_begin(struct row *row, enum row_kind kind, unsigned tenant, const char *profile)
+static void row_begin(struct sim *sim, struct row *row, enum row_kind kind, unsigned tenant, const char *profile)
 {
+	sim->oracle->seen.rows[kind]++;
 	*row = (struct row){ .kind = kind, .tenant = str_of(sim_tenants[tenant]), .profile = str_of(profile) };
 	row->member_hash = hash_name(HASH_MEMBER, row->tenant, row->profile);
 	row->member_partition = partition_of(row->member_hash);
 }
 
-static void event_row(struct call *call, unsigned index, const struct sim_event *event)
+static void event_row(struct sim *sim, struct call *call, unsigned index, const struct sim_event *event)
 {
 	struct row *row = &call->rows[index];
-	row_begin(row, ROW_EVENT, event->tenant, event->profile);
+	row_begin(sim, row, ROW_EVENT, event->tenant, event->profile);
+	const struct member_model *member = oracle_member(sim->oracle, event->tenant, row->profile);
+	call->not_before[index] = member ? member->last_lsn : 0;
 	row->type = str_of(event->type);
 	row->id = str_of(event->id);
 	row->source = STR("sim");
@@ -127,8 +131,8 @@ static void event_row(struct call *call, unsigned index, const struct sim_event 
 	row->payload_text = str_of(event->payload);
 	row->id_hash = hash_name(HASH_EVENT_ID, row->tenant, row->id);
 	row->id_partition = partition_of(row->id_hash);
-	row->content_hash = hash_bytes(row->payload_text.ptr, row->payload_text.len) ^
-			    hash_bytes(row->profile.ptr, row->profile.len) * 3 ^ hash_bytes(row->type.ptr, row->type.len) * 5;
+	row->content_hash = content_of(row);
+	row->flags = (event->internal ? ROW_INTERNAL : 0u) | (event->strict ? ROW_STRICT : 0u);
 }
 
 static void rows_start(struct sim *sim, struct call *call)
@@ -136,16 +140,17 @@ static void rows_start(struct sim *sim, struct call *call)
 	const struct op *op = call->op;
 	for (uint32_t i = 0; i < op->count; i++) {
 		if (op->kind == OP_EVENTS) {
-			event_row(call, i, &op->events[i]);
+			event_row(sim, call, i, &op->events[i]);
 			continue;
 		}
 		if (op->kind == OP_ACTION) {
-			row_begin(&call->rows[i], ROW_ACTION, op->tenant, op->profile);
+			row_begin(sim, &call->rows[i], ROW_ACTION, op->tenant, op->profile);
 			call->rows[i].op = op->action;
+			sim->oracle->seen.ops[op->action]++;
 			call->rows[i].seq = (uint32_t)op->document;
 			continue;
 		}
-		row_begin(&call->rows[i], ROW_CUSTOMER, op->customers[i].tenant, op->customers[i].profile);
+		row_begin(sim, &call->rows[i], ROW_CUSTOMER, op->customers[i].tenant, op->customers[i].profile);
 		call->docs[i] = document_of(op->customers[i].body);
 		call->rows[i].payload = yyjson_doc_get_root(call->docs[i]);
 		call->rows[i].payload_text = str_of(op->customers[i].body);
@@ -162,16 +167,22 @@ static void catalog_start(struct sim *sim, struct call *call)
 	const struct op *op = call->op;
 	struct catalog_request *request = &call->catalog;
 	request->verb = op->verb;
+	sim->oracle->seen.catalog[op->verb]++;
 	request->kind = kind_by_number(op->catalog_kind);
 	request->tenant = str_of(sim_tenants[op->tenant]);
 	request->id = op->document;
 	request->limit = 100;
 	request->dry_run = op->dry;
 	request->match = (struct version_match){ .given = op->match, .count = op->match != 0, .versions = { op->match } };
+	if (op->verb == CATALOG_REMEMBER) {
+		request->at_version = op->match;
+		request->match = (struct version_match){ 0 };
+	}
 	op_actor(op, call->actor);
 	request->actor = str_of(call->actor);
 	const struct document_model *document = oracle_document(sim->oracle, op->document);
-	call->not_before[0] = document ? document->version : 0;
+	call->not_before[0] = op->verb == CATALOG_AUDIT || op->verb == CATALOG_COPY ? sim->oracle->audit_lsn[op->tenant]
+			    : document ? document->version : 0;
 	if (*op->body) {
 		call->docs[0] = document_of(op->body);
 		request->body = yyjson_doc_get_root(call->docs[0]);
@@ -185,6 +196,7 @@ static void query_start(struct sim *sim, struct call *call)
 	const struct op *op = call->op;
 	struct query *query = &call->query;
 	query->kind = QUERY_MEMBER;
+	sim->oracle->seen.queries[QUERY_MEMBER]++;
 	query->tenant = str_of(sim_tenants[op->tenant]);
 	query->profile = str_of(op->profile);
 	unsigned shard = shard_of(partition_of(hash_name(HASH_MEMBER, query->tenant, query->profile)), sim->shards);
@@ -235,7 +247,10 @@ static void call_start(struct sim *sim, struct call *call)
 	case OP_CATALOG:
 	case OP_DOCUMENT: catalog_start(sim, call); return;
 	case OP_MEMBER: query_start(sim, call); return;
+	case OP_REVERSE: reversal_start(sim, call); return;
+	case OP_ASK: ask_start(sim, call); return;
 	}
+	sim->oracle->seen.ledger[request->verb]++;
 	ledger_start(request, &sim->node.env);
 }
 
@@ -269,7 +284,7 @@ static void answered(struct sim *sim, const struct op *op)
 static void op_show(const struct op *op)
 {
 	static const char *const words[] = { "transfers", "accounts", "close", "events", "customers", "catalog", "lookup", "member",
-					     "book", "document", "action" };
+					     "book", "document", "action", "reverse", "ask" };
 	fprintf(stderr, "              op %u: %u %s%s\n", op->number, op->count, words[op->kind], op->dry ? ", dry" : "");
 	for (uint32_t i = 0; op->kind == OP_TRANSFERS && i < op->count; i++) {
 		struct transfer_row row = row_load(op->rows + (size_t)i * ROW_BYTES);
@@ -279,6 +294,8 @@ static void op_show(const struct op *op)
 	for (uint32_t i = 0; op->kind == OP_EVENTS && i < op->count; i++)
 		fprintf(stderr, "                 %u: %s %s of %s/%s %s\n", i, op->events[i].id, op->events[i].type,
 			sim_tenants[op->events[i].tenant], op->events[i].profile, op->events[i].payload);
+	if (op->kind == OP_REVERSE)
+		fprintf(stderr, "                 %s of %s %s\n", op->profile, sim_tenants[op->tenant], op->body);
 	if (op->kind == OP_CATALOG || op->kind == OP_DOCUMENT)
 		fprintf(stderr, "                 verb %u %s %llu of %s %s\n", (unsigned)op->verb, kind_by_number(op->catalog_kind)->name,
 			LLU(op->document), sim_tenants[op->tenant], op->body);
@@ -506,6 +523,7 @@ static void tick(struct sim *sim)
 		return;
 	sim->expiring = true;
 	call->ledger.verb = LEDGER_EXPIRE;
+	sim->oracle->seen.ledger[LEDGER_EXPIRE]++;
 	ledger_start(&call->ledger, &sim->node.env);
 }
 
@@ -1074,6 +1092,7 @@ void sim_run(uint64_t seed, bool trace, struct sim_result *result)
 	result->failures = oracle->failures;
 	result->expiries = oracle->expiries;
 	result->events = oracle->happened;
+	result->reversals = oracle->reversals;
 	result->customers = oracle->customers;
 	result->changes = oracle->changes;
 	result->seen = oracle->seen;
@@ -1084,7 +1103,7 @@ void sim_run(uint64_t seed, bool trace, struct sim_result *result)
 			free(sim->clients[i].op);
 	if (result->good) {
 		calls_drop(sim);
-		past_free(sim);
+		past_end(sim);
 		oracle_free(sim->oracle);
 		disk_free(sim->disk);
 		free(sim);

@@ -13,9 +13,13 @@
 
 #include "engine/base/buf.h"
 
-/* What of the product's tables was seen in the log. */
-enum { SEEN_KINDS = 32, SEEN_EFFECTS = 64, SEEN_RECORDS = 16 };
-struct sim_seen { uint64_t kinds[SEEN_KINDS], effects[SEEN_EFFECTS], records[SEEN_RECORDS]; };    /* by number */
+/* What of the product's tables was seen: in the log (kinds, effects, actions, records), or sent (the others). */
+enum { SEEN_KINDS = 32, SEEN_EFFECTS = 64, SEEN_ACTIONS = 64, SEEN_RECORDS = 16, SEEN_VERBS = 16 };
+struct sim_seen {                      /* by number; nothing but counts */
+	uint64_t kinds[SEEN_KINDS], effects[SEEN_EFFECTS], actions[SEEN_ACTIONS], records[SEEN_RECORDS];
+	uint64_t rows[SEEN_VERBS], ledger[SEEN_VERBS], queries[SEEN_VERBS], catalog[SEEN_VERBS], ops[SEEN_VERBS], policies[SEEN_VERBS];
+	uint64_t exact;                /* reversals with nothing between them and their event */
+};
 
 struct sim_result {
 	bool good;
@@ -23,7 +27,7 @@ struct sim_result {
 	struct buf verdict;            /* owned; "law: what" when not good */
 	struct sim_seen seen;
 	/* what it came to, so that it can be seen that something happened */
-	uint64_t lives, cuts, cuts_in_calls, kills, deaths, stops, ops, replies, records, transfers, failures, expiries, events,
+	uint64_t lives, cuts, cuts_in_calls, kills, deaths, stops, ops, replies, records, transfers, failures, expiries, events, reversals,
 		customers, changes, retries, repeats, refused, tails, full, segments, unread, dumps, snapshots, loads, passed_over, dropped, asked, pruned,
 		id_runs, id_merges, ids_unread, ids_remade;
 };

@@ -25,13 +25,14 @@ struct call {
 	struct ledger_request ledger;
 	struct account_spec specs[OP_SPECS];
 	struct account_view views[OP_SPECS];
-	uint64_t not_before[OP_SPECS];
+	uint64_t not_before[OP_SPECS]; /* what was known of each when it was asked */
 	struct batch batch;
 	struct row rows[OP_EVENTS_MAX];
 	yyjson_doc *docs[OP_EVENTS_MAX];
 	struct query query;
 	struct catalog_request catalog;
 	char actor[ACTOR_TEXT];
+	struct { struct buf record; char profile[TEXT]; unsigned walks; bool waited, decides; } undoing;   /* reversal.c */
 };
 
 struct letter { bool live, reply; uint64_t due_ns; const struct op *op; bool again; };
@@ -96,7 +97,7 @@ enum step sim_step_writer(struct sim *sim);            /* one is under way */
 
 /* past.c */
 void past_draw(struct sim *sim);
-void past_free(struct sim *sim);
+void past_end(struct sim *sim);
 void past_options(struct sim *sim, struct sim_node_options *options);
 void past_followed(void *context, const struct kept_frame *frame);     /* the model has taken this frame */
 void past_opened(struct sim *sim);                     /* a node has opened */
@@ -114,6 +115,23 @@ bool past_whole(struct sim *sim, struct disk *copy);
 bool call_finish(struct sim *sim, struct call *call, uint64_t wait_lsn, bool *unreadable);
 void member_check(struct sim *sim, const struct query *query, unsigned tenant, uint64_t not_before, uint64_t account_before);
 void book_check(struct sim *sim, const struct ledger_request *request);
+unsigned call_excuse(const struct sim *sim);           /* enum excuse: what may be full */
+/* A record out of the files, as the product reads it; empty: its segment was dropped.  False: it cannot be read now. */
+bool call_record_read(struct sim *sim, uint64_t lsn, struct buf *out);
+/* A row with an id that is done, or was before.  False: the log cannot be read now. */
+bool call_known_check(struct sim *sim, const struct row *row, unsigned tenant);
+/* A row that is refused because ids on disk cannot be read now. */
+bool call_ids_unread(struct sim *sim, const struct row *row);
+uint64_t content_of(const struct row *row);
+
+/* reversal.c; false: it goes on in the node. */
+void reversal_start(struct sim *sim, struct call *call);
+bool reversal_finish(struct sim *sim, struct call *call, bool *unreadable);
+
+/* questions.c: what shards are asked about members' rewards, tiers and bonuses, and about all they have. */
+void ask_start(struct sim *sim, struct call *call);
+void ask_check(struct sim *sim, const struct call *call);
+void audit_questions(struct sim *sim);
 
 /* audit.c: with nothing under way, all that the node says is what the model says. */
 void audit(struct sim *sim);

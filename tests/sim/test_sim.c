@@ -19,9 +19,11 @@
 
 #include "engine/catalog/kind.h"
 #include "engine/event/effect.h"
+#include "engine/event/reverse.h"
+#include "engine/ledger/request.h"
 #include "tests/sim/sim.h"
 
-enum { SEEDS_DEFAULT = 200, JOBS_MAX = 64, COUNTS = 33 };
+enum { SEEDS_DEFAULT = 200, JOBS_MAX = 64, COUNTS = 34 };
 
 #define LLU(x) ((unsigned long long)(x))
 
@@ -55,7 +57,7 @@ struct counts { uint64_t list[COUNTS]; struct sim_seen seen; };
 static const char *const names[COUNTS] = {
 	"lives", "power cuts", "cuts in the middle of a call", "kills", "failed writes", "clean stops", "operations", "answers",
 	"records", "transfers", "failed transfers", "expiries", "events", "customers", "changes of configuration", "sent again",
-	"known ids", "refused for damage", "damaged tails", "disk full", "segments", "states compared with their files",
+	"known ids", "reversals", "refused for damage", "damaged tails", "disk full", "segments", "states compared with their files",
 	"snapshots written", "snapshots loaded", "broken ones passed over", "damaged records read",
 	"segments dropped", "answers of the past", "outcomes pruned", "runs of ids made", "merged", "ids that could not be looked up",
 	"folders of ids made again",
@@ -74,7 +76,7 @@ static void counts_of(const struct sim_result *result, struct counts *counts)
 	const uint64_t list[COUNTS] = {
 		result->lives, result->cuts, result->cuts_in_calls, result->kills, result->deaths, result->stops, result->ops,
 		result->replies, result->records, result->transfers, result->failures, result->expiries, result->events,
-		result->customers, result->changes, result->retries, result->repeats, result->refused, result->tails, result->full,
+		result->customers, result->changes, result->retries, result->repeats, result->reversals, result->refused, result->tails, result->full,
 		result->segments, result->dumps, result->snapshots, result->loads, result->passed_over,
 		result->unread, result->dropped, result->asked, result->pruned, result->id_runs, result->id_merges, result->ids_unread,
 		result->ids_remade,
@@ -145,35 +147,50 @@ static unsigned jobs_run(uint64_t from, uint64_t seeds, unsigned jobs, struct co
 	return broken;
 }
 
-/* What is declared in a table of the product is exercised here, or this test says that it is not. */
+static unsigned missing(const char *what, const char *name, uint64_t count)
+{
+	if (!count)
+		print_error("%s %s was never part of a history\n", what, name);
+	return !count;
+}
+
+/* The entries of a list from `first` on, by number. */
+static unsigned missing_numbers(const char *what, const uint64_t *counts, unsigned first, unsigned behind)
+{
+	unsigned sum = 0;
+	char name[12];
+	for (unsigned i = first; i < behind; i++) {
+		snprintf(name, sizeof name, "%u", i);
+		sum += missing(what, name, counts[i]);
+	}
+	return sum;
+}
+
+/* What is declared in a table of the product is exercised here, without exception. */
 static void tables_exercised(const struct sim_seen *seen)
 {
 	const struct kind *kind;
-	unsigned missing = 0;
+	unsigned sum = 0;
 	print_message("# effects:");
 	for (unsigned e = 1; e < EFFECT_TYPES; e++)
 		if (seen->effects[e])
 			print_message(" %s %llu", effect_kinds[e].name, LLU(seen->effects[e]));
-	print_message("\n");
+	print_message("; %llu reversals with nothing in between\n", LLU(seen->exact));
 	for (size_t k = 0; (kind = kind_at(k)); k++)
-		if (!seen->kinds[kind->number]) {
-			print_error("no document of kind %s was ever changed\n", kind->name);
-			missing++;
-		}
-	/* Limits of rules, emitted events, reversals and webhooks are not in the workload yet. */
-	static const enum effect_type other_tests[] = {
-		EFFECT_REWARD_REVOKED, EFFECT_BONUS_WITHDRAWN, EFFECT_COUNTED, EFFECT_EMITTED, EFFECT_DEBT_PAID, EFFECT_EARN_REVERSED,
-		EFFECT_BURN_REVERSED, EFFECT_TAG_REMOVED, EFFECT_WEBHOOK, EFFECT_MESSAGE };
-	for (unsigned e = 1; e < EFFECT_TYPES; e++) {
-		bool other = seen->effects[e] > 0;
-		for (unsigned i = 0; i < sizeof other_tests / sizeof *other_tests; i++)
-			other |= other_tests[i] == (enum effect_type)e;
-		if (!other) {
-			print_error("no effect %s was ever seen\n", effect_kinds[e].name);
-			missing++;
-		}
-	}
-	assert_int_equal(missing, 0);
+		sum += missing("kind", kind->name, seen->kinds[kind->number]);
+	for (unsigned e = 1; e < EFFECT_TYPES; e++)
+		sum += missing("effect", effect_kinds[e].name, seen->effects[e]);
+	for (unsigned a = 0; a <= ACTION_TYPES; a++)
+		sum += missing("action", action_name(a), seen->actions[a]);
+	sum += missing_numbers("record", seen->records, RECORD_FILLER, RECORD_ACTION + 1);
+	sum += missing_numbers("row kind", seen->rows, 0, ROW_KINDS);
+	sum += missing_numbers("ledger verb", seen->ledger, 0, LEDGER_VERBS);
+	sum += missing_numbers("query kind", seen->queries, 0, QUERY_KINDS);
+	sum += missing_numbers("catalog verb", seen->catalog, 0, CATALOG_VERBS);
+	sum += missing_numbers("action op", seen->ops, ACTION_OP_USE_REWARD, ACTION_OPS);
+	sum += missing_numbers("reverse policy", seen->policies, 0, REVERSE_POLICIES);
+	sum += missing("law", "reversal", seen->exact);
+	assert_int_equal(sum, 0);
 }
 
 static void histories(void **state)
@@ -203,7 +220,7 @@ static void histories(void **state)
 	print_message("\n");
 	assert_int_equal(broken, 0);
 	/* That there was something to see. */
-	for (unsigned i = 0; i < 17 && seeds >= SEEDS_DEFAULT; i++)
+	for (unsigned i = 0; i < 18 && seeds >= SEEDS_DEFAULT; i++)
 		assert_true(counts.list[i] > 0);
 	if (seeds >= 5 * SEEDS_DEFAULT)
 		tables_exercised(&counts.seen);

@@ -6,12 +6,12 @@
 #include <string.h>
 
 #include "engine/base/assert.h"
+#include "tests/sim/actions.h"
 #include "tests/sim/kinds.h"
 
 static const char *const profiles[] = { "m-0", "m-1", "m-2", "m-3", "m-4", "m-5", "m-6", "m-7", "m-8", "m-9", "m-10", "m-11" };
-static const char *const types[] = { "buy", "spend", "visit" };
-static const char *const names[] = { "gold", "silver", "red", "green", "blue", "big", "tall" };
-enum { PROFILES = 12, TYPES = 3, NAMES = 7 };
+static const char *const types[] = { "buy", "spend", "visit", "inside", "deep" };        /* the last ones are for jobs and rules */
+enum { PROFILES = 12, TYPES = 5, OUTSIDE = 3 };
 
 static uint64_t chance(struct work *work, uint64_t below)
 {
@@ -235,6 +235,11 @@ static const char *profile_random(struct work *work)
 	return profiles[chance(work, work->few_members ? 2 : PROFILES)];
 }
 
+static void reversal_id(char id[TEXT], uint64_t lsn)
+{
+	snprintf(id, TEXT, "reverse:%llx", (unsigned long long)lsn);
+}
+
 static struct op *events_op(struct work *work)
 {
 	struct op *op = op_new(work, OP_EVENTS);
@@ -251,15 +256,59 @@ static struct op *events_op(struct work *work)
 		} else {
 			event->tenant = (unsigned)chance(work, 2);
 			snprintf(event->profile, TEXT, "%s", profile_random(work));
-			snprintf(event->type, TEXT, "%s", one_in(work, 40) ? "nothing" : types[chance(work, TYPES)]);
+			event->internal = one_in(work, 8);
+			event->strict = one_in(work, 10);
+			snprintf(event->type, TEXT, "%s", one_in(work, 40) ? "nothing"
+				 : types[chance(work, event->internal || one_in(work, 20) ? TYPES : OUTSIDE)]);
 			snprintf(event->id, TEXT, "e-%u", ++work->event_number);
+			if (one_in(work, 200) && work->oracle->event_count)            /* as a reversal will be called */
+				reversal_id(event->id, work->oracle->events[chance(work, work->oracle->event_count)].lsn);
 			event->points = (int64_t)chance(work, 60);
-			event->amount = (int64_t)chance(work, 40);
+			event->amount = (int64_t)chance(work, 40) - (one_in(work, 20) ? 10 : 0);
 		}
 		snprintf(event->payload, PAYLOAD, "{\"points\":%lld,\"amount\":%lld}", (long long)event->points,
 			 (long long)event->amount);
 		work->past[work->past_count++ % WORK_HISTORY] = *event;
 	}
+	op->dry = one_in(work, 15);
+	return op;
+}
+
+/* Of an event of late, of any; now and then of what is no event; again, the same and otherwise. */
+static struct op *reverse_op(struct work *work)
+{
+	struct op *op = op_new(work, OP_REVERSE);
+	const struct oracle *oracle = work->oracle;
+	unsigned known = work->undone_count < WORK_UNDONE ? work->undone_count : WORK_UNDONE, reason = (unsigned)chance(work, 3);
+	op->count = 1;
+	op->action = (unsigned)chance(work, REVERSE_POLICIES);
+	op->tenant = (unsigned)chance(work, 2);
+	if (known && one_in(work, 4)) {
+		const struct undone *undone = &work->undone[chance(work, known)];
+		op->tenant = undone->tenant;
+		op->document = undone->lsn;
+		if (!one_in(work, 3)) {
+			op->action = undone->policy;
+			reason = undone->reason;
+		}
+	} else if (oracle->member_count && one_in(work, 12)) {
+		const struct member_model *member = &oracle->members[chance(work, oracle->member_count)];
+		op->tenant = member->tenant;
+		op->document = member->last_lsn;
+	} else if (oracle->event_count) {
+		/* Sooner one that moved points. */
+		const struct event_entry *event = NULL;
+		for (unsigned tries = 0; tries < 6 && (!event || !event->moved); tries++) {
+			unsigned back = (unsigned)chance(work, one_in(work, 2) ? 4 : one_in(work, 2) ? 40 : oracle->event_count);
+			event = &oracle->events[back < oracle->event_count ? oracle->event_count - 1 - back : 0];
+		}
+		op->tenant = event->tenant;
+		op->document = event->lsn;
+	}
+	reversal_id(op->profile, op->document);
+	snprintf(op->body, OP_BODY, "{\"reverses\":%llu,\"policy\":\"%s\",\"reason\":\"r-%u\"}", (unsigned long long)op->document,
+		 reverse_policy_names[op->action], reason);
+	work->undone[work->undone_count++ % WORK_UNDONE] = (struct undone){ op->document, op->tenant, op->action, reason };
 	op->dry = one_in(work, 15);
 	return op;
 }
@@ -275,7 +324,7 @@ static struct op *customers_op(struct work *work)
 		snprintf(customer->profile, TEXT, "%s", profile_random(work));
 		buf_lit(&body, "{\"profileId\":\"x\"");
 		if (one_in(work, 2)) {
-			snprintf(customer->status, TEXT, "%s", names[chance(work, NAMES)]);
+			snprintf(customer->status, TEXT, "%s", name_draw(&work->seed));
 			buf_printf(&body, ",\"status\":\"%s\"", customer->status);
 		}
 		if (one_in(work, 2)) {
@@ -283,7 +332,7 @@ static struct op *customers_op(struct work *work)
 			customer->tag_count = (unsigned)chance(work, 4);
 			buf_lit(&body, ",\"tags\":[");
 			for (unsigned t = 0; t < customer->tag_count; t++) {
-				snprintf(customer->tags[t], TEXT, "%s", names[chance(work, NAMES)]);
+				snprintf(customer->tags[t], TEXT, "%s", name_draw(&work->seed));
 				buf_printf(&body, "%s\"%s\"", t ? "," : "", customer->tags[t]);
 			}
 			buf_char(&body, ']');
@@ -292,7 +341,7 @@ static struct op *customers_op(struct work *work)
 			if (one_in(work, 4))
 				snprintf(customer->color, TEXT, "null");
 			else
-				snprintf(customer->color, TEXT, "\"%s\"", names[chance(work, NAMES)]);
+				snprintf(customer->color, TEXT, "\"%s\"", name_draw(&work->seed));
 			buf_printf(&body, ",\"color\":%s", customer->color);
 		}
 		if ((customer->sized = one_in(work, 2))) {
@@ -310,68 +359,14 @@ static struct op *customers_op(struct work *work)
 
 /* ---- configuration ------------------------------------------------------------------------------------------------- */
 
-static void action_write(struct work *work, const struct configs *configs, struct buf *out)
-{
-	const struct config *config = &configs->list[configs->count - 1];
-	const char *kinds[] = { "issue", "redeem" };
-	switch (chance(work, 12)) {
-	case 8:
-		if (config->reward_count) {
-			buf_printf(out, "{\"type\":\"%s_reward\",\"reward_id\":\"%llu\"}", kinds[chance(work, 2)],
-				   (unsigned long long)config->rewards[chance(work, config->reward_count)].id);
-			break;
-		}
-		__attribute__((fallthrough));
-	case 9:
-		if (config->bonus_count) {
-			buf_printf(out, "{\"type\":\"record_bonus_award\",\"bonusKey\":\"%s\"}",
-				   config->bonuses[chance(work, config->bonus_count)].key);
-			break;
-		}
-		__attribute__((fallthrough));
-	case 10: buf_printf(out, "{\"type\":\"set_tier\",\"tier\":\"k-%u\"}", (unsigned)chance(work, 6)); break;
-	case 11: buf_lit(out, "{\"type\":\"downgrade_one_tier\"}"); break;
-	case 0: buf_printf(out, "{\"type\":\"earn_points\",\"points\":%u}", 1 + (unsigned)chance(work, 30)); break;
-	case 1: buf_lit(out, "{\"type\":\"earn_points\",\"from_payload\":\"points\"}"); break;
-	case 2: buf_printf(out, "{\"type\":\"earn_points_from_amount\",\"rate\":%u}", 1 + (unsigned)chance(work, 3)); break;
-	case 3: buf_printf(out, "{\"type\":\"burn_points\",\"points\":%u}", 1 + (unsigned)chance(work, 30)); break;
-	case 4: buf_lit(out, "{\"type\":\"burn_points\",\"from_payload\":\"points\"}"); break;
-	case 5: buf_printf(out, "{\"type\":\"set_customer_status\",\"status\":\"%s\"}", names[chance(work, NAMES)]); break;
-	case 6: buf_printf(out, "{\"type\":\"add_customer_tag\",\"tag\":\"%s\"}", names[chance(work, NAMES)]); break;
-	default: buf_lit(out, "{\"type\":\"reset_status_points\"}"); break;
-	}
-}
-
-static void rule_write(struct work *work, const struct configs *configs, struct buf *out, bool patch)
-{
-	unsigned count = 1 + (unsigned)chance(work, RULE_ACTIONS - 1);
-	buf_char(out, '{');
-	if (!patch)
-		buf_printf(out, "\"event_type\":\"%s\",", types[chance(work, TYPES)]);
-	buf_printf(out, "\"priority\":%u,\"active\":%s,\"conditions\":", (unsigned)chance(work, 4), one_in(work, 6) ? "false" : "true");
-	if (one_in(work, 2))
-		buf_lit(out, "null");
-	else
-		buf_printf(out, "{\">=\":[{\"var\":\"payload.points\"},%u]}", 1 + (unsigned)chance(work, 40));
-	buf_lit(out, ",\"actions\":[");
-	for (unsigned i = 0; i < count; i++) {
-		if (i)
-			buf_char(out, ',');
-		action_write(work, configs, out);
-	}
-	buf_lit(out, "]}");
-}
-
-/* The last one is for jobs. */
 static void type_write(struct buf *out, unsigned number)
 {
-	buf_printf(out, "{\"key\":\"%s\",\"origin\":\"%s\",\"name\":\"x\"}", number == TYPES ? "inside" : types[number],
-		   number == TYPES ? "INTERNAL" : "EXTERNAL");
+	buf_printf(out, "{\"key\":\"%s\",\"origin\":\"%s\",\"name\":\"x\"}", types[number], number < OUTSIDE ? "EXTERNAL" : "INTERNAL");
 }
 
 static void body_take(struct op *op, struct buf *body)
 {
-	ASSERT(body->len < BODY);
+	ASSERT(body->len < OP_BODY);
 	if (body->len)
 		memcpy(op->body, body->ptr, body->len);
 	buf_free(body);
@@ -386,13 +381,13 @@ static struct op *catalog_op(struct work *work)
 	const struct config *config = &configs->list[configs->count - 1];
 	unsigned what = (unsigned)chance(work, 10);
 	op->catalog_kind = KIND_RULE;
-	if (config->rule_count < 2 || (what < 4 && config->rule_count < 8)) {
+	if (config->rule_count < 2 || (what < 5 && config->rule_count < 12)) {
 		op->verb = CATALOG_CREATE;
-		rule_write(work, configs, &body, false);
+		rule_write(&body, types[chance(work, TYPES)], work->oracle, op->tenant, &work->seed);
 	} else if (what < 7) {
 		op->verb = CATALOG_PATCH;
 		op->document = config->rules[chance(work, config->rule_count)].id;
-		rule_write(work, configs, &body, true);
+		rule_write(&body, NULL, work->oracle, op->tenant, &work->seed);
 	} else if (what < 9 || !config->type_count) {
 		op->verb = CATALOG_REMOVE;
 		op->document = config->rules[chance(work, config->rule_count)].id;
@@ -403,11 +398,11 @@ static struct op *catalog_op(struct work *work)
 		if (op->verb == CATALOG_PATCH)
 			buf_printf(&body, "{\"active\":%s}", one_in(work, 3) ? "false" : "true");
 	}
-	if (config->type_count <= TYPES && one_in(work, 3)) {          /* one was removed */
+	if (config->type_count < TYPES && one_in(work, 3)) {          /* one was removed */
 		op->verb = CATALOG_CREATE;
 		op->catalog_kind = KIND_EVENT_TYPE;
 		body.len = 0;
-		type_write(&body, (unsigned)chance(work, TYPES + 1));
+		type_write(&body, (unsigned)chance(work, TYPES));
 	}
 	if (configs->count > CONFIGS_MAX - 40 || work->oracle->document_count > DOCUMENTS_MAX - 40)
 		op->verb = CATALOG_LIST;       /* enough of it */
@@ -433,6 +428,23 @@ static struct op *question_op(struct work *work, enum op_kind kind)
 		memcpy(op->profile, place->member.ptr, place->member.len);
 		op->profile[place->member.len] = 0;
 	}
+	return op;
+}
+
+/* A question about what belongs to a member, or to a tenant. */
+static struct op *ask_op(struct work *work)
+{
+	struct op *op = question_op(work, OP_ASK);
+	op->action = (unsigned)chance(work, QUERY_KINDS);
+	op->state = (unsigned)chance(work, REWARD_STATES + 3);
+	if (op->state > REWARD_STATES)
+		op->state = REWARD_STATES;
+	op->limit = 1 + (unsigned)chance(work, 12);
+	op->offset = one_in(work, 3) ? (unsigned)chance(work, 6) : 0;
+	op->before = one_in(work, 3) ? (unsigned)chance(work, 12) : 0;
+	op->document = 1 + chance(work, 12);
+	if (op->action == QUERY_AWARDS && one_in(work, 2))
+		*op->profile = 0;      /* of all members */
 	return op;
 }
 
@@ -479,6 +491,8 @@ struct op *work_next(struct work *work)
 		return op;
 	}
 	case OP_ACTION: return action_op(work);
+	case OP_REVERSE: return reverse_op(work);
+	case OP_ASK: return ask_op(work);
 	case OP_LOOKUP:
 	case OP_MEMBER:
 	case OP_BOOK: break;
@@ -488,7 +502,7 @@ struct op *work_next(struct work *work)
 
 struct op *work_first(struct work *work, unsigned number)
 {
-	enum { EARLY = 26, EACH = 6 };
+	enum { EARLY = 26, EACH = 6, FIRST_RULES = 6 };
 	unsigned batches = (EARLY + EACH - 1) / EACH;
 	if (number < batches) {
 		struct op *op = op_new(work, OP_ACCOUNTS);
@@ -497,14 +511,21 @@ struct op *work_first(struct work *work, unsigned number)
 		return op;
 	}
 	number -= batches;
-	if (number >= 2 * (TYPES + 1))
+	if (number >= 2 * (TYPES + FIRST_RULES))
 		return NULL;
 	struct op *op = op_new(work, OP_CATALOG);
 	struct buf body = { 0 };
 	op->verb = CATALOG_CREATE;
-	op->catalog_kind = KIND_EVENT_TYPE;
 	op->tenant = number & 1;
-	type_write(&body, number / 2);
+	number /= 2;
+	op->catalog_kind = number < TYPES ? KIND_EVENT_TYPE : KIND_RULE;
+	if (number < TYPES)
+		type_write(&body, number);
+	else if (number < TYPES + 2)
+		buf_printf(&body, "{\"event_type\":\"%s\",\"actions\":[{\"type\":\"%s_points\",\"from_payload\":\"points\"}]}",
+			   types[number - TYPES], number == TYPES ? "earn" : "burn");
+	else
+		rule_write(&body, types[chance(work, TYPES)], work->oracle, op->tenant, &work->seed);
 	body_take(op, &body);
 	return op;
 }
@@ -513,7 +534,8 @@ void work_begin(struct work *work, uint64_t seed, struct oracle *oracle, int64_t
 {
 	static const unsigned usual[WORK_KINDS] = { [OP_TRANSFERS] = 40, [OP_ACCOUNTS] = 3, [OP_CLOSE] = 5, [OP_EVENTS] = 30,
 						    [OP_CUSTOMERS] = 6, [OP_CATALOG] = 4, [OP_LOOKUP] = 8, [OP_MEMBER] = 6,
-						    [OP_BOOK] = 3, [OP_DOCUMENT] = 5, [OP_ACTION] = 4 };
+						    [OP_BOOK] = 3, [OP_DOCUMENT] = 5, [OP_ACTION] = 4,
+						    [OP_REVERSE] = 8, [OP_ASK] = 5 };
 	static const unsigned rows[] = { 1, 6, 20, OP_ROWS };
 	*work = (struct work){ .seed = seed, .oracle = oracle, .now_ms = now_ms };
 	places_make(work);

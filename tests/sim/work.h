@@ -2,14 +2,16 @@
 /* work.h - what clients ask for: few accounts, few members, few ids, so that everything meets.
  *
  * Transfers of all kinds, with repeats of the same and of other content; accounts made, closed and reopened; events under
- * rules that change meanwhile; customers; questions.
+ * rules that change meanwhile; their reversals; customers; questions.
  */
 #ifndef TESTS_SIM_WORK_H
 #define TESTS_SIM_WORK_H
 
 #include "tests/sim/oracle.h"
 
-enum { PLACES = 30, WORK_HISTORY = 256, WORK_KINDS = 11 };
+enum { PLACES = 30, WORK_HISTORY = 256, WORK_KINDS = OP_ASK + 1, WORK_UNDONE = 64 };
+
+struct undone { uint64_t lsn; unsigned tenant, policy, reason; };
 
 struct work {
 	uint64_t seed;
@@ -20,6 +22,8 @@ struct work {
 	unsigned history_count;
 	struct sim_event past[WORK_HISTORY];
 	unsigned past_count;
+	struct undone undone[WORK_UNDONE];
+	unsigned undone_count;
 	unsigned op_number, event_number;
 	unsigned weights[WORK_KINDS];  /* by enum op_kind; swarm */
 	unsigned rows_max;             /* of one batch */

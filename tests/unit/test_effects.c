@@ -615,6 +615,13 @@ static void limits_in(struct shop *shop)
 	/* Undone after its day has passed: that day's count is gone already, the month's stays as it is. */
 	reverse(shop, shop->answer.lsn, REVERSE_LEFT);
 	assert_int_equal(member_counted(member(shop->world, "ann"), limit_key(one, 1), 202602), 0);
+	uint64_t early = event(shop, "ann", "BUY", "{}");
+	shop->world->now_ms = at("2026-02-02T00:00:00Z");
+	event(shop, "ann", "BUY", "{}");
+	reverse(shop, early, REVERSE_LEFT);
+	note_is(shop, 1, "the period of the limit is over");
+	assert_int_equal(member_counted(member(shop->world, "ann"), limit_key(one, 0), 20260202), 1);
+	assert_int_equal(member_counted(member(shop->world, "ann"), limit_key(one, 1), 202602), 1);
 }
 
 static void limits(void **unused)
@@ -675,6 +682,19 @@ static void policies_in(struct shop *shop)
 		assert_int_equal(shop->answer.result, ROW_KNOWN);
 		reverse(shop, shop->answer.lsn, rows[i].policy);
 		refused(shop, "not_reversible");
+	}
+	/* What the event burned itself comes back, and so was not spent: all is as before. */
+	type_and_rule(shop, "BOTH", "[{'type':'earn_points','points':100},{'type':'burn_points','points':120}]");
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		const char *who = textf("both-%zu", i);
+		event(shop, who, "EARN", "{'n':50}");
+		uint64_t both = event(shop, who, "BOTH", "{}");
+		assert_int_equal(shop->answer.points, 30);
+		reverse(shop, both, rows[i].policy);
+		effect_is(shop, 0, EFFECT_BURN_REVERSED, 120);
+		effect_is(shop, 1, EFFECT_EARN_REVERSED, 100);
+		assert_int_equal(shop->answer.points, 50);
+		assert_int_equal(member_debt(member(shop->world, who)), 0);
 	}
 	/* What is owed comes first; what paid it is owed again when that is undone. */
 	event(shop, "debt", "EARN", "{'n':15}");
@@ -758,6 +778,20 @@ static void changed_since_in(struct shop *shop)
 	reverse(shop, redeem, REVERSE_LEFT);
 	note_is(shop, 0, "the reward had expired");
 	assert_int_equal(shop->answer.points, 70);
+	redeem = event(shop, "ann", "REDEEM", "{}");
+	shop->world->now_ms += 2 * 86400000;           /* no run has written it down */
+	reverse(shop, redeem, REVERSE_LEFT);
+	note_is(shop, 0, "the reward had expired");
+	effect_is(shop, 1, EFFECT_BURN_REVERSED, 30);
+	assert_int_equal(member_reward(member(shop->world, "ann"), 4)->state, REWARD_ISSUED);
+	/* What it bought and was used stays spent, out of its own points first where there were no others. */
+	type_and_rule(shop, "BUYS", textf("[{'type':'earn_points','points':40},{'type':'redeem_reward','reward_id':'%llu'}]",
+					  (unsigned long long)coffee));
+	uint64_t buys = event(shop, "ben", "BUYS", "{}");
+	act(shop, "ben", ACTION_OP_USE_REWARD, 1);
+	reverse(shop, buys, REVERSE_LEFT);
+	effect_is(shop, 2, EFFECT_EARN_REVERSED, 10);
+	assert_int_equal(shop->answer.points, 0);
 	/* A bonus that was withdrawn may be awarded again, as another one. */
 	uint64_t bonus = event(shop, "ann", "BONUS", "{}");
 	reverse(shop, bonus, REVERSE_LEFT);
@@ -765,7 +799,7 @@ static void changed_since_in(struct shop *shop)
 	assert_int_equal(member(shop->world, "ann")->more->bonus_count, 0);
 	event(shop, "ann", "BONUS", "{}");
 	effect_is(shop, 0, EFFECT_BONUS, 0);
-	assert_int_equal(member(shop->world, "ann")->more->bonuses[0].seq, 5);
+	assert_int_equal(member(shop->world, "ann")->more->bonuses[0].seq, 6);
 }
 
 static void changed_since(void **unused)
