@@ -12,7 +12,7 @@
 #include "engine/base/assert.h"
 #include "wal/wal_int.h"
 
-enum { PACE_MAX_MS = 120 /* for a portion at most */, PACE_NAP_NS = 1000000, RATE_NS = 8000000 /* the log's speed is of that time */ };
+enum { PACE_NAPS = 120 /* ms for a portion at most */, PACE_LEAD = 16 /* ahead of the log by a sixteenth */ };
 
 static bool is_full(int error)
 {
@@ -60,40 +60,19 @@ static void full_said(struct wal *wal, bool full, int error)
 		wal_say(wal, "notice", "there is room for the log's next segment again");
 }
 
-/* How fast the log grows, in bytes a nanosecond. */
-static double rate_look(struct wal *wal, uint64_t now, uint64_t durable)
-{
-	struct wal_pace *pace = &wal->pace;
-	uint64_t spent = now - pace->looked_ns;
-	if (spent >= PACE_NAP_NS) {
-		double seen = (double)(durable - pace->durable) / (double)spent;
-		pace->rate += (seen - pace->rate) * (spent < RATE_NS ? (double)spent / RATE_NS : 1);
-		pace->looked_ns = now;
-		pace->durable = durable;
-	}
-	return pace->rate;
-}
-
 /* The next segment is needed when the present one is full, so its zeros are written as the log fills, a portion at a time and
- * evenly: the log's own writes wait for what the disk has been given at once.
- *
- * The speed is twice what would be just in time, for the speed that the log has now: so it is early by more the faster the log
- * is, and by a sixteenth where portions are a 256th.  In time means before a producer may be refused the room for its
- * frame, half the ring.  A slow log does not hold it up for ever. */
+ * evenly: the log's own writes wait for what the disk has been given at once.  It is early by a sixteenth, which it gains little
+ * by little.  A slow log does not hold it up for ever. */
 static bool pace(void *context, uint64_t done, uint64_t size)
 {
-	struct wal *wal = context;
-	const uint64_t refused = wal->options.ring_size / 2, began = wal_io.monotonic_ns();
-	for (uint64_t now = began; now - began < PACE_MAX_MS * UINT64_C(1000000) && !atomic_load(&wal->stop);
-	     now = wal_io.monotonic_ns()) {
+	const struct wal *wal = context;
+	for (int naps = 0; naps < PACE_NAPS && !atomic_load(&wal->stop); naps++) {
 		uint64_t durable = atomic_load(&wal->durable), left = wal_segment_end(wal, durable) - durable;
-		double rate = rate_look(wal, now, durable);
-		if (left <= refused ||
-		    (double)(now - wal->pace.portion_ns) * 2 * rate * (double)(size - done) / (double)(left - refused) >= SEGMENT_PORTION)
+		uint64_t filled = left < size ? size - left : 0, lead = filled < size / PACE_LEAD ? filled : size / PACE_LEAD;
+		if (filled + lead >= done)
 			break;
-		nanosleep(&(struct timespec){ .tv_nsec = PACE_NAP_NS }, NULL);
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 	}
-	wal->pace.portion_ns = wal_io.monotonic_ns();
 	return !atomic_load(&wal->stop);
 }
 

@@ -18,7 +18,7 @@
 #include "engine/base/mutant.h"
 #include "wal/wal.h"
 
-enum { CHUNK = SEGMENT_PORTION, CHUNKS_A_SYNC = 8 };
+enum { CHUNK = SEGMENT_PORTION, CHUNKS_A_SYNC = 32 };
 
 void segment_name(char name[SEGMENT_NAME], uint64_t base, const char *suffix)
 {

@@ -46,13 +46,6 @@ struct reader_file {
 enum { CHECKED_SLOTS = 1024 };
 struct checked { uint64_t lsn, end, at_ns; };
 
-/* What the maker knows of the log's speed. */
-struct wal_pace {
-	uint64_t looked_ns, durable;   /* when it last looked, and what it saw */
-	uint64_t portion_ns;           /* when it last wrote */
-	double rate;                   /* bytes a nanosecond */
-};
-
 struct wal {
 	/* constant once open */
 	struct wal_options options;
@@ -87,7 +80,6 @@ struct wal {
 	/* the maker */
 	pthread_t maker;
 	bool maker_runs;
-	struct wal_pace pace;
 	atomic_bool stop;
 	pthread_mutex_t lock;          /* of `segments` and `files` */
 	pthread_cond_t wake;

@@ -13,7 +13,7 @@
 #include "net/loop/logline.h"
 #include "wal/cursor.h"
 
-enum { FRAMES_A_LOOK = 256, PACE_BYTES = 16 << 20 /* a second, while the log grows */, PACE_MAX_MS = 100 };
+enum { FRAMES_A_LOOK = 256, PACE_BYTES = 8 << 20 /* a second, while the log grows */, PACE_MAX_MS = 100 };
 #define SCAN_MAX (UINT64_C(1) << 30)       /* bytes that one question reads, or two segments where those are longer */
 
 struct footers {

@@ -13,7 +13,7 @@
 #define MADV_POPULATE_WRITE 23         /* Linux 5.14: makes pages present without changing them */
 #endif
 
-enum { STEP = 4 * 1024 * 1024, PARTS_MAX = 16 };
+enum { STEP = 2 * 1024 * 1024 /* a huge page: others that change the address space wait so long */, PARTS_MAX = 16 };
 
 static struct { uintptr_t begin, end; } parts[PARTS_MAX];
 static unsigned part_count;            /* of those that wait; more are let go: touching them ahead is only faster */
