@@ -273,7 +273,7 @@ static enum catalog_status decide_put(const struct catalog *catalog, struct str 
 		refs_each(kind, document, ref_check, &refs);
 		unique_check(catalog, tenant, kind, document, before, problem);
 		if (kind->check && !problem->status)
-			kind->check(catalog, tenant, document, before, problem);
+			kind->check(catalog, tenant, document, body, before, problem);
 		if (kind->derive && !problem->status && !problem->faults.count)
 			kind->derive(document, body, before, now_ms, &derived);
 		yyjson_doc_free(doc);

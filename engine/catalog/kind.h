@@ -86,9 +86,9 @@ struct kind {
 	const struct field *fields;    /* in the order of the canonical text; ends with name NULL */
 	const char *const *unique;     /* fields of which each is unique in the tenant; ends with NULL; NULL: none */
 	const char *order_by;          /* FIELD_INT to list by, ascending, then id; NULL: by id alone */
-	/* What spans fields or documents.  `document` is complete and each field is valid; `before` is NULL at
-	 * creation.  Sets the problem (or adds faults to it) to refuse.  NULL: nothing to check. */
-	void (*check)(const struct catalog *catalog, struct str tenant, yyjson_val *document,
+	/* What spans fields or documents.  `document` is complete and each field is valid; `body` has what is WRITEONLY as well;
+	 * `before` is NULL at creation.  Sets the problem (or adds faults to it) to refuse.  NULL: nothing to check. */
+	void (*check)(const struct catalog *catalog, struct str tenant, yyjson_val *document, yyjson_val *body,
 		      const struct document *before,
 		      struct problem *problem);
 	/* State beside the fields (catalog.h): what answers show of it, all read-only; ends with name NULL; NULL: the kind has

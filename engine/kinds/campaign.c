@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* campaign.c - campaigns of older clients: kept, and without effect.  Rules and internal jobs do what they were for. */
+#include "engine/base/json.h"
+#include "engine/base/time.h"
 #include "engine/kinds/kinds.h"
 
 static const struct field fields[] = {
@@ -16,9 +18,22 @@ static const struct field fields[] = {
 	{ 0 }
 };
 
+static void check(const struct catalog *catalog, struct str tenant, yyjson_val *document, yyjson_val *body,
+		  const struct document *before, struct problem *problem)
+{
+	int64_t starts, ends;
+	(void)catalog;
+	(void)tenant;
+	(void)body;
+	(void)before;
+	if (time_parse(json_text(json_get(document, STR("starts_at"))), &starts) &&
+	    time_parse(json_text(json_get(document, STR("ends_at"))), &ends) && ends < starts)
+		faults_add(&problem->faults, "/ends_at", "expected a time at or behind starts_at");
+}
+
 const struct kind kind_campaign = {
 	.number = KIND_CAMPAIGN, .name = "campaign", .plural = "campaigns", .title = "campaign",
-	.path = "/campaigns", .permission = "campaigns.write", .fields = fields,
+	.path = "/campaigns", .permission = "campaigns.write", .fields = fields, .check = check,
 	.successor = "/rules",
 	.doc = "Campaigns of older clients; use rules and internal jobs instead."
 };

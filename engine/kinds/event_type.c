@@ -35,11 +35,12 @@ static bool rule_emits(const struct document *rule, struct str key)
 }
 
 /* Jobs and rules emit INTERNAL types only: while one does, its type stays one. */
-static void check(const struct catalog *catalog, struct str tenant, yyjson_val *document, const struct document *before,
-		  struct problem *problem)
+static void check(const struct catalog *catalog, struct str tenant, yyjson_val *document, yyjson_val *body,
+		  const struct document *before, struct problem *problem)
 {
 	struct catalog_page page;
 	struct problem none = { 0 };
+	(void)body;
 	if (!before || str_eq(json_text(document_value(before, "origin")), json_text(json_get(document, STR("origin")))))
 		return;
 	struct catalog_filter of = { STR("event_type"), json_text(json_get(document, STR("key"))) };

@@ -35,11 +35,23 @@ static const struct field fields[] = {
 	  .schema = schedule_schema,
 	  .doc = "When it runs by itself; null is only on demand." },
 	{ .name = "first_run_at", .type = FIELD_TIME, .flags = WRITEONLY | NULLABLE,
-	  .doc = "When it runs by itself next; after that the schedule counts." },
+	  .doc = "When it runs by itself next; after that the schedule counts. Not beside start_in_seconds." },
 	{ .name = "start_in_seconds", .type = FIELD_INT, .flags = WRITEONLY | NULLABLE, .min = 0, .max = START_SECONDS_MAX,
 	  .doc = "The same, from now on." },
 	{ 0 }
 };
+
+static void check(const struct catalog *catalog, struct str tenant, yyjson_val *document, yyjson_val *body,
+		  const struct document *before, struct problem *problem)
+{
+	yyjson_val *at = json_get(body, STR("first_run_at")), *in = json_get(body, STR("start_in_seconds"));
+	(void)catalog;
+	(void)tenant;
+	(void)document;
+	(void)before;
+	if (at && in && !yyjson_is_null(at) && !yyjson_is_null(in))
+		faults_add(&problem->faults, "/start_in_seconds", "expected first_run_at or start_in_seconds, not both");
+}
 
 /* ---- what a form for jobs needs beside schema and hints ------------------------------------------------------------------ */
 
@@ -119,7 +131,7 @@ static void catalog_for_forms(struct buf *out)
 
 const struct kind kind_internal_job = {
 	.number = KIND_INTERNAL_JOB, .name = "internal_job", .plural = "internal_jobs", .title = "internal job",
-	.path = "/admin/internal-jobs", .permission = "internal_jobs.write", .fields = fields, .unique = unique, .key = "job_key",
+	.path = "/admin/internal-jobs", .permission = "internal_jobs.write", .fields = fields, .unique = unique, .key = "job_key", .check = check,
 	.state_fields = job_state_fields, .derive = job_derive, .due = job_due, .catalog = catalog_for_forms,
 	.doc = "Events that are emitted for many customers at once, on demand or by a schedule."
 };

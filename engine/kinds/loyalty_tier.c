@@ -51,14 +51,15 @@ static void base_needed(struct problem *problem)
 	problem_set(problem, 409, "base_tier_needed", "the base tier (rank 0) stays active while there are other tiers");
 }
 
-static void check(const struct catalog *catalog, struct str tenant, yyjson_val *document, const struct document *before,
-		  struct problem *problem)
+static void check(const struct catalog *catalog, struct str tenant, yyjson_val *document, yyjson_val *body,
+		  const struct document *before, struct problem *problem)
 {
 	struct catalog_page page;
 	struct problem none = { 0 };
 	int64_t rank = number(json_get(document, STR("rank")));
 	int64_t points = number(json_get(document, STR("min_status_points")));
 	bool active = yyjson_is_true(json_get(document, STR("active")));
+	(void)body;
 	if ((rank == 0) != (points == 0)) {
 		faults_add(&problem->faults, "/min_status_points", rank ? "expected more than 0: only the base tier (rank 0) begins at 0"
 								       : "expected 0: the base tier (rank 0) begins there");

@@ -11,13 +11,14 @@
 
 #include "engine/base/mem.h"
 #include "engine/ledger/refusal.h"
+#include "engine/ledger/row.h"
 #include "net/cli/bench_load.h"
 #include "net/cli/bench_work.h"
 #include "net/cli/client.h"
 #include "net/cli/commands.h"
 #include "net/cli/import.h"
 
-enum { BENCH_DONE = 0, BENCH_REFUSED = 1, BENCH_FAILED = 2, SETUP_ROWS = 8190, ERROR_BYTES = 256 };
+enum { BENCH_DONE = 0, BENCH_REFUSED = 1, BENCH_FAILED = 2, SETUP_ROWS = ROWS_MAX, ERROR_BYTES = 256 };
 
 #define MEMORY_MAX (UINT64_C(4) << 30)     /* of all send buffers */
 #define TIME_SEED UINT64_MAX
@@ -48,7 +49,7 @@ static const struct spec specs[] = {
 	{ "--rpc", TYPE_ADDRESS, AT(rpc), 0, 0, "ADDR:PORT" },
 	{ "--http", TYPE_ADDRESS, AT(http), 0, 0, "ADDR:PORT" },
 	{ "--work", TYPE_CHOICE, AT(work), 0, 0, "earn|single|events|events-http|none" },
-	{ "--batch", TYPE_NUMBER, AT(batch), 1, BENCH_ROWS_MAX, NULL },
+	{ "--batch", TYPE_NUMBER, AT(batch), 1, ROWS_MAX, NULL },
 	{ "--in-flight", TYPE_NUMBER, AT(in_flight), 1, 1024, NULL },
 	{ "--connections", TYPE_NUMBER, AT(connections), 1, 10000, NULL },
 	{ "--accounts", TYPE_NUMBER, AT(accounts), 1, 4e9, NULL },

@@ -306,7 +306,7 @@ struct bench_work *bench_work_new(enum bench_kind kind, const struct bench_shape
 	struct bench_work *work = &maker->work;
 	uint64_t seed = shape->seed;
 
-	ASSERT(shape->rows && shape->rows <= BENCH_ROWS_MAX);
+	ASSERT(shape->rows && shape->rows <= ROWS_MAX);
 	ASSERT(shape->tenants && shape->tenants <= BENCH_TENANTS_MAX && shape->accounts >= shape->tenants);
 	ASSERT(shape->accounts <= UINT32_MAX);
 	maker->shape = *shape;

@@ -28,7 +28,7 @@ struct bench_shape {
 	uint64_t seed;
 };
 
-enum { BENCH_TENANTS_MAX = 1000, BENCH_ROWS_MAX = 100000, BENCH_TENANT_BYTES = 16 };
+enum { BENCH_TENANTS_MAX = 1000, BENCH_TENANT_BYTES = 16 };
 
 struct bench_work *bench_work_new(enum bench_kind kind, const struct bench_shape *shape);
 void bench_work_free(struct bench_work *work);

@@ -156,7 +156,7 @@ void catalogs_options(struct task *task)
 	struct page *page = mem_zalloc(sizeof *page);
 	task->context = page;
 	task->free_context = mem_free;
-	if (!resource_task(task, CATALOG_LIST) || !resource_filters(task) ||
+	if (!resource_task(task, CATALOG_LIST) || !resource_filters(task, "limit offset") ||
 	    !task_page(task, &page->limit, &page->offset, LIST_MAX, OPTIONS_MAX))
 		return;
 	if (!active_by_default(&task->catalog)) {

@@ -158,12 +158,12 @@ static void resource_delete(struct task *task)
 }
 
 /* Every field that can be compared may be a filter: ?active=true&origin=EXTERNAL.  Texts live in task->text. */
-bool resource_filters(struct task *task)
+bool resource_filters(struct task *task, const char *others)
 {
 	struct catalog_request *request = &task->catalog;
 	size_t starts[CATALOG_FILTERS_MAX], lens[CATALOG_FILTERS_MAX];
 	struct buf words = { 0 };
-	buf_lit(&words, "limit offset cursor");
+	buf_str(&words, str_of(others));
 	for (const struct field *field = request->kind->fields; field->name; field++)
 		buf_printf(&words, " %s", field->name);
 	buf_char(&words, '\0');
@@ -218,7 +218,7 @@ static bool list_cursor(struct task *task)
 
 static void resource_list(struct task *task)
 {
-	if (!resource_task(task, CATALOG_LIST) || !resource_filters(task) || !list_cursor(task) ||
+	if (!resource_task(task, CATALOG_LIST) || !resource_filters(task, "limit offset cursor") || !list_cursor(task) ||
 	    !task_page(task, &task->catalog.limit, &task->catalog.offset, LIST_DEFAULT, LIST_MAX))
 		return;
 	task_catalog(task, resource_answer);

@@ -10,8 +10,9 @@ const struct route *resource_routes(void);
 
 /* For handlers of a route with a kind: fills task->catalog from the request.  False: it has been answered. */
 bool resource_task(struct task *task, enum catalog_verb verb);
-/* Filters of a list from the query: every field that can be compared.  False: it has been answered. */
-bool resource_filters(struct task *task);
+/* Filters of a list from the query: every field that can be compared; `others`: the parameters there may be beside them.  False: it has
+ * been answered. */
+bool resource_filters(struct task *task, const char *others);
 /* Handlers of a route with a kind: how its documents look; what can be chosen of them. */
 void catalogs_get(struct task *task);
 void catalogs_options(struct task *task);

@@ -16,6 +16,7 @@
 #include "net/loop/metrics.h"
 #include "net/surface/app.h"
 #include "net/surface/ledger_log.h"
+#include "net/surface/past.h"
 #include "net/surface/row.h"
 #include "net/surface/transaction.h"
 
@@ -158,8 +159,10 @@ static void spent_after(struct task *task)
 	case LOG_BUSY:                 /* only of the past of tenant accounts */
 	case LOG_ABSENT: break;
 	}
-	task_problem(task, 410, "history_pruned", "the history before LSN %llu is no longer kept; use the policy zero or debt",
-		     (unsigned long long)wal_first(node_wal(task->app->node)));
+	struct buf text = { 0 };
+	history_pruned_text(&text, node_wal(task->app->node), "what the account did since");
+	task_problem(task, 410, "history_pruned", "%.*s; use the policy zero or debt", (int)text.len, text.ptr);
+	buf_free(&text);
 }
 
 static void head_after(struct task *task)

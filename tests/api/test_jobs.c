@@ -142,10 +142,17 @@ static void a39_create_job(void **state)
 	assert_null(yyjson_obj_get(answer, "first_run_at"));
 	answer = make_job("A39", "START", "{}", ",'start_in_seconds':86400");
 	assert_true(yyjson_is_str(json_at(answer, "/next_run_at")));
+	char id[32];
+	snprintf(id, sizeof id, "%s", text_at(answer, "/id"));
 	refused(422, "invalid", "/first_run_at", "POST /admin/internal-jobs", "A39",
 		"{'job_key':'K','event_type':'JOB_PING','first_run_at':'soon'}");
 	refused(422, "invalid", "/start_in_seconds", "POST /admin/internal-jobs", "A39",
 		"{'job_key':'K','event_type':'JOB_PING','start_in_seconds':-1}");
+	refused(422, "invalid", "/start_in_seconds", "POST /admin/internal-jobs", "A39",
+		"{'job_key':'K','event_type':'JOB_PING','first_run_at':'2099-01-02T03:04:05Z','start_in_seconds':5}");
+	assert_non_null(strstr(last_reply()->body.ptr, "first_run_at"));
+	refused(422, "invalid", "/start_in_seconds", textf("PATCH /admin/internal-jobs/%s", id), "A39",
+		"{'first_run_at':'2099-01-02T03:04:05Z','start_in_seconds':5}");
 }
 
 static void a40_job_life(void **state)

@@ -73,6 +73,17 @@ static void prepare(const char *brand)
 	want(201, "POST /admin/event-types", brand, "{'key':'PING','origin':'INTERNAL','name':'Ping'}");
 }
 
+static void a_campaign_ends_behind_its_start(void **state)
+{
+	char id[32];
+	(void)state;
+	refused(422, "invalid", "/ends_at", "POST /campaigns", "WHEN",
+		"{'name':'x','starts_at':'2026-09-01T00:00:00+02:00','ends_at':'2026-08-31T21:59:59Z'}");
+	keep_id(id, want(201, "POST /campaigns", "WHEN", "{'name':'x','starts_at':'2026-09-01T00:00:00+02:00','ends_at':'2026-08-31T22:00:00Z'}"));
+	refused(422, "invalid", "/ends_at", textf("PATCH /campaigns/%s", id), "WHEN", "{'starts_at':'2026-09-02T00:00:00Z'}");
+	want(200, textf("PATCH /campaigns/%s", id), "WHEN", "{'ends_at':null,'starts_at':'2026-09-02T00:00:00Z'}");
+}
+
 /* Every kind: made, read, listed, filtered, changed, tried, taken away; and what is wrong is refused and leaves nothing. */
 static void a65_a66_a67_a71_every_kind(void **state)
 {
@@ -477,6 +488,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a65_a66_a67_a71_every_kind),
+		cmocka_unit_test(a_campaign_ends_behind_its_start),
 		cmocka_unit_test(every_kind_over_rpc),
 		cmocka_unit_test(lists_have_cursors),
 		cmocka_unit_test(a65_tiers),
