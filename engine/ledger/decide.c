@@ -493,6 +493,27 @@ static uint16_t code_written(const struct transfer_run *run, uint64_t lsn)
 	return code;
 }
 
+/* The open hold of this name, whose id may be forgotten (--id-retention): it is known as long as it is open, as there cannot be two.
+ * 0: none. */
+static uint64_t hold_lsn(const struct transfer_run *run, const struct transfer_row *row, uint64_t hash)
+{
+	const struct ledger *ledger = ledger_of_partition(run->ledgers, partition_of(hash));
+	enum pending_state state;
+	if (!(row->flags & TRANSFER_PENDING) || !ledger->pending_total)
+		return 0;
+	const struct pending *open = ledger_pending(ledger, row->id, hash, &state);
+	return open && open->lsn < DRY_LSN ? open->lsn : 0;
+}
+
+/* Where the outcome of the row's id stands in the log; 0: nowhere. */
+static uint64_t known_lsn(const struct transfer_run *run, uint32_t index, const struct transfer_row *row, uint64_t hash)
+{
+	const struct table_entry *entry = id_find(run, index, hash, NULL);
+	if (!entry)
+		return hold_lsn(run, row, hash);
+	return (entry->value & ID_LSN) < DRY_LSN ? entry->value & ID_LSN : 0;
+}
+
 /* REFUSAL_NONE and *known: the same row was done before it in this chain or dry run. */
 static enum refusal check_id(struct transfer_run *run, uint32_t index, struct lane *lane, const struct transfer_row *row,
 			     bool *known)
@@ -513,6 +534,11 @@ static enum refusal check_id(struct transfer_run *run, uint32_t index, struct la
 			old.code = code_written(run, entry->value & ID_LSN);
 			return rows_differ(&old, row);
 		}
+	}
+	uint64_t hold = run->in_chain ? 0 : hold_lsn(run, row, lane->id_hash);
+	if (hold) {
+		known_push(run->request, index, hold, lane);
+		return ROW_IS_KNOWN;
 	}
 	*known = false;
 	return REFUSAL_NONE;
@@ -654,13 +680,13 @@ static void known_ahead(struct transfer_run *run, uint32_t first)
 		uint64_t hash = id_hash_of_transfer(row.id);
 		if (check_content(&row) || known_answer(run->request, i))
 			continue;
-		const struct table_entry *entry = id_find(run, i, hash, NULL);
-		if (!entry || (entry->value & ID_LSN) >= DRY_LSN)
+		uint64_t lsn = known_lsn(run, i, &row, hash);
+		if (!lsn)
 			continue;
 		struct lane lane = { .id_hash = hash };
 		if (!is_end(&row))
 			resolve_accounts(run, &lane, &row, account_key(row.debit), account_key(row.credit));
-		known_push(run->request, i, entry->value & ID_LSN, &lane);
+		known_push(run->request, i, lsn, &lane);
 	}
 	known_sort(run->request);
 }
@@ -683,8 +709,7 @@ static bool decide_chain(struct transfer_run *run, uint32_t first, uint32_t behi
 		const struct lane *lane = &run->lanes[i - run->first];
 		if (check_content(&row) || known_answer(request, i))
 			continue;
-		const struct table_entry *entry = id_find(run, i, lane->id_hash, NULL);
-		known_here = entry && (entry->value & ID_LSN) < DRY_LSN;
+		known_here = known_lsn(run, i, &row, lane->id_hash) != 0;
 	}
 	if (known_here) {
 		known_ahead(run, first);

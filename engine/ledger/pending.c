@@ -24,15 +24,18 @@ static bool is_open(const struct table_entry *entry)
 static struct table_entry *entry_of(const struct ledger *ledger, u128 id, uint64_t hash)
 {
 	const struct table *table = &ledger->pendings[partition_of(hash)];
-	struct table_entry *word = NULL;
+	struct table_entry *word = NULL, *ended = NULL;
 	for (struct table_entry *entry = table_find(table, hash, NULL); entry; entry = table_find(table, hash, entry)) {
 		const struct pending *pending = pending_at(entry);
-		if (pending && pending->id == id)
+		if (pending && pending->id == id && is_open(entry))
 			return entry;
-		if (!pending)
+		/* A forgotten id may be used again: the last that ended counts. */
+		if (pending && pending->id == id && (!ended || pending_at(ended)->lsn < pending->lsn))
+			ended = entry;
+		else if (!pending)
 			word = entry;
 	}
-	return word;
+	return ended ? ended : word;
 }
 
 struct pending *ledger_pending(const struct ledger *ledger, u128 id, uint64_t id_hash, enum pending_state *state)

@@ -191,6 +191,60 @@ static void filed_ids_outlive_their_records(void **unused)
 }
 
 /* known_compare reads the first outcome's record; another id there is a collision of hashes, no answer. */
+static void forget(struct world *world, u128 id)
+{
+	uint64_t hash = id_hash_of_transfer(id);
+	struct ids *ids = &world->shards[shard_of(partition_of(hash), world->shard_count)].state.ids;
+	const struct table_entry *entry = ids_find(ids, hash, 0);
+	assert_non_null(entry);
+	ids_remove(ids, hash, entry->value);
+	world->pruned_lsn = world_end(world);
+}
+
+/* A forgotten id is as new, but for that of a hold that is still open: there cannot be two of one name.  Then it may be used again, and
+ * what is said of it is said of the last one. */
+static void forgotten_holds(void **unused)
+{
+	(void)unused;
+	for (unsigned s = 0; s < COUNT_OF(shard_counts); s++) {
+		struct world *world = world_new(shard_counts[s], 8);
+		u128 rich = account_new(world, ACCOUNT_RAW), other = account_new(world, ACCOUNT_RAW);
+		struct transfer_row hold = move(rich, other, 5), end = { .flags = TRANSFER_POST, .debit = hold.id };
+		hold.flags = TRANSFER_PENDING;
+		hold.timeout = 1000;
+		for (unsigned round = 0; round < 4; round++) {
+			assert_int_equal(send(world, hold), REFUSAL_NONE);
+			forget(world, hold.id);
+			assert_int_equal(send(world, hold), REFUSED_OUTCOME_PRUNED);
+			struct transfer_row chain[2] = { move(rich, other, 1), hold };
+			struct model_reply replies[2];
+			chain[0].flags = TRANSFER_LINKED;
+			world_transfers(world, (const unsigned char *)chain, 2, false, replies);
+			assert_int_equal(replies[0].refusal, REFUSED_LINKED_EVENT_FAILED);
+			assert_int_equal(replies[1].refusal, REFUSED_OUTCOME_PRUNED);
+			assert_true(view_of(world, other).credits_pending == 5);
+			end.id = id_new();
+			end.flags = round & 1 ? TRANSFER_VOID : TRANSFER_POST;
+			if (round == 2) {
+				world->now_ms += 2000 * 1000;
+				world_expire(world);
+				assert_int_equal(send(world, end), REFUSED_PENDING_TRANSFER_EXPIRED);
+			} else {
+				assert_int_equal(send(world, end), REFUSAL_NONE);
+				end.id = id_new();
+				assert_int_equal(send(world, end), round & 1 ? REFUSED_PENDING_TRANSFER_ALREADY_VOIDED
+									      : REFUSED_PENDING_TRANSFER_ALREADY_POSTED);
+			}
+			assert_true(view_of(world, other).credits_pending == 0);
+		}
+		assert_int_equal(balance_of(world, other), 5);
+		struct world *again = world_replay(world, 2, world->frame_count);
+		assert_int_equal(balance_of(again, other), 5);
+		world_free(again);
+		world_free(world);
+	}
+}
+
 static void records_are_compared(void **unused)
 {
 	struct world *world = world_new(1, 5);
@@ -374,6 +428,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ids_have_one_outcome), cmocka_unit_test(filed_ids_outlive_their_records),
+		cmocka_unit_test(forgotten_holds),
 		cmocka_unit_test(records_are_compared),
 		cmocka_unit_test(accounts_may_collide),
 		cmocka_unit_test(hashes_may_collide),
