@@ -159,8 +159,10 @@ static void batch_ask(struct batch *batch, const struct env *env)
 	for (unsigned s = 0; s < batch->shard_count; s++)
 		if (batch->parts[s].generation < query->generation)
 			query->generation = batch->parts[s].generation;
+	/* One in flight may be in those runs as well: they are made of the log, which has it before its owner hears of that; and it may
+	 * have left memory for them when it is claimed again. */
 	for (uint32_t r = 0; r < batch->row_count; r++)
-		if (batch->rows[r].flags & ROW_ASKS)
+		if (batch->rows[r].flags & (ROW_ASKS | ROW_RETRY))
 			id_query_add(query, batch->rows[r].id_hash);
 	batch->parts[0].message.kind = MESSAGE_CLAIM_AGAIN;
 	query->answer = &batch->parts[0].message;
@@ -172,7 +174,7 @@ static void batch_again(struct batch *batch, struct shard *shard)
 	batch->asking = false;
 	for (uint32_t r = 0; r < batch->row_count; r++) {
 		struct row *row = &batch->rows[r];
-		if ((row->flags & ROW_ASKS) && batch->query.failed)
+		if ((row->flags & (ROW_ASKS | ROW_RETRY)) && batch->query.failed)
 			problem_set(row_refuse(row), 500, "log_unreadable",
 				    "whether eventId %.*s is known cannot be read; the server's log says why",
 				    (int)(row->id.len < 100 ? row->id.len : 100), row->id.ptr);

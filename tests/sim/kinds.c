@@ -6,6 +6,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/json.h"
+#include "engine/catalog/action.h"
 #include "engine/kinds/kinds.h"
 
 enum { POOL = 6 };
@@ -306,9 +307,8 @@ static yyjson_val *value_of(const struct document_model *document, const char *n
 	return json_get(yyjson_doc_get_root(document->doc), str_of(name));
 }
 
-static bool refers_well(const struct oracle *oracle, const struct document_model *from, const struct field *field)
+static bool refers_well(const struct oracle *oracle, const struct document_model *from, const struct field *field, yyjson_val *value)
 {
-	yyjson_val *value = value_of(from, field->name);
 	const struct kind *kind = kind_by_name(str_of(field->ref_kind));
 	char id[24];
 	if (!value || yyjson_is_null(value))
@@ -322,6 +322,22 @@ static bool refers_well(const struct oracle *oracle, const struct document_model
 			return true;
 	}
 	return false;
+}
+
+/* What the actions of a rule name is there as well. */
+static bool actions_refer_well(const struct oracle *oracle, const struct document_model *rule)
+{
+	size_t i, max;
+	yyjson_val *action;
+	yyjson_arr_foreach(value_of(rule, "actions"), i, max, action) {
+		unsigned type = 0;
+		while (type < ACTION_TYPES && !str_eq(json_text(json_get(action, STR("type"))), str_of(action_kinds[type].name)))
+			type++;
+		for (const struct field *field = type < ACTION_TYPES ? action_kinds[type].args : NULL; field && field->name; field++)
+			if (field->type == FIELD_REF && !refers_well(oracle, rule, field, json_get(action, str_of(field->name))))
+				return false;
+	}
+	return true;
 }
 
 static int64_t number_of(const struct document_model *document, const char *name)
@@ -348,8 +364,10 @@ const char *documents_break(const struct oracle *oracle, unsigned tenant)
 		if (document->removed || document->tenant != tenant)
 			continue;
 		for (const struct field *field = kind->fields; field->name; field++)
-			if (field->type == FIELD_REF && !refers_well(oracle, document, field))
+			if (field->type == FIELD_REF && !refers_well(oracle, document, field, value_of(document, field->name)))
 				return "a document refers to one that is not there";
+		if (kind == &kind_rule && !actions_refer_well(oracle, document))
+			return "an action refers to a document that is not there";
 		for (unsigned j = 0; j < i; j++) {
 			const struct document_model *other = &oracle->documents[j];
 			if (other->removed || other->tenant != tenant || other->kind != document->kind)

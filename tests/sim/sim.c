@@ -435,6 +435,14 @@ static enum step wrote_step(struct sim *sim, enum node_outcome outcome, bool did
 	LAW(sim->oracle, "L8", wal_appended(sim->node.wal) - wal_durable(sim->node.wal) <= sim->node.options.ring_size,
 	    "more is on its way to the disk than the ring holds");
 	oracle_durable(sim->oracle, wal_durable(sim->node.wal));
+	if (sim->oracle->hooked_lsn >= sim->opened) {
+		/* Who tells other systems sees that there is something, once it is durable. */
+		uint64_t newest = 0;
+		for (unsigned s = 0; s < sim->shards; s++)
+			newest = atomic_load(&sim->node.shards[s].hooked_lsn) > newest ? atomic_load(&sim->node.shards[s].hooked_lsn) : newest;
+		LAW(sim->oracle, "order", newest >= sim->oracle->hooked_lsn, "the record at LSN %llu tells another system something, and the "
+		    "newest that is known to do so is %llu", LLU(sim->oracle->hooked_lsn), LLU(newest));
+	}
 	sim->durable = wal_durable(sim->node.wal);
 	return did ? STEP_DONE : STEP_NOTHING;
 }
