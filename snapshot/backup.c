@@ -309,6 +309,16 @@ bool backup_read(const char *dir, struct backup *backup, bool *bad, struct buf *
 	return true;
 }
 
+/* The one before goes with the rename: what takes its place must be there. */
+static int read_back(int fd, const struct buf *text)
+{
+	char *bytes = mem_alloc(text->len);
+	ssize_t n = files_read(fd, bytes, text->len, 0);
+	int failed = n < 0 ? errno : (size_t)n < text->len || memcmp(bytes, text->ptr, text->len) != 0 ? EIO : 0;
+	mem_free(bytes);
+	return failed;
+}
+
 bool backup_write(const char *dir, const struct backup *backup, struct buf *error)
 {
 	char path[FILES_PATH], temporary[FILES_PATH];
@@ -316,9 +326,11 @@ bool backup_write(const char *dir, const struct backup *backup, struct buf *erro
 	snprintf(temporary, sizeof temporary, "%s/" BACKUP_MANIFEST ".new", dir);
 	backup_encode(backup, &text);
 	snprintf(path, sizeof path, "%s/" BACKUP_MANIFEST, dir);
-	int fd = files_open(temporary, O_WRONLY | O_CREAT | O_TRUNC), failed = fd < 0 ? errno : files_write(fd, text.ptr, text.len, 0);
+	int fd = files_open(temporary, O_RDWR | O_CREAT | O_TRUNC), failed = fd < 0 ? errno : files_write(fd, text.ptr, text.len, 0);
 	if (!failed)
 		failed = files_sync(fd);
+	if (!failed)
+		failed = read_back(fd, &text);
 	if (fd >= 0)
 		wal_io.close(fd);
 	if (!failed)

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "engine/base/mem.h"
 #include "engine/base/mutant.h"
@@ -33,6 +34,7 @@ struct run {
 	bool snapshot_asked;
 	size_t piece;                          /* bytes the server gives at a time */
 	uint64_t fetched, began_ns;
+	XXH3_state_t *came;                    /* owned; over the bytes of a file as they came */
 };
 
 static const char *const folders[] = { "log", "snapshots", "ids" };
@@ -101,12 +103,13 @@ static int hash_ask(struct run *run, const char *file, uint64_t offset, uint64_t
 
 /* ---- what is here already --------------------------------------------------------------------------------------------- */
 
-/* How many of the file's first `most` bytes are the server's: whole ranges, and the last one.  */
+/* How many of the file's first `most` bytes are the server's: whole ranges, and the last one.  They go into run->came. */
 static int prefix_good(struct run *run, int fd, const char *file, uint64_t most, uint64_t *good)
 {
 	unsigned char *bytes = mem_alloc(most < FETCH_HASH_RANGE ? most + 1 : FETCH_HASH_RANGE);
 	int status = FETCH_DONE;
 	*good = 0;
+	XXH3_128bits_reset(run->came);
 	while (*good < most && !status) {
 		uint64_t left = most - *good;
 		size_t n = left < FETCH_HASH_RANGE ? (size_t)left : FETCH_HASH_RANGE;
@@ -117,6 +120,7 @@ static int prefix_good(struct run *run, int fd, const char *file, uint64_t most,
 		status = hash_ask(run, file, *good, n, theirs);
 		if (status || memcmp(ours, theirs, sizeof ours) != 0)
 			break;
+		XXH3_128bits_update(run->came, bytes, n);
 		*good += n;
 	}
 	mem_free(bytes);
@@ -200,6 +204,7 @@ static int piece_take(struct run *run, unsigned slot, const struct piece *piece,
 	int failed = files_write(fd, bytes.ptr, bytes.len, piece->offset);
 	if (failed)
 		return say(run, FETCH_FAILED, "%s cannot be written: %s", file, strerror(failed));
+	XXH3_128bits_update(run->came, bytes.ptr, bytes.len);
 	run->fetched += piece->size;
 	progress(run, FETCH_GOT, piece->size);
 	return FETCH_DONE;
@@ -288,7 +293,7 @@ static int part_open(struct run *run, const struct backup_file *file, const stru
 	if (size < 0)
 		return say(run, FETCH_FAILED, "%s cannot be written: %s", part, strerror(errno));
 	uint64_t most = (uint64_t)size < file->bytes ? (uint64_t)size : file->bytes;
-	int result = there ? prefix_good(run, *fd, file->path, most, from) : FETCH_DONE;
+	int result = prefix_good(run, *fd, file->path, there ? most : 0, from);
 	if (!result && wal_io.truncate(*fd, (off_t)*from))
 		result = say(run, FETCH_FAILED, "%s cannot be written: %s", part, strerror(errno));
 	progress(run, FETCH_GOT, result ? 0 : *from);
@@ -299,6 +304,7 @@ static int file_fetch(struct run *run, struct backup_file *file, const struct ba
 {
 	char own[FILES_PATH], part[FILES_PATH];
 	struct buf error = { 0 };
+	XXH128_canonical_t came;
 	int fd = -1, failed = 0;
 	uint64_t from;
 	int status = part_open(run, file, old, &fd, &from);
@@ -308,12 +314,18 @@ static int file_fetch(struct run *run, struct backup_file *file, const struct ba
 	path_of(run, part, file->path, ".part");
 	if (!status)
 		failed = wal_io.truncate(fd, (off_t)file->size) ? errno : files_sync(fd);
-	if (failed)
+	if (failed) {
 		status = say(run, FETCH_FAILED, "%s cannot be written: %s", part, strerror(failed));
+		files_remove(part);            /* the kernel may have dropped what reading still shows */
+	}
 	if (fd >= 0)
 		wal_io.close(fd);
 	if (!status && !backup_hash(part, file->path, file->bytes, file->hash, NULL, NULL, &error))
 		status = say(run, FETCH_FAILED, "%.*s", (int)error.len, error.ptr);
+	if (!status)
+		XXH128_canonicalFromHash(&came, XXH3_128bits_digest(run->came));
+	if (!status && memcmp(came.digest, file->hash, sizeof file->hash) != 0)
+		status = say(run, FETCH_FAILED, "%s is not read back as it was written", part);
 	failed = status ? 0 : files_rename(part, own);
 	if (failed)
 		status = say(run, FETCH_FAILED, "%s cannot be renamed: %s", part, strerror(failed));
@@ -462,33 +474,6 @@ static bool frame_note(void *context, const struct wal_frame *frame)
 	return true;
 }
 
-/* What came is whole: a damaged file of the server's is not copied in silence. */
-static int verify(struct run *run)
-{
-	struct buf error = { 0 }, torn = { 0 };
-	struct snapshot_manifest manifest = { 0 };
-	char dir[FILES_PATH];
-	struct backup *made = &run->made;
-	made->made_ms = run->held.made_ms;
-	made->end = run->held.end;
-	made->time_ms = run->old.time_ms;
-	made->epoch = run->old.epoch;
-	for (size_t i = made->count; i-- > 0;)
-		backup_segment(made->files[i].path, &made->first);     /* the first one's */
-	path_of(run, dir, "log", "");
-	bool good = wal_verify_to(dir, run->old.end, made->end, frame_note, made, &error, &torn);
-	if (good && run->snapshot_end) {
-		path_of(run, dir, "snapshots", "");
-		good = snapshot_verify(dir, run->snapshot_end, &manifest, &error);
-	}
-	snapshot_manifest_free(&manifest);
-	if (!good)
-		say(run, FETCH_REFUSED, "DAMAGED, on the server as well: %.*s", (int)error.len, error.ptr);
-	buf_free(&error);
-	buf_free(&torn);
-	return good ? FETCH_DONE : FETCH_REFUSED;
-}
-
 struct sweeping { const struct run *run; const char *folder; };
 
 static bool entry_sweep(void *context, const char *entry)
@@ -506,23 +491,72 @@ static bool entry_sweep(void *context, const char *entry)
 }
 
 /* Removes what no manifest names: parts, files of interrupted backups, what was not kept. */
+static void folder_sweep(struct run *run, const char *folder)
+{
+	struct sweeping sweeping = { run, folder };
+	char path[FILES_PATH];
+	path_of(run, path, folder, "");
+	files_list(path, entry_sweep, &sweeping);
+}
+
 static void sweep(struct run *run)
 {
 	for (size_t i = 0; i < FOLDERS; i++) {
-		struct sweeping sweeping = { run, folders[i] };
 		char path[FILES_PATH];
+		folder_sweep(run, folders[i]);
 		path_of(run, path, folders[i], "");
-		files_list(path, entry_sweep, &sweeping);
 		wal_io.remove_dir(path);       /* an empty one */
 	}
+}
+
+static bool whole(struct run *run, struct buf *error)
+{
+	struct buf torn = { 0 };
+	struct snapshot_manifest manifest = { 0 };
+	char dir[FILES_PATH];
+	path_of(run, dir, "log", "");
+	bool good = wal_verify_to(dir, run->old.end, run->made.end, frame_note, &run->made, error, &torn);
+	if (good && run->snapshot_end) {
+		path_of(run, dir, "snapshots", "");
+		good = snapshot_verify(dir, run->snapshot_end, &manifest, error);
+	}
+	snapshot_manifest_free(&manifest);
+	buf_free(&torn);
+	return good;
+}
+
+/* What came is whole: a damaged file of the server's is not copied in silence.  What this disk does not give back is no damage. */
+static int verify(struct run *run)
+{
+	struct buf error = { 0 }, unread = { 0 };
+	struct backup *made = &run->made;
+	int status = FETCH_DONE;
+	made->made_ms = run->held.made_ms;
+	made->end = run->held.end;
+	made->time_ms = run->old.time_ms;
+	made->epoch = run->old.epoch;
+	for (size_t i = made->count; i-- > 0;)
+		backup_segment(made->files[i].path, &made->first);     /* the first one's */
+	/* What an interrupted backup left of the log may be gone on the server since: then it does not join what is here now. */
+	folder_sweep(run, "log");
+	if (!whole(run, &error)) {
+		error.len = 0;
+		if (!backup_verify(run->order->dir, made, NULL, NULL, &unread))
+			status = say(run, FETCH_FAILED, "what was fetched is not read back as it was written: %.*s", (int)unread.len, unread.ptr);
+		else if (!whole(run, &error))
+			status = say(run, FETCH_REFUSED, "DAMAGED, on the server as well: %.*s", (int)error.len, error.ptr);
+	}
+	buf_free(&error);
+	buf_free(&unread);
+	return status;
 }
 
 static int manifest_write(struct run *run)
 {
 	struct buf error = { 0 };
 	char path[FILES_PATH];
-	for (size_t i = 0; i < FOLDERS; i++) {
-		path_of(run, path, folders[i], "");
+	for (size_t i = 0; i <= FOLDERS; i++) {                /* DIR last: those folders have their names in it */
+		path_of(run, path, i < FOLDERS ? folders[i] : ".", "");
 		int failed = files_sync_dir(path);
 		if (failed)
 			return say(run, FETCH_FAILED, "%s cannot be made durable: %s", path, strerror(failed));
@@ -609,7 +643,8 @@ int fetch_run(const struct fetch_order *order, const struct fetch_source *source
 {
 	struct run run = { .order = order, .source = source, .began_ns = wal_io.monotonic_ns() };
 	*outcome = (struct fetch_outcome){ 0 };
-	int status = folder_take(&run);
+	run.came = XXH3_createState();
+	int status = run.came ? folder_take(&run) : say(&run, FETCH_FAILED, "no memory");
 	for (int i = 0; !status && i < SESSIONS; i++) {
 		status = session(&run);
 		if (status != FETCH_AGAIN)
@@ -625,5 +660,6 @@ int fetch_run(const struct fetch_order *order, const struct fetch_source *source
 	}
 	backup_free(&run.old);
 	backup_free(&run.held);
+	XXH3_freeState(run.came);
 	return status;
 }

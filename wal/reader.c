@@ -11,6 +11,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
+#include "engine/base/mutant.h"
 #include "wal/scan.h"
 #include "wal/wal_int.h"
 
@@ -178,7 +179,7 @@ int wal_drop_oldest(struct wal *wal, uint64_t lsn)
 	pthread_mutex_unlock(&wal->lock);
 	if (!fits)
 		return ENOENT;
-	int failed = segment_remove(wal->dir, oldest.base);
+	int failed = segment_remove(wal->dir, MUTATE(95, oldest.base, oldest.base + oldest.size));
 	char name[SEGMENT_NAME];
 	segment_name(name, oldest.base, "log");
 	if (failed && wal_io.size(wal->dir, name) >= 0) {

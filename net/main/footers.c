@@ -10,6 +10,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
+#include "engine/base/mutant.h"
 #include "net/loop/logline.h"
 #include "wal/cursor.h"
 
@@ -142,7 +143,7 @@ static bool stretch_add(const struct footers *footers, uint64_t begin, uint64_t 
 		if (n % FRAMES_A_LOOK == 0 && stop && atomic_load(stop))
 			break;
 		result = wal_cursor_next(&cursor, &frame);
-		if (result != CURSOR_FRAME || frame.lsn >= end)
+		if (result != CURSOR_FRAME || frame.lsn >= end + MUTATE(90, 0u, 1u))
 			break;
 		if (footer && frame.lsn - marked >= FOOTER_MARK_BYTES) {
 			marked = mark.lsn = frame.lsn;
@@ -543,7 +544,7 @@ static enum past_outcome books_read(struct footers *footers, uint32_t tenant, ui
 		return outcome;
 	wal_cursor_begin(&cursor, footers->wal, from);
 	while ((result = wal_cursor_next(&cursor, &frame)) == CURSOR_FRAME && frame.lsn <= lsn)
-		if (!books_frame(books, &frame, lsn)) {
+		if (!books_frame(books, &frame, MUTATE(94, lsn, lsn + 200))) {
 			log_line(LOG_LEVEL_ERROR, "past", "a record of the frame at LSN %llu cannot be read", (unsigned long long)frame.lsn);
 			outcome = PAST_UNREADABLE;
 			break;

@@ -322,7 +322,7 @@ bool retain_step(struct retain *retain, const atomic_bool *stop)
 	least = floor < least ? floor : least;
 	if (!oldest_ends_by(retain, least) || !names_settle(retain))
 		return false;
-	if (retain->options.archive && !archive(retain, wal_first(retain->wal), stop))
+	if (retain->options.archive && !archive(retain, wal_first(retain->wal), stop) && MUTATE(96, true, false))
 		return false;
 	return drop_oldest(retain, least);
 }

@@ -20,6 +20,15 @@ static const struct { const char *path; enum disk_folder above; } places[FOLDERS
 	[FOLDER_FOOTERS] = { "footers", FOLDER_ROOT },
 	[FOLDER_ARCHIVE] = { "archive", FOLDER_ROOT },
 	[FOLDER_ARCHIVE_LOG] = { "archive/log", FOLDER_ARCHIVE },
+	[FOLDER_PINS] = { "pins", FOLDER_ROOT },               /* #: the 16 digits of a pin's name */
+	[FOLDER_PIN] = { "pins/################", FOLDER_PINS },
+	[FOLDER_PIN_LOG] = { "pins/################/log", FOLDER_PIN },
+	[FOLDER_PIN_SNAPSHOTS] = { "pins/################/snapshots", FOLDER_PIN },
+	[FOLDER_PIN_IDS] = { "pins/################/ids", FOLDER_PIN },
+	[FOLDER_BACKUP] = { "backup", FOLDER_ROOT },
+	[FOLDER_BACKUP_LOG] = { "backup/log", FOLDER_BACKUP },
+	[FOLDER_BACKUP_SNAPSHOTS] = { "backup/snapshots", FOLDER_BACKUP },
+	[FOLDER_BACKUP_IDS] = { "backup/ids", FOLDER_BACKUP },
 	[FOLDER_ROOT] = { ".", FOLDER_ROOT },
 };
 
@@ -211,11 +220,16 @@ static bool in_archive(enum disk_folder folder)
 	return folder == FOLDER_ARCHIVE || folder == FOLDER_ARCHIVE_LOG;
 }
 
+static bool in_pin(enum disk_folder folder)    /* links */
+{
+	return folder >= FOLDER_PINS && folder <= FOLDER_PIN_IDS;
+}
+
 uint64_t disk_used(const struct disk *disk, bool archive)
 {
 	uint64_t sum = 0;
 	for (unsigned i = 0; i < DISK_FILES; i++)
-		if (disk->live[i].inode >= 0 && in_archive(disk->live[i].folder) == archive)
+		if (disk->live[i].inode >= 0 && in_archive(disk->live[i].folder) == archive && !in_pin(disk->live[i].folder))
 			sum += disk->inodes[disk->live[i].inode].size;
 	return sum;
 }
@@ -348,6 +362,17 @@ bool disk_flip(struct disk *disk, uint64_t from, uint64_t to)
 		return true;
 	}
 	return false;
+}
+
+bool disk_flip_at(struct disk *disk, enum disk_folder folder, const char *name, uint64_t offset)
+{
+	struct disk_entry *entry = entry_find(disk->live, folder, name);
+	if (!entry || offset >= disk->inodes[entry->inode].size)
+		return false;
+	unsigned char bit = (unsigned char)(1u << disk_chance(&disk->seed, 8));
+	disk->inodes[entry->inode].live[offset] ^= bit;
+	disk->inodes[entry->inode].stable[offset] ^= bit;
+	return true;
 }
 
 bool disk_flip_file(struct disk *disk, enum disk_folder folder)
@@ -487,6 +512,14 @@ static enum disk_folder folder_at(const struct disk *disk, int fd)
 	return (enum disk_folder)(fd - FD_FOLDER);
 }
 
+static bool place_is(const char *place, const char *path, size_t len)
+{
+	bool same = strlen(place) == len;
+	for (size_t i = 0; i < len && same; i++)
+		same = place[i] == '#' ? path[i] != '/' : place[i] == path[i];
+	return same;
+}
+
 static enum disk_folder folder_of(const char *path)
 {
 	size_t len = strlen(path);
@@ -496,8 +529,10 @@ static enum disk_folder folder_of(const char *path)
 		path += 2;
 		len -= 2;
 	}
+	while (len > 1 && (path[len - 1] == '/' || (path[len - 1] == '.' && path[len - 2] == '/')))
+		len--;
 	for (unsigned f = 0; f < FOLDERS; f++)
-		if (strlen(places[f].path) == len && memcmp(path, places[f].path, len) == 0)
+		if (place_is(places[f].path, path, len))
 			return above ? places[f].above : (enum disk_folder)f;
 	ASSERT(!"a folder that the disk does not know");
 	return FOLDER_ROOT;
@@ -515,6 +550,8 @@ static int sim_make_dir(const char *path)
 	if (disk->frozen)
 		return 0;
 	power_goes(disk);
+	if (folder == FOLDER_PIN)
+		memcpy(disk->pin, strstr(path, "pins/") + 5, 16);
 	disk->folders[folder].live = true;
 	return 0;
 }
@@ -754,7 +791,7 @@ static int sync_call(struct disk *disk, struct disk_inode *inode, enum disk_fold
 		return 0;
 	if (happens(disk, disk->faults.slow_sync))
 		disk->now_ns += 1000000 * (1 + disk_chance(&disk->seed, 3000));
-	if (happens(disk, disk->faults.sync_fails)) {
+	if (happens(disk, disk->faults.sync_fails) || (!inode && folder == FOLDER_SNAPSHOTS && happens(disk, disk->faults.names_fail))) {
 		refused(disk, folder);
 		if (inode)
 			inode_settle(disk, inode, (unsigned)disk_chance(&disk->seed, 4));
@@ -825,6 +862,10 @@ static int sim_link(int from_dir, const char *from, int dir, const char *name)
 	struct disk *disk = mounted;
 	enum disk_folder folder = folder_at(disk, dir);
 	struct disk_entry *entry = entry_find(disk->live, folder_at(disk, from_dir), from);
+	if (disk->meanwhile) {
+		disk->meanwhile(disk->context);
+		entry = entry_find(disk->live, folder_at(disk, from_dir), from);
+	}
 	noted(disk, 11, entry ? (uint64_t)entry->inode : UINT64_MAX, folder);
 	if (!entry)
 		return fail(ENOENT);
@@ -893,6 +934,10 @@ static int sim_list(int dir, wal_io_entry_fn *each, void *context)
 	enum disk_folder folder = folder_at(disk, dir);
 	if (!each(context, ".") || !each(context, ".."))
 		return 0;
+	for (unsigned f = 0; f < FOLDERS; f++)                 /* elsewhere nobody looks at folders in folders */
+		if ((places[f].above == FOLDER_PINS || places[f].above == FOLDER_PIN) && places[f].above == folder && disk->folders[f].live &&
+		    !each(context, f == FOLDER_PIN ? disk->pin : strrchr(places[f].path, '/') + 1))
+			return 0;
 	/* In no order that means anything, as real folders. */
 	unsigned start = (unsigned)disk_chance(&disk->seed, DISK_FILES);
 	for (unsigned k = 0; k < DISK_FILES; k++) {

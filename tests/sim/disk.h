@@ -27,6 +27,7 @@ enum { DISK_FILES = 512, DISK_OPEN = 64, DISK_NAME = 32, DISK_SECTOR = 512, DISK
 struct disk_faults {
 	unsigned short_write, interrupted, slow_sync;
 	unsigned sync_fails, write_fails, read_fails;
+	unsigned names_fail;           /* syncs of the folder of snapshots */
 	unsigned lost_write, misdirected_write;
 	bool no_direct;                /* O_DIRECT is refused when a file is opened */
 	bool no_direct_write;          /* it is accepted, but the first write is refused */
@@ -43,7 +44,9 @@ struct disk_inode {
 
 /* The data directory is ROOT; disk.c has their names. */
 enum disk_folder {
-	FOLDER_LOG, FOLDER_SNAPSHOTS, FOLDER_IDS, FOLDER_FOOTERS, FOLDER_ARCHIVE, FOLDER_ARCHIVE_LOG, FOLDER_ROOT, FOLDERS
+	FOLDER_LOG, FOLDER_SNAPSHOTS, FOLDER_IDS, FOLDER_FOOTERS, FOLDER_ARCHIVE, FOLDER_ARCHIVE_LOG,
+	FOLDER_PINS, FOLDER_PIN, FOLDER_PIN_LOG, FOLDER_PIN_SNAPSHOTS, FOLDER_PIN_IDS,
+	FOLDER_BACKUP, FOLDER_BACKUP_LOG, FOLDER_BACKUP_SNAPSHOTS, FOLDER_BACKUP_IDS, FOLDER_ROOT, FOLDERS
 };
 
 struct disk_entry { char name[DISK_NAME]; int inode; /* -1: free */ enum disk_folder folder; };
@@ -66,12 +69,15 @@ struct disk {
 	unsigned change_count;
 	struct { int inode; int flags; bool used; enum disk_folder folder; } open[DISK_OPEN];
 	struct { unsigned open; bool live, stable; } folders[FOLDERS];
+	char pin[17];                  /* the one folder in pins that there may be at a time */
 	bool locked;
 	bool dead;                     /* power is gone: calls do nothing more */
 	bool frozen;                   /* the process is gone and tidies up in the test's memory: calls change nothing */
 	uint64_t cut_in;               /* power goes at the so-many-th changing call from now; 0: no */
 	uint64_t now_ns;               /* monotonic; calls take time */
 	int64_t wall_ms;
+	void (*meanwhile)(void *context);      /* called before a file is linked: what other threads do then; NULL: nothing */
+	void *context;
 	uint64_t calls, writes, syncs; /* for who wants to see that something happened */
 	bool sync_failed;              /* a sync or a write of the log was refused: the process must end (L7) */
 	bool read_failed, full;        /* a read was refused; there was no room for the log */
@@ -97,6 +103,7 @@ uint64_t disk_used(const struct disk *disk, bool archive);     /* bytes in files
 void disk_names(const struct disk *disk, enum disk_folder folder, void (*each)(void *context, const char *name), void *context);
 /* Flips one bit of a segment file, in [from, to) of the log.  False: no file holds it. */
 bool disk_flip(struct disk *disk, uint64_t from, uint64_t to);
+bool disk_flip_at(struct disk *disk, enum disk_folder folder, const char *name, uint64_t offset);
 bool disk_flip_file(struct disk *disk, enum disk_folder folder);       /* of any there; false: there is none */
 /* Makes a file, durably.  Before anything is mounted. */
 void disk_put(struct disk *disk, enum disk_folder folder, const char *name, const char *text);

@@ -8,6 +8,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 #include "engine/catalog/view.h"
+#include "net/main/pins.h"
 #include "net/main/replay.h"
 #include "wal/wal_int.h"
 
@@ -187,6 +188,7 @@ static bool past_open(struct sim_node *node, struct state *const *states, struct
 {
 	if (!node->options.past)
 		return true;
+	pin_links_sweep(".");
 	node->footers = footers_open("footers", node->wal, states, node->shard_count);
 	const struct retain_options options = { .age_ms = node->options.retain_age_ms, .bytes = node->options.retain_bytes,
 						.archive = node->options.archive ? "archive" : NULL, .data = ".",
@@ -332,6 +334,24 @@ enum node_outcome sim_node_close(struct sim_node *node, struct buf *error)
 	shards_free(node);
 	buf_free(&node->writer_error);
 	return NODE_GOOD;
+}
+
+void sim_node_blank(struct sim_node *node)
+{
+	static const struct sim_node_options none;
+	*node = (struct sim_node){ .options = none, .shard_count = 1 };
+	node->env = (struct env){ .context = node, .shards = 1 };
+	node->shards = mem_zalloc(sizeof *node->shards);
+	shard_init(&node->shards[0], 0, 1, &node->env, &node->catalog);
+	shards_connect(node->shards, 1);
+}
+
+bool sim_node_replay(struct sim_node *node, const struct sim_frame *frame)
+{
+	struct state *state = &node->shards[0].state;
+	const struct wal_frame shown = { .lsn = frame->lsn - WAL_FRAME_HEADER, .size = (uint32_t)(frame->end - frame->lsn) + WAL_FRAME_HEADER,
+					 .body_size = frame->size, .kind = WAL_FRAME_RECORDS, .time_ms = frame->time_ms, .body = frame->body };
+	return replay_now(&state, 1, &node->catalog, &shown) == UINT64_MAX;
 }
 
 /* ---- steps --------------------------------------------------------------------------------------------------------- */

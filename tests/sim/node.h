@@ -85,6 +85,10 @@ enum node_outcome sim_node_open(struct sim_node *node, const struct sim_node_opt
 enum node_outcome sim_node_close(struct sim_node *node, struct buf *error);
 void sim_node_kill(struct sim_node *node);     /* what the end of the process does: nothing is written */
 
+/* A node without files, and frames into it one by one; sim_node_kill ends it. */
+void sim_node_blank(struct sim_node *node);
+bool sim_node_replay(struct sim_node *node, const struct sim_frame *frame);
+
 /* A snapshot, in steps.  None may be under way at its begin; sim_node_close wants none either. */
 void sim_snapshot_begin(struct sim_node *node, unsigned keep, size_t piece, uint64_t rate);
 /* True: it came to its end; *good says how, else node->writer_error. */

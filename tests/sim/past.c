@@ -41,6 +41,7 @@ void past_draw(struct sim *sim)
 	sim->past.every = 1 + (unsigned)sim_chance(sim, 12);
 	sim->past.moments = calloc(PAST_MOMENTS, sizeof *sim->past.moments);
 	ASSERT(sim->past.moments);
+	sim->swarm.faults.names_fail = one_in(sim, 4) ? 2 : 0;
 	/* There must be something to drop, and something that lets go of it. */
 	sim->swarm.snapshot_one_in = 60 + (unsigned)sim_chance(sim, 500);
 	sim->swarm.ops_a_life += 100 + (unsigned)sim_chance(sim, 500);
@@ -368,6 +369,15 @@ static enum step tail_step(struct sim *sim, bool retain, bool *did)
 	if (!retain && *did)
 		disk_names(disk, FOLDER_FOOTERS, footer_seen, sim);
 	return STEP_DONE;
+}
+
+void past_meanwhile(struct sim *sim)
+{
+	bool did;
+	if (one_in(sim, 4) && !sim->disk->dead)
+		tail_step(sim, true, &did);
+	if (one_in(sim, 4) && !sim->disk->dead)
+		tail_step(sim, false, &did);
 }
 
 enum step past_step(struct sim *sim)

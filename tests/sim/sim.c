@@ -626,7 +626,7 @@ static void clock_meet(struct sim *sim)
 }
 
 /* One step of everything.  STEP_NOTHING: no client wants anything, and nothing is under way. */
-static enum step world_step(struct sim *sim)
+enum step sim_step_world(struct sim *sim)
 {
 	clock_set(sim);
 	if (one_in(sim, sim->swarm.jump_one_in)) {
@@ -640,6 +640,8 @@ static enum step world_step(struct sim *sim)
 	tick(sim);
 	snapshots_step(sim);
 	enum step step = past_step(sim);
+	if (step != STEP_DEAD)
+		step = backups_step(sim);
 	if (step != STEP_DEAD)
 		step = node_step(sim);
 	if (step != STEP_NOTHING)
@@ -865,7 +867,7 @@ static enum step drain(struct sim *sim)
 	sim->ops_left = 0;
 	for (unsigned steps = 0; step != STEP_NOTHING && step != STEP_DEAD; steps++) {
 		LAW(sim->oracle, "L8", steps < 1000000, "the node does not come to rest");
-		step = world_step(sim);
+		step = sim_step_world(sim);
 	}
 	while (step == STEP_NOTHING && wal_appended(sim->node.wal) != wal_durable(sim->node.wal))
 		if (sim_step_log(sim, false) == STEP_DEAD)
@@ -972,7 +974,7 @@ static bool live(struct sim *sim)
 	for (uint64_t i = 0; i < steps && !died; i++) {
 		if (sim->swarm.full && one_in(sim, 300))
 			sim->disk->faults.capacity = sim->disk->faults.capacity ? 0 : disk_used(sim->disk, false) + 1;
-		enum step step = world_step(sim);
+		enum step step = sim_step_world(sim);
 		died = step == STEP_DEAD;
 		if (step == STEP_NOTHING)
 			break;
@@ -1055,6 +1057,7 @@ static void finish(struct sim *sim)
 	LAW(sim->oracle, "L8", drain(sim) == STEP_NOTHING, "the node dies over a snapshot without a fault: %s", sim->node.fatal_text);
 	LAW(sim->oracle, "L7", sim->snapshot_end >= sim->opened, "a snapshot is not written without a fault");
 	past_rest(sim);
+	backups_rest(sim);
 	compare_with_files(sim);
 	struct buf error = { 0 };
 	sim->up = false;
@@ -1078,6 +1081,7 @@ void sim_run(uint64_t seed, bool trace, struct sim_result *result)
 	sim->oracle->broken = &sim->broken;
 	swarm_draw(sim);
 	past_draw(sim);
+	backups_draw(sim);
 	sim->oracle->followed = past_followed;
 	sim->oracle->context = sim;
 	disk_put(sim->disk, FOLDER_ROOT, "seed", "00000000000000a5\n");
@@ -1112,6 +1116,7 @@ void sim_run(uint64_t seed, bool trace, struct sim_result *result)
 	if (result->good) {
 		calls_drop(sim);
 		past_end(sim);
+		backups_free(sim);
 		oracle_free(sim->oracle);
 		disk_free(sim->disk);
 		free(sim);

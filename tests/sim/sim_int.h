@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "tests/sim/node.h"
+#include "tests/sim/backup.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/past.h"
 #include "tests/sim/sim.h"
@@ -70,6 +71,7 @@ struct sim {
 	uint64_t opened;               /* where the running life began */
 	uint64_t durable;              /* the log was once known to reach so far */
 	struct past past;
+	struct backups backups;
 	uint64_t snapshot_end;         /* of the newest snapshot that was told to be there */
 	bool buried;                   /* there is damage in front of what was read at some start */
 	uint64_t tick_ns, idle_ns;
@@ -94,6 +96,13 @@ enum step { STEP_DONE, STEP_NOTHING, STEP_DEAD };
 enum step sim_step_log(struct sim *sim, bool idle);
 enum step sim_step_maker(struct sim *sim);
 enum step sim_step_writer(struct sim *sim);            /* one is under way */
+enum step sim_step_world(struct sim *sim);             /* one step of everything */
+
+/* backup.c */
+void backups_draw(struct sim *sim);
+void backups_free(struct sim *sim);
+enum step backups_step(struct sim *sim);               /* now and then a backup, with the world going on meanwhile */
+void backups_rest(struct sim *sim);                    /* without faults: one more, and a restore of it */
 
 /* past.c */
 void past_draw(struct sim *sim);
@@ -101,6 +110,7 @@ void past_end(struct sim *sim);
 void past_options(struct sim *sim, struct sim_node_options *options);
 void past_followed(void *context, const struct kept_frame *frame);     /* the model has taken this frame */
 void past_opened(struct sim *sim);                     /* a node has opened */
+void past_meanwhile(struct sim *sim);                  /* perhaps a step of the tail */
 enum step past_step(struct sim *sim);                  /* now and then: the tail's work, and questions */
 /* Without faults: the tail comes to rest, and every moment kept is asked for. */
 void past_rest(struct sim *sim);

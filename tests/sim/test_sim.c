@@ -23,7 +23,7 @@
 #include "engine/ledger/request.h"
 #include "tests/sim/sim.h"
 
-enum { SEEDS_DEFAULT = 200, JOBS_MAX = 64, COUNTS = 34 };
+enum { SEEDS_DEFAULT = 200, JOBS_MAX = 64, COUNTS = 37 };
 
 #define LLU(x) ((unsigned long long)(x))
 
@@ -60,7 +60,7 @@ static const char *const names[COUNTS] = {
 	"known ids", "reversals", "refused for damage", "damaged tails", "disk full", "segments", "states compared with their files",
 	"snapshots written", "snapshots loaded", "broken ones passed over", "damaged records read",
 	"segments dropped", "answers of the past", "outcomes pruned", "runs of ids made", "merged", "ids that could not be looked up",
-	"folders of ids made again",
+	"folders of ids made again", "backups", "backups broken off", "restores",
 };
 
 static void seen_add(struct sim_seen *sum, const struct sim_seen *seen)
@@ -79,7 +79,7 @@ static void counts_of(const struct sim_result *result, struct counts *counts)
 		result->customers, result->changes, result->retries, result->repeats, result->reversals, result->refused, result->tails, result->full,
 		result->segments, result->dumps, result->snapshots, result->loads, result->passed_over,
 		result->unread, result->dropped, result->asked, result->pruned, result->id_runs, result->id_merges, result->ids_unread,
-		result->ids_remade,
+		result->ids_remade, result->backups, result->broken_off, result->restores,
 	};
 	for (unsigned i = 0; i < COUNTS; i++)
 		counts->list[i] += list[i];
@@ -125,6 +125,7 @@ static unsigned jobs_run(uint64_t from, uint64_t seeds, unsigned jobs, struct co
 		if (pid == 0) {
 			struct counts own = { 0 };
 			signal(SIGABRT, on_abort);
+			signal(SIGSEGV, on_abort);
 			close(ends[0]);
 			unsigned bad = job_run(from, seeds, j, jobs, &own);
 			ssize_t n = write(ends[1], &own, sizeof own);
@@ -205,6 +206,7 @@ static void histories(void **state)
 	if (only) {
 		uint64_t hashes[2];
 		signal(SIGABRT, on_abort);
+		signal(SIGSEGV, on_abort);
 		bool good = seed_run(only, true, &counts, &hashes[0]);
 		fprintf(stderr, "seed %llu: %s, hash %016llx\n", LLU(only), good ? "good" : "broken", LLU(hashes[0]));
 		if (good)
