@@ -228,7 +228,8 @@ static bool unchanged(struct snapshot_writer *writer)
 	size_t count;
 	bool same = snapshot_list(writer->order->dir, &ends, &count, &error) && count &&
 		    ends[0] == writer->source->head(writer->source->context) &&
-		    snapshot_manifest_read(writer->order->dir, ends[0], &newest, &error);
+		    snapshot_manifest_read(writer->order->dir, ends[0], &newest, &error) &&
+		    !snapshot_dir_sync(writer->order->dir);        /* behind its rename that may have failed */
 	if (same)
 		writer->outcome = (struct snapshot_outcome){ .from = newest.from, .end = newest.end, .size = newest.data_size,
 							     .raw_size = newest.raw_size, .pieces = newest.count,

@@ -408,7 +408,8 @@ static void backup_check(struct sim *sim, bool thorough)
 	struct backups *backups = &sim->backups;
 	struct backup backup = { 0 };
 	struct buf error = { 0 };
-	bool bad = false, damage = sim->disk->damage_count || sim->buried;
+	/* What the server's disk did to a run of ids, the backup has as well: nobody reads it before a start. */
+	bool bad = false, damage = sim->disk->damage_count || sim->buried || sim->swarm.flips || sim->swarm.faults.lost_write;
 	disk_mount(backups->disk);
 	bool there = backup_read("backup", &backup, &bad, &error);
 	bool whole = there && !bad && backup_verify("backup", &backup, NULL, NULL, &error);
