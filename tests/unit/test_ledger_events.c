@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 
+#include "engine/base/mem.h"
 #include "tests/model/world.h"
 
 #define COUNT_OF(list) (sizeof(list) / sizeof *(list))
@@ -206,10 +207,82 @@ static void events_use_the_ledger(void **unused)
 	}
 }
 
+/* ---- ids that leave memory while others wait for them --------------------------------------------------------------------- */
+
+enum { BATCHES = 10, BATCH_ROWS = 6, ID_ROUNDS = 120, NEW_IDS = 8, IDS_MAX = ID_ROUNDS * NEW_IDS };
+
+struct crowd {
+	struct batch batches[BATCHES];
+	struct row rows[BATCHES][BATCH_ROWS];
+	unsigned numbers[BATCHES][BATCH_ROWS];
+	char ids[IDS_MAX][16];
+	unsigned done[IDS_MAX];        /* how often each id's event happened */
+};
+
+static void crowd_row(struct crowd *crowd, unsigned batch, unsigned index, unsigned number, yyjson_val *payload)
+{
+	static const char *const members[] = { "ann", "ben", "cleo", "dora", "eve" };
+	struct row *row = &crowd->rows[batch][index];
+	crowd->numbers[batch][index] = number;
+	*row = (struct row){ .kind = ROW_EVENT, .tenant = NORTH, .profile = str_of(members[number % COUNT_OF(members)]), .type = STR("BUY"), .id = str_of(crowd->ids[number]),
+			     .payload = payload, .payload_text = STR("{}") };
+	row_place(row);
+	row_content(row);
+}
+
+/* Many batches at once with the same ids, new ones and such that are on disk, while ids move there all the time. */
+static void each_id_once(unsigned shards, uint64_t seed, struct crowd *crowd, yyjson_val *payload)
+{
+	struct world *world = world_new(shards, seed);
+	world_event_type(world, "north", "BUY", "[{'type':'earn_points','points':1}]");
+	world->files_one_in = 1;
+	*crowd = (struct crowd){ 0 };
+	for (unsigned round = 0; round < ID_ROUNDS; round++) {
+		void *owners[BATCHES];
+		for (unsigned n = round * NEW_IDS; n < (round + 1) * NEW_IDS; n++)
+			snprintf(crowd->ids[n], sizeof crowd->ids[n], "e-%u", n);
+		for (unsigned b = 0; b < BATCHES; b++) {
+			for (unsigned r = 0; r < BATCH_ROWS; r++) {
+				unsigned number = round * NEW_IDS + (unsigned)world_chance(&seed, NEW_IDS);
+				if (r > 3 && round)
+					number = (unsigned)world_chance(&seed, round * NEW_IDS);
+				crowd_row(crowd, b, r, number, payload);
+			}
+			crowd->batches[b] = (struct batch){ .rows = crowd->rows[b], .row_count = BATCH_ROWS };
+			batch_init(&crowd->batches[b], world->shard_count);
+			batch_start(&crowd->batches[b], &world->env);
+			owners[b] = &crowd->batches[b];
+		}
+		world_run(world, owners, BATCHES);
+		for (unsigned b = 0; b < BATCHES; b++) {
+			for (unsigned r = 0; r < BATCH_ROWS; r++) {
+				assert_true(crowd->rows[b][r].result == ROW_DONE || crowd->rows[b][r].result == ROW_KNOWN);
+				crowd->done[crowd->numbers[b][r]] += crowd->rows[b][r].result == ROW_DONE;
+			}
+			batch_free(&crowd->batches[b]);
+		}
+	}
+	for (unsigned n = 0; n < IDS_MAX; n++)
+		assert_true(crowd->done[n] <= 1);
+	world_free(world);
+}
+
+static void ids_happen_once_while_they_move(void **unused)
+{
+	(void)unused;
+	yyjson_doc *doc = yyjson_read("{}", 2, 0);
+	struct crowd *crowd = mem_alloc(sizeof *crowd);
+	for (uint64_t seed = 0; seed < 40; seed++)
+		each_id_once(seed % 2 ? 4 : 2, seed, crowd, yyjson_doc_get_root(doc));
+	mem_free(crowd);
+	yyjson_doc_free(doc);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(events_use_the_ledger),
+		cmocka_unit_test(ids_happen_once_while_they_move),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
