@@ -150,7 +150,8 @@ static bool any_retry(struct batch *batch)
 	return any;
 }
 
-/* Lets a reader look up the ids that look as if they were on disk.  None of the batch is claimed. */
+/* Lets a reader look up the ids that look as if they were on disk.  None of the batch is claimed.  An id that is in flight is looked up as
+ * well: its outcome may be in these runs already, and leave memory, before its shard has heard of it. */
 static void batch_ask(struct batch *batch, const struct env *env)
 {
 	struct id_query *query = &batch->query;
@@ -180,6 +181,8 @@ static void batch_again(struct batch *batch, struct shard *shard)
 				    (int)(row->id.len < 100 ? row->id.len : 100), row->id.ptr);
 		row->flags &= ~(unsigned)(ROW_ASKS | ROW_RETRY);
 	}
+	if (batch->query.failed)
+		id_query_clear(&batch->query);         /* who is left asks again, if need be */
 	batch_next(batch, MESSAGE_EXISTS, shard, shard->env);
 }
 
