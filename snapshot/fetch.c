@@ -32,6 +32,7 @@ struct run {
 	struct backup made;
 	uint64_t snapshot_end;                 /* of the newest; 0: there is none */
 	bool snapshot_asked;
+	bool snapshot_broken;                  /* one that the server had; it has taken another since */
 	size_t piece;                          /* bytes the server gives at a time */
 	uint64_t fetched, began_ns;
 	XXH3_state_t *came;                    /* owned; over the bytes of a file as they came */
@@ -509,13 +510,15 @@ static void sweep(struct run *run)
 	}
 }
 
-static bool whole(struct run *run, struct buf *error)
+/* False: *snapshot says whether that is in the snapshot, and the log is whole. */
+static bool whole(struct run *run, bool *snapshot, struct buf *error)
 {
 	struct buf torn = { 0 };
 	struct snapshot_manifest manifest = { 0 };
 	char dir[FILES_PATH];
 	path_of(run, dir, "log", "");
 	bool good = wal_verify_to(dir, run->old.end, run->made.end, frame_note, &run->made, error, &torn);
+	*snapshot = good;
 	if (good && run->snapshot_end) {
 		path_of(run, dir, "snapshots", "");
 		good = snapshot_verify(dir, run->snapshot_end, &manifest, error);
@@ -525,12 +528,26 @@ static bool whole(struct run *run, struct buf *error)
 	return good;
 }
 
+/* A server that started from an older snapshot, or from its log, still has the broken one: it takes another, once. */
+static int snapshot_another(struct run *run, const struct buf *why)
+{
+	if (run->snapshot_broken)
+		return say(run, FETCH_REFUSED, "DAMAGED, on the server as well: snapshot %016" PRIx64 ": %.*s", run->snapshot_end,
+			   (int)why->len, why->ptr);
+	run->snapshot_broken = true;
+	say(run, FETCH_AGAIN, "BROKEN SNAPSHOT %016" PRIx64 " on the server: %.*s; another is asked for", run->snapshot_end, (int)why->len,
+	    why->ptr);
+	int status = run->source->snapshot(run->source->context);
+	return status ? status : FETCH_AGAIN;
+}
+
 /* What came is whole: a damaged file of the server's is not copied in silence.  What this disk does not give back is no damage. */
 static int verify(struct run *run)
 {
 	struct buf error = { 0 }, unread = { 0 };
 	struct backup *made = &run->made;
 	int status = FETCH_DONE;
+	bool snapshot;
 	made->made_ms = run->held.made_ms;
 	made->end = run->held.end;
 	made->time_ms = run->old.time_ms;
@@ -539,12 +556,13 @@ static int verify(struct run *run)
 		backup_segment(made->files[i].path, &made->first);     /* the first one's */
 	/* What an interrupted backup left of the log may be gone on the server since: then it does not join what is here now. */
 	folder_sweep(run, "log");
-	if (!whole(run, &error)) {
+	if (!whole(run, &snapshot, &error)) {
 		error.len = 0;
 		if (!backup_verify(run->order->dir, made, NULL, NULL, &unread))
 			status = say(run, FETCH_FAILED, "what was fetched is not read back as it was written: %.*s", (int)unread.len, unread.ptr);
-		else if (!whole(run, &error))
-			status = say(run, FETCH_REFUSED, "DAMAGED, on the server as well: %.*s", (int)error.len, error.ptr);
+		else if (!whole(run, &snapshot, &error))
+			status = snapshot ? snapshot_another(run, &error) :
+				say(run, FETCH_REFUSED, "DAMAGED, on the server as well: %.*s", (int)error.len, error.ptr);
 	}
 	buf_free(&error);
 	buf_free(&unread);

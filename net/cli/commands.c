@@ -31,7 +31,7 @@ static int serve(int argc, char **argv);
 static const struct command commands[] = {
 	{ "serve", "[--OPTION VALUE]...", "Run the server until SIGTERM or Ctrl-C",
 	  "An option is taken from the flag, else from its environment variable, else from .env in the working\n"
-	  "directory, else from the file of --config, else its default. SIZE is bytes or ends in K, M or G.\n", serve },
+	  "directory, else from the file of --config, else its default. SIZE is bytes or ends in K, M, G or T.\n", serve },
 	{ "import", "events|customers FILE.csv --to URL [--map COLUMN=FIELD]... [--set FIELD=VALUE]... [--strict] "
 	  "[--rejects FILE]", "Send a CSV file to a server, with progress and the rows that were refused",
 	  "Fields of events: brand, profileId, eventType, eventId, source, payload (JSON), payload.NAME.\n"
@@ -81,8 +81,13 @@ static const struct command commands[] = {
 	  "  --report text|json   (default text)\n\n"
 	  "Exit status: 0 everything was done, 1 some was refused, 2 the server could not be reached or stopped.\n",
 	  cmd_bench },
-	{ "check", "DIR", "Prove that a data directory or a backup is whole and its books balance", "", cmd_check },
-	{ "snapshot", "--to URL", "Have a server write a snapshot, and wait for it", "", cmd_snapshot },
+	{ "check", "DIR", "Prove that a data directory or a backup is whole and its books balance",
+	  "Reads every byte of the log, of snapshots, ids on disk and a backup's files, and changes nothing; also beside a running server,\n"
+	  "and of an archive. What is damaged is named, with file, LSN and bytes.\n\n"
+	  "Exit status: 0 whole and balanced, 1 damaged, not balanced or not finished, 2 not a data directory.\n", cmd_check },
+	{ "snapshot", "--to URL", "Have a server write a snapshot, and wait for it",
+	  "Prints its name, LSNs, sizes and times as JSON; \"unchanged\" is true where nothing was written since the newest one.\n\n"
+	  "Exit status: 0 it is durable, 1 it could not be written, 2 no server.\n", cmd_snapshot },
 	{ "backup", "DIR --from URL [--state-only] [--keep N] [--rate SIZE]", "Fetch a backup of a running server into a folder",
 	  "The newest snapshot (the server takes one if there is none, or much log behind it), the log, and what belongs to them, with a\n"
 	  "manifest of hashes that is put in place last. Into a folder that holds a backup of the same server already only what is\n"
@@ -111,7 +116,12 @@ static const struct command commands[] = {
 	  "  --tenant NAME        the tenant (brand, organization)\n"
 	  "  --at LSN|TIME        an LSN, or an RFC 3339 time: 2026-11-21T15:08:00Z (default: now)\n\n"
 	  "Exit status: 0 done, 1 not kept, damaged, or no such tenant then, 2 not a data directory or no server.\n", cmd_liability },
-	{ "log", "DIR [--from LSN] [--follow] [--json]", "Print the log of a data directory", "", cmd_log },
+	{ "log", "DIR [--from LSN] [--follow] [--json]", "Print the log of a data directory",
+	  "A line for each frame, and below it one for each of its records. Also beside a running server, and of an archive.\n\n"
+	  "  --from LSN           from the first frame at or behind it (decimal, or 0x...)\n"
+	  "  --follow             go on with what is written from now on, until Ctrl-C\n"
+	  "  --json               every line is JSON: frames, and records by themselves\n\n"
+	  "Exit status: 0 printed, 1 damage, 2 not a data directory.\n", cmd_log },
 	{ "version", "", "Print the version and those of the libraries", "", cmd_version },
 	{ "help", "[COMMAND | api [WORD | --markdown]]", "Print this, what a command takes, or the API",
 	  "  api                  every operation of the server, a line each\n"

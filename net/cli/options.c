@@ -27,7 +27,7 @@ struct spec {
 	const char *initial;           /* the default, read like any other value; NULL: none */
 	int64_t min, max;
 	int64_t step;                  /* the value is a multiple of it; -1: a power of two; 0: any */
-	bool zero;                     /* 0 is allowed below min; it means "automatic" */
+	bool zero;                     /* 0 is allowed below min; `doc` says what it means */
 	bool none;                     /* TYPE_LISTEN: "none" is an empty list, and "=SERVICE" is not allowed */
 	const char *choices;           /* TYPE_CHOICE: words in the order of the enum */
 	const char *unit;              /* how the value looks, for the help */
@@ -271,6 +271,13 @@ static void size_text(int64_t value, char out[32])
 	snprintf(out, 32, "%lld%.1s", (long long)value, unit ? &units[unit - 1] : "");
 }
 
+/* What 0 says, in the words of the option's own line behind "0: ". */
+static struct str zero_means(const struct spec *spec)
+{
+	const char *words = strstr(spec->doc, "0: ");
+	return words ? (struct str){ words + 3, strcspn(words + 3, ";") } : STR("automatic");
+}
+
 static void expectation(const struct spec *spec, struct buf *out)
 {
 	char min[32], max[32];
@@ -293,7 +300,7 @@ static void expectation(const struct spec *spec, struct buf *out)
 	case TYPE_SIZE:
 		size_text(spec->min, min);
 		size_text(spec->max, max);
-		buf_printf(out, "bytes, K, M or G, from %s to %s", min, max);
+		buf_printf(out, "bytes, or with K, M, G or T behind, from %s to %s", min, max);
 		break;
 	case TYPE_COUNT:
 	case TYPE_SECONDS:
@@ -306,7 +313,7 @@ static void expectation(const struct spec *spec, struct buf *out)
 	if (spec->step > 0)
 		buf_printf(out, ", a multiple of %lld", (long long)spec->step);
 	if (spec->zero)
-		buf_printf(out, ", or 0 (automatic)");
+		buf_printf(out, ", or 0 (%.*s)", (int)zero_means(spec).len, zero_means(spec).ptr);
 }
 
 static bool number_fits(const struct spec *spec, int64_t value)

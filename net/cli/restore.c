@@ -43,8 +43,11 @@ static int run(struct restore *restore, struct backup *backup, struct buf *error
 	if (!restore_folder_free(restore->dir, error))
 		return failed(2, error);
 	if (!backup_read(restore->from, backup, &bad, error)) {
-		buf_printf(error, "%s is no backup: it has no " BACKUP_MANIFEST "%s", restore->from,
-			   "; a copied data directory is used as it is");
+		char path[4096];
+		snprintf(path, sizeof path, "%s/" BACKUP_UNFINISHED, restore->from);
+		bool unfinished = access(path, F_OK) == 0;
+		buf_printf(error, unfinished ? "%s holds a backup that is not finished: tally backup goes on with it" :
+			   "%s is no backup: it has no " BACKUP_MANIFEST "; a copied data directory is used as it is", restore->from);
 		return failed(2, error);
 	}
 	if (bad)

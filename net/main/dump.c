@@ -247,6 +247,8 @@ int cmd_dump(int argc, char **argv)
 	bool log_only = false;
 	if (argc == 3 && !strcmp(argv[0], "--diff"))
 		return diff(argv[1], argv[2]);
+	if (argc && !strcmp(argv[0], "--diff"))
+		return command_misuse("dump", "--diff: two were expected, each a directory, a backup, a dump's file or a URL");
 	for (int i = 0; i < argc; i++) {
 		if (!strcmp(argv[i], "--log-only"))
 			log_only = true;

@@ -94,9 +94,15 @@ static bool books_balance(const struct state *state)
 static bool log_dir_of(const char *command, const char *data, char *path, size_t size)
 {
 	struct stat status;
+	snprintf(path, size, "%s/seed", data);
+	bool data_dir = !stat(path, &status);          /* and not its folder log/, which may be named as well */
 	snprintf(path, size, "%s/log", data);
 	if (!stat(path, &status) && S_ISDIR(status.st_mode))
 		return true;
+	if (data_dir) {
+		fprintf(stderr, "tally %s: DAMAGED: %s has a seed, and no folder log\n", command, data);
+		return false;
+	}
 	snprintf(path, size, "%s", data);
 	if (!stat(path, &status) && S_ISDIR(status.st_mode))
 		return true;
@@ -124,7 +130,7 @@ static bool snapshots_whole(const char *data, uint64_t until, uint64_t log_end)
 			printf("snapshot %016llx whole: %u pieces, %llu bytes, the log behind it from LSN %llu\n",
 			       (unsigned long long)ends[i], manifest.count, (unsigned long long)manifest.data_size,
 			       (unsigned long long)manifest.from);
-			if (log_end && manifest.end > log_end) {
+			if (manifest.end > log_end) {
 				printf("DAMAGED: the log ends at LSN %llu, and this snapshot knows that it reached LSN %llu\n",
 				       (unsigned long long)log_end, (unsigned long long)manifest.end);
 				good = false;
@@ -173,7 +179,7 @@ static bool ids_whole(const char *data, uint64_t log_first, uint64_t log_end, ui
 	} else if (runs->shown.below) {
 		printf("ids whole: %llu in %u runs, those below LSN %llu\n", (unsigned long long)runs->shown.entries, runs->count,
 		       (unsigned long long)runs->shown.below);
-		if (log_end && runs->shown.below > log_end) {
+		if (runs->shown.below > log_end) {
 			printf("DAMAGED: the log ends at LSN %llu, and its ids at LSN %llu\n", (unsigned long long)log_end,
 			       (unsigned long long)runs->shown.below);
 			good = false;
@@ -190,12 +196,12 @@ static bool ids_whole(const char *data, uint64_t log_first, uint64_t log_end, ui
 	return good;
 }
 
-/* The seed lies beside the folder of the log. */
+/* The seed lies beside the folder of the log, which may be what was named. */
 static bool seed_of(const char *command, const char *data, const char *log_dir)
 {
 	struct buf error = { 0 };
 	char parent[4200];
-	snprintf(parent, sizeof parent, "%s/..", log_dir);
+	snprintf(parent, sizeof parent, strcmp(log_dir, data) ? "%s" : "%s/..", data);
 	bool good = seed_load(parent, false, &error);
 	if (!good)
 		fprintf(stderr, "tally %s: %s: %.*s\n", command, data, (int)error.len, error.ptr);
@@ -241,6 +247,25 @@ static bool is_archive(const char *data)
 	return stat(path, &status) == 0;
 }
 
+/* What a backup or a restore left that did not come to its end is no data directory yet. */
+static bool is_finished(const char *data)
+{
+	static const char *const marks[][2] = {
+		{ BACKUP_UNFINISHED, "a backup that is not finished: tally backup goes on with it" },
+		{ RESTORE_UNFINISHED, "what a restore has not finished: tally restore begins anew" },
+	};
+	for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
+		char path[4200];
+		struct stat status;
+		snprintf(path, sizeof path, "%s/%s", data, marks[i][0]);
+		if (stat(path, &status) == 0) {
+			printf("UNFINISHED: %s holds %s\n", data, marks[i][1]);
+			return false;
+		}
+	}
+	return true;
+}
+
 static void on_line(void *context, const char *level, const char *message)
 {
 	(void)context;
@@ -259,6 +284,10 @@ int cmd_check(int argc, char **argv)
 	if (argc != 1) {
 		mem_free(state);
 		return command_misuse("check", "expected one argument: the data directory");
+	}
+	if (!is_finished(argv[0])) {
+		mem_free(state);
+		return 1;
 	}
 	if (!log_dir_of("check", argv[0], path, sizeof path)) {
 		mem_free(state);
@@ -317,9 +346,10 @@ int cmd_check(int argc, char **argv)
 		status |= !balanced;
 		puts(balanced ? "the books balance" : "the books do not balance");
 	}
-	if (!ids_whole(argv[0], first, whole ? check.bytes : 0, state->ids.left_out))
+	uint64_t reaches = whole ? check.bytes : UINT64_MAX;   /* what a damaged log reaches is not known */
+	if (!ids_whole(argv[0], first, reaches, state->ids.left_out))
 		status = 1;
-	if (!snapshots_whole(argv[0], until, whole ? check.bytes : 0))
+	if (!snapshots_whole(argv[0], until, reaches))
 		status = 1;
 	state_deinit(state);
 	mem_free(state);

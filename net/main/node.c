@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -532,11 +534,30 @@ static void source_post(void *context, unsigned shard, struct message *message)
 		node->wake(node->context);     /* from another thread than the one that steps */
 }
 
+/* An archive in the data directory would take the log's own segments for their copies, and drop them. */
+static bool archive_apart(const char *data, const char *archive, struct buf *error)
+{
+	char ours[PATH_MAX], theirs[PATH_MAX];
+	bool known = realpath(data, ours) != NULL, there = realpath(archive, theirs) != NULL;
+	if (!there) {                          /* it will be made; the folder that it will be in is there, or it cannot be */
+		char above[PATH_MAX];
+		snprintf(above, sizeof above, "%s", archive);
+		there = realpath(dirname(above), theirs) != NULL;
+	}
+	size_t len = known ? strlen(ours) : 0;
+	bool within = known && there && !strncmp(ours, theirs, len) && (!theirs[len] || theirs[len] == '/');
+	if (within)
+		buf_printf(error, "--archive %s: it is in the data directory %s; expected a folder elsewhere", archive, data);
+	return !within;
+}
+
 /* What reads the log behind the shards; the tail begins when they run. */
 static bool tail_open(struct node *node, const struct node_options *options, struct state *const *states, struct buf *error)
 {
 	char dir[4096];
 	snprintf(dir, sizeof dir, "%s/footers", options->data);
+	if (options->archive && !archive_apart(options->data, options->archive, error))
+		return false;
 	node->footers = footers_open(dir, node->wal, states, node->shard_count);
 	struct retain_options retain = { .age_ms = options->retain_ms, .bytes = options->retain_bytes, .archive = options->archive,
 					 .data = options->data, .snapshots = node->snapshot_dir };

@@ -669,7 +669,7 @@ static const struct member_of snapshot[] = {
 	{ "time", "Time", NULL, NULL, 0 },
 	{ "bytes", COUNT, NULL, "1200", 0 },
 	{ "raw_bytes", COUNT, NULL, "4000", 0 },
-	{ "broken", TEXT_OR_NULL, "What is wrong with it", "null", 0 },
+	{ "broken", TEXT_OR_NULL, "What is wrong with its manifest; pieces are read at a start and by tally check", "null", 0 },
 	{ 0 }
 };
 

@@ -450,11 +450,52 @@ static void damage_is_named(void **state)
 	folder_set(&scene, "mv data b && mv r data && touch data/restoring");
 	assert_int_equal(server_refused(&scene.server, NULL, &text), 2);
 	assert_non_null(strstr(text.ptr, "is being restored"));
+	tally(&scene, 1, "check data");
+	said(&scene, "a restore has not finished");
 	tally(&scene, 0, "restore b data");    /* and goes on */
 	assert_true(access(textf("%s/data/restoring", scene.server.folder), F_OK) != 0);
 	hash_is(&scene, "data", hash);
+	/* A first backup that was broken off. */
+	folder_set(&scene, "mkdir -p u/log && touch u/unfinished && cp b/seed u/");
+	tally(&scene, 1, "check u");
+	said(&scene, "a backup that is not finished");
+	tally(&scene, 2, "restore u r2");
+	said(&scene, "a backup that is not finished");
+	/* A directory that lost its log is not whole. */
+	tally(&scene, 0, "check data");
+	folder_set(&scene, "mv data/log kept && mkdir data/log");
+	tally(&scene, 1, "check data");
+	said(&scene, "DAMAGED: the log ends at LSN 0, and this snapshot knows that it reached LSN");
+	folder_set(&scene, "rmdir data/log");
+	tally(&scene, 2, "check data");
+	said(&scene, "has a seed, and no folder log");
 	buf_free(&text);
 	scene_end(&scene);
+}
+
+/* A server that went on without its newest snapshot, since that is broken, is backed up all the same. */
+static void broken_snapshot_is_passed_over(void **state)
+{
+	static const char *const parts[] = { "data", "manifest" };
+	struct scene scene;
+	char hash[33];
+	(void)state;
+	for (unsigned part = 0; part < 2; part++) {
+		scene_begin(&scene);
+		brand_fill("PASS", 0, 20);
+		tally(&scene, 0, "snapshot --to %s", scene.url);
+		scene_stop(&scene);
+		folder_set(&scene, textf("mv data/snapshots/*.%s x && printf XX | dd of=x bs=1 seek=100 conv=notrunc status=none && "
+					 "mv x data/snapshots/$(ls data/snapshots | sed 's/[.].*//').%s", parts[part], parts[part]));
+		scene_serve(&scene, harness_shards);
+		tally(&scene, 0, "backup b --from %s", scene.url);
+		said(&scene, "BROKEN SNAPSHOT");
+		said(&scene, "another is asked for");
+		tally(&scene, 0, "check b");
+		hash_of(&scene, textf("--from %s", scene.url), hash);
+		hash_is(&scene, "b", hash);
+		scene_end(&scene);
+	}
 }
 
 /* Folders, servers and words that do not fit. */
@@ -472,6 +513,17 @@ static void what_does_not_fit(void **state)
 	tally(&scene, 64, "dump --from %s data", scene.url);
 	tally(&scene, 0, "backup b --from %s --state-only --rate 1G --keep 1", scene.url);
 	scene_stop(&scene);
+	/* An archive in the data directory would be the log itself. */
+	struct buf text = { 0 };
+	for (unsigned i = 0; i < 3; i++) {
+		char inside[HARNESS_PATH_MAX + 20];
+		snprintf(inside, sizeof inside, "%s/data%s", scene.server.folder, (const char *const[]){ "", "/log", "/new" }[i]);
+		const char *const words[] = { "--archive", inside, NULL };
+		text.len = 0;
+		assert_int_equal(server_refused(&scene.server, words, &text), 2);
+		assert_non_null(strstr(text.ptr, "it is in the data directory"));
+	}
+	buf_free(&text);
 	/* A stopped server's directory is copied as it is. */
 	folder_set(&scene, "cp -r data copy");
 	tally(&scene, 0, "dump --diff data copy");
@@ -683,6 +735,7 @@ int main(void)
 		cmocka_unit_test(lost_and_restored),
 		cmocka_unit_test(back_to_a_moment),
 		cmocka_unit_test(damage_is_named),
+		cmocka_unit_test(broken_snapshot_is_passed_over),
 		cmocka_unit_test(what_does_not_fit),
 		cmocka_unit_test(only_what_is_new),
 		cmocka_unit_test(a_log_without_its_beginning),

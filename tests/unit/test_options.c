@@ -147,9 +147,12 @@ static void names_what_is_wrong(void **state)
 	(void)state;
 	environment_clear();
 	EXPECT_ERROR("unknown option --shard (tally help serve lists them)", "--shard", "3");
-	EXPECT_ERROR("--shards needs a value: a number from 1 to 64, or 0 (automatic)", "--shards");
-	EXPECT_ERROR("--shards is \"65\"; expected a number from 1 to 64, or 0 (automatic)", "--shards", "65");
-	EXPECT_ERROR("--shards is \"-1\"; expected a number from 1 to 64, or 0 (automatic)", "--shards", "-1");
+	EXPECT_ERROR("--shards needs a value: a number from 1 to 64, or 0 (one on up to two "
+		     "processors, else half of them)", "--shards");
+	EXPECT_ERROR("--shards is \"65\"; expected a number from 1 to 64, or 0 (one on up to two "
+		     "processors, else half of them)", "--shards", "65");
+	EXPECT_ERROR("--shards is \"-1\"; expected a number from 1 to 64, or 0 (one on up to two "
+		     "processors, else half of them)", "--shards", "-1");
 	EXPECT_ERROR("--rpc is \"127.0.0.1:1=ledger\"; expected ADDR:PORT such as 127.0.0.1:8000 or [::1]:8000, at most 8 of "
 		     "them, or none", "--rpc", "127.0.0.1:1=ledger");
 	EXPECT_ERROR("--http is \"8000\"; expected ADDR:PORT such as 127.0.0.1:8000 or [::1]:8000 (with =ledger, =membership or "
@@ -160,14 +163,18 @@ static void names_what_is_wrong(void **state)
 		     "=membership or =all for a service's name), at most 8 of them",
 		     "--http",
 		     "127.0.0.1:1=api");
-	EXPECT_ERROR("--log-ring is \"3M\"; expected bytes, K, M or G, from 64K to 4G, a power of two", "--log-ring",
+	EXPECT_ERROR("--log-ring is \"3M\"; expected bytes, or with K, M, G or T behind, from 64K to 4G, a power of two", "--log-ring",
 		"3M");
+	EXPECT_ERROR("--snapshot-interval is \"x\"; expected seconds from 1 to 31536000, or 0 (never)", "--snapshot-interval", "x");
+	EXPECT_ERROR("--retain-bytes is \"1\"; expected bytes, or with K, M, G or T behind, from 1M to 1024T, or 0 (never)",
+		"--retain-bytes", "1");
 	EXPECT_ERROR("--log-direct is \"maybe\"; expected on or off", "--log-direct", "maybe");
 	EXPECT_ERROR("--data is no UTF-8", "--data", "d\xff");
 	EXPECT_ERROR("--customers is \"\"; expected one of auto|strict", "--customers", "");
 	EXPECT_ERROR("unexpected \"data\"; options are --name value", "data");
 	file_write("conf", "\n\nshards = many\n");
-	EXPECT_ERROR("conf:3: shards is \"many\"; expected a number from 1 to 64, or 0 (automatic)", "--config",
+	EXPECT_ERROR("conf:3: shards is \"many\"; expected a number from 1 to 64, or 0 (one on up to two "
+		     "processors, else half of them)", "--config",
 		"conf");
 	file_write("conf", "shard = 1\n");
 	EXPECT_ERROR("conf:1: unknown option \"shard\" (tally help serve lists them)", "--config", "conf");
