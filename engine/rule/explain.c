@@ -205,7 +205,7 @@ static void explain_not(struct explainer *explainer, yyjson_val *operand, bool l
 		explain_list(explainer, operand, false, false, answer);
 	else
 		explain_value(explainer, yyjson_is_arr(operand) ? yyjson_arr_get_first(operand) : operand, logic, answer);
-	answer->result = !answer->result;
+	answer->result = answer->good && !answer->result;
 	buf_char(out, ',');
 	answer_write(out, answer);
 	buf_char(out, '}');

@@ -17,6 +17,8 @@ void injection_close(struct inject *page);
 bool share_out(const char *test);
 bool share_mine(unsigned run);                     /* this copy's, of what is shared out by its number */
 void share_main(void);                             /* to be called by main before the tests */
+/* What main is: with TALLY_CRASH_BIN, or the released program, since a sanitizer's would not stand a library in front of it. */
+#define CRASH_MAIN(tests) (setenv("TALLY_CRASH_BIN", "build/tally", 0), share_main(), cmocka_run_group_tests(tests, NULL, NULL))
 uint64_t share_seed(void);                         /* TALLY_CRASH_SEED, else the time; the same in all copies */
 
 /* To go through `total` runs in about `wanted` of them: how many make a step.  1, all of them, if TALLY_CRASH_FULL is set. */

@@ -353,6 +353,17 @@ int connection_take(struct connection *connection, int wait_ms, struct buf *body
 	}
 }
 
+void process_serve(struct process *process, unsigned *shards, const char *const *options, struct connection *connection)
+{
+	struct buf said = { 0 };
+	*shards = 5 - *shards;
+	if (!process_start(process, *shards, options)) {
+		process_said(process, &said);
+		fail_msg("no start: %s", said.ptr);
+	}
+	assert_true(connection_open(connection, process->port));
+}
+
 int connection_ask(struct connection *connection, const char *method, const char *path, struct str body,
 		   struct buf *answer)
 {

@@ -35,6 +35,8 @@ const char *process_program(void);
 /* Starts `tally serve` on FOLDER/data and a free port; `options`, ended by NULL, come behind.  False if it ended
  * before it was ready: see status and FOLDER/log. */
 bool process_start(struct process *process, unsigned shards, const char *const *options);
+/* Small segments, and snapshots only when they are asked for, or as what follows says. */
+#define SMALL_LOG "--log-segment", "1M", "--log-ring", "256K", "--snapshot-interval", "0"
 void process_kill(struct process *process);        /* SIGKILL, and waits; nothing if it does not run */
 int process_stop(struct process *process);         /* SIGTERM, and waits; the exit status, or minus the signal */
 int process_wait(struct process *process);         /* waits until it ends by itself; the same */
@@ -50,6 +52,8 @@ struct connection {
 };
 
 bool connection_open(struct connection *connection, uint16_t port);
+/* Starts the server with 1 and 4 shards in turn (*shards: those of the last start, before the first one 4) and connects; it must start. */
+void process_serve(struct process *process, unsigned *shards, const char *const *options, struct connection *connection);
 void connection_close(struct connection *connection);
 
 /* Writes one request of the brand BRAND, with a body of JSON if it has one.  False: the other side is gone. */

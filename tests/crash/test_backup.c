@@ -28,7 +28,7 @@
 
 enum { EVENTS = 40, PATH = 400 };
 
-static const char *const options[] = { "--log-segment", "1M", "--log-ring", "256K", "--snapshot-interval", "0", "--snapshot-rate", "0", NULL };
+static const char *const options[] = { SMALL_LOG, "--snapshot-rate", "0", NULL };
 
 struct scene {
 	struct process process;
@@ -42,12 +42,7 @@ struct scene {
 
 static void serve(struct scene *scene)
 {
-	scene->shards = 5 - scene->shards;
-	if (!process_start(&scene->process, scene->shards, options)) {
-		process_said(&scene->process, &scene->said);
-		fail_msg("no start: %s", scene->said.ptr);
-	}
-	assert_true(connection_open(&scene->connection, scene->process.port));
+	process_serve(&scene->process, &scene->shards, options, &scene->connection);
 	snprintf(scene->url, sizeof scene->url, "http://127.0.0.1:%u", scene->process.port);
 }
 
@@ -320,11 +315,10 @@ static void damage_is_found(void **unused)
 
 int main(void)
 {
-	setenv("TALLY_CRASH_BIN", "build/tally", 0);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_backup_is_killed),
 		cmocka_unit_test(a_restore_is_killed),
 		cmocka_unit_test(damage_is_found),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return CRASH_MAIN(tests);
 }

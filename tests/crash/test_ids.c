@@ -26,15 +26,15 @@
 
 enum { ROUNDS = 12, BATCH = 200, CALLS = 400, PATH = 700 };
 
-static const char *const few[] = { "--log-segment", "1M", "--log-ring", "256K", "--snapshot-interval", "0", "--snapshot-log-bytes",
+static const char *const few[] = { SMALL_LOG, "--snapshot-log-bytes",
 				   "0", "--snapshot-rate", "0", "--id-memory", "8K", NULL };
 
 /* And little of the log. */
-static const char *const little[] = { "--log-segment", "1M", "--log-ring", "256K", "--snapshot-interval", "0", "--snapshot-log-bytes",
+static const char *const little[] = { SMALL_LOG, "--snapshot-log-bytes",
 				      "0", "--snapshot-rate", "0", "--id-memory", "8K", "--retain-bytes", "1M", NULL };
 
 /* And what is gone is forgotten after a second. */
-static const char *const brief[] = { "--log-segment", "1M", "--log-ring", "256K", "--snapshot-interval", "0", "--snapshot-log-bytes",
+static const char *const brief[] = { SMALL_LOG, "--snapshot-log-bytes",
 				     "0", "--snapshot-rate", "0", "--id-memory", "8K", "--retain-bytes", "1M", "--id-retention", "1", NULL };
 
 struct scene {
@@ -50,13 +50,7 @@ struct scene {
 
 static void serve(struct scene *scene)
 {
-	struct buf said = { 0 };
-	scene->shards = 5 - scene->shards;             /* 1 and 4 in turn */
-	if (!process_start(&scene->process, scene->shards, scene->options)) {
-		process_said(&scene->process, &said);
-		fail_msg("no start: %s", said.ptr);
-	}
-	assert_true(connection_open(&scene->connection, scene->process.port));
+	process_serve(&scene->process, &scene->shards, scene->options, &scene->connection);
 }
 
 static void scene_begin(struct scene *scene, const char *library, const char *const *options)
@@ -333,14 +327,11 @@ static void ids_outlive_their_log(void **unused)
 
 int main(void)
 {
-	/* Calls are made to fail by a library in front of the server, which a sanitizer's would not stand. */
-	setenv("TALLY_CRASH_BIN", "build/tally", 0);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(interrupted_while_ids_move),
 		cmocka_unit_test(a_broken_run_is_refused_and_made_again),
 		cmocka_unit_test(ids_outlive_their_log),
 		cmocka_unit_test(a_forgotten_id_is_as_new),
 	};
-	share_main();
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return CRASH_MAIN(tests);
 }

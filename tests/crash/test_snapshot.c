@@ -28,9 +28,9 @@
 enum { ROUNDS = 8, CALLS = 45, EVENTS = 30, SEGMENT = 1 << 20, PATH = 600 };
 
 /* Snapshots only when they are asked for; the one before is removed, so that its calls are among those gone through. */
-static const char *const fast[] = { "--log-segment", "1M", "--log-ring", "256K", "--snapshot-interval", "0", "--snapshot-log-bytes",
+static const char *const fast[] = { SMALL_LOG, "--snapshot-log-bytes",
 				    "0", "--snapshot-rate", "0", "--snapshot-keep", "1", NULL };
-static const char *const slow[] = { "--log-segment", "1M", "--log-ring", "256K", "--snapshot-interval", "0", "--snapshot-log-bytes",
+static const char *const slow[] = { SMALL_LOG, "--snapshot-log-bytes",
 				    "0", "--snapshot-rate", "512K", "--snapshot-keep", "2", NULL };
 
 struct scene {
@@ -45,13 +45,7 @@ struct scene {
 
 static void serve(struct scene *scene, const char *const *options)
 {
-	struct buf said = { 0 };
-	scene->shards = 5 - scene->shards;             /* 1 and 4 in turn */
-	if (!process_start(&scene->process, scene->shards, options)) {
-		process_said(&scene->process, &said);
-		fail_msg("no start: %s", said.ptr);
-	}
-	assert_true(connection_open(&scene->connection, scene->process.port));
+	process_serve(&scene->process, &scene->shards, options, &scene->connection);
 }
 
 static void events_send(struct scene *scene, unsigned count)
@@ -175,7 +169,7 @@ static unsigned calls_of_a_snapshot(struct scene *scene)
 	unsigned calls = (unsigned)atomic_load(&scene->page->calls), names = 0;
 	for (unsigned i = 0; i < calls; i++)
 		names += strcmp(scene->page->trace[i].name, "rename") == 0;
-	assert_int_equal(names, 2);
+	assert_true(names >= 2);               /* data and manifest; the cursor of webhooks may be among them */
 	return calls;
 }
 
@@ -371,14 +365,11 @@ static void a_log_behind_its_snapshot_is_refused(void **unused)
 
 int main(void)
 {
-	/* Calls are made to fail by a library in front of the server, which a sanitizer's would not stand. */
-	setenv("TALLY_CRASH_BIN", "build/tally", 0);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(interrupted_at_each_call),
 		cmocka_unit_test(killed_under_load),
 		cmocka_unit_test(a_broken_snapshot_gives_way),
 		cmocka_unit_test(a_log_behind_its_snapshot_is_refused),
 	};
-	share_main();
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return CRASH_MAIN(tests);
 }
