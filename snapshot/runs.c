@@ -286,6 +286,8 @@ struct runs_store *runs_open(const char *dir, bool write, struct buf *error)
 	struct run *list[RUNS_MAX] = { 0 };
 	pthread_mutex_init(&store->mutex, NULL);
 	store->path = mem_dup(dir, strlen(dir) + 1);
+	/* A folder that was removed and is made again has no name twice: a backup that has the old run would take it for the new one. */
+	store->manifest.next_serial = ((uint64_t)wal_io.wall_ms() & 0xffffffffff) << 20 | (wal_io.random() & 0xfffff);
 	bool good = dir_open(store, dir, error) && (store->dir < 0 || manifest_read(store, error));
 	for (uint32_t r = 0; good && r < store->manifest.count; r++)
 		good = (list[r] = run_open(store->dir, &store->manifest.runs[r], error)) != NULL;
