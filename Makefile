@@ -53,7 +53,10 @@ THREADED := $(wildcard tests/unit/test_wal.c)
 FUZZERS  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 # What several folders of tests share: the model of the ledger, a world of shards.
 MODEL    := $(OUT)/libmodel.a
-helpers   = $(patsubst %.c,$(OUT)/%.o,$(filter-out $(dir $(1))test_%.c $(dir $(1))fuzz_%.c,$(wildcard $(dir $(1))*.c)))
+# A program test_NAME with a folder NAME has helpers of its own there; of the others it takes what it needs (helpers.a).
+own       = $(wildcard $(dir $(1))$(patsubst test_%,%,$(notdir $(1)))/*.c)
+shared    = $(patsubst %.c,$(OUT)/%.o,$(filter-out $(1)test_%.c $(1)fuzz_%.c,$(wildcard $(1)*.c)))
+helpers   = $(if $(own),$(patsubst %.c,$(OUT)/%.o,$(own)) $(OUT)/$(dir $(1))helpers.a,$(call shared,$(dir $(1))))
 
 PROGRAM := $(if $(filter release,$(MODE)),$(BUILD)/tally,$(OUT)/tally)
 
@@ -106,10 +109,11 @@ crash: deps ## kill it KILLS=3000 times, and fail each call and allocation of a 
 	@bash .make/run-crash.sh $(BUILD) $(KILLS)
 
 .PHONY: sim
-sim: deps ## simulated histories under faults: SEEDS=1000 FROM=1, or SEED=x with a trace
+sim: deps ## simulated histories under faults: SEEDS=1000 FROM=1, or SEED=x with a trace (ONLY=sim or commands)
 	@sh .make/deps.sh $(DEPS) test
 	@$(MAKE) --no-print-directory sim-program
-	@SEEDS=$(or $(SEEDS),1000) FROM=$(FROM) SEED=$(SEED) JOBS=$(or $(JOBS),$(shell nproc)) $(OUT)/tests/sim/test_sim
+	@for program in $(or $(ONLY),sim commands); do SEEDS=$(or $(SEEDS),1000) FROM=$(FROM) SEED=$(SEED) \
+		JOBS=$(or $(JOBS),$(shell nproc)) $(OUT)/tests/sim/test_$$program || exit 1; done
 
 .PHONY: sim-mutants
 sim-mutants: deps ## see that the simulator finds each seeded fault (ONLY="3 17": those)
@@ -118,7 +122,7 @@ sim-mutants: deps ## see that the simulator finds each seeded fault (ONLY="3 17"
 	@ONLY="$(ONLY)" bash .make/run-mutants.sh $(BUILD)/mutants/tests/sim/test_sim tests/sim/mutants.txt $(or $(SEEDS),2000)
 
 .PHONY: sim-program
-sim-program: $(OUT)/tests/sim/test_sim
+sim-program: $(OUT)/tests/sim/test_sim $(OUT)/tests/sim/test_commands
 
 .PHONY: test-programs threaded-programs crash-programs
 test-programs: $(TESTS:%.c=$(OUT)/%)
@@ -128,6 +132,10 @@ threaded-programs: $(THREADED:%.c=$(OUT)/%)
 .SECONDEXPANSION:
 $(TESTS:%.c=$(OUT)/%) $(CRASHES:%.c=$(OUT)/%): $(OUT)/%: $(OUT)/%.o $$(call helpers,$$*) $(MODEL) $(LIBRARY)
 	@$(CC) $(LDFLAGS) $^ -lcmocka $(LDLIBS) -o $@
+
+$(OUT)/%/helpers.a: $$(call shared,$$*/)
+	@rm -f $@
+	@ar rcs $@ $^
 
 # Loaded in front of a server by tests/crash.
 $(BUILD)/inject-%.so: tests/crash/inject/%.c tests/crash/inject/inject.h | deps

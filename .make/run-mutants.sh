@@ -1,6 +1,6 @@
 #!/bin/bash
 # Runs the simulator against every seeded mutant (tests/sim/mutants.txt): each must break a law, and the table says after how
-# many seeds.  First without any, to see that nothing else breaks one.
+# many seeds.  First without any, to see that nothing else breaks one.  Those of "NAME: what" are for test_NAME beside PROGRAM.
 #
 # usage: run-mutants.sh PROGRAM LIST SEEDS      ONLY: numbers to run
 set -u
@@ -12,7 +12,8 @@ trap 'rm -rf "$results"' EXIT
 
 # mutant NUMBER WHAT: one line, and a file for the verdict
 mutant() {
-	local number=$1 what=$2 log found
+	local number=$1 what=$2 log found run=$program
+	[[ $what =~ ^([a-z]+):\  ]] && run=$(dirname "$program")/test_${BASH_REMATCH[1]}
 	log=$results/log-$number
 	if ((number == 0)); then
 		MUTANT=0 SEEDS=60 timeout 300 "$program" >"$log" 2>&1 && return
@@ -21,7 +22,7 @@ mutant() {
 		touch "$results/bad"
 		return
 	fi
-	MUTANT=$number STOP=1 JOBS=1 SEEDS=$seeds timeout 300 "$program" >"$log" 2>&1
+	MUTANT=$number STOP=1 JOBS=1 SEEDS=$seeds timeout 300 "$run" >"$log" 2>&1
 	found=$(grep -a -o -m 1 '^seed [0-9]*: .*' "$log")
 	if [[ -z $found ]]; then
 		printf '%3d  %-55s  NOT FOUND in %d seeds\n' "$number" "$what" "$seeds"

@@ -96,30 +96,51 @@ static bool look(struct search *search, uint64_t start, uint64_t end, unsigned c
 	return false;
 }
 
-bool wal_check(const struct wal *wal, uint64_t lsn)
+/* Whether one can stand there at all. */
+static bool search_begin(struct search *search, const struct wal *wal, uint64_t lsn)
 {
 	struct wal *self = (struct wal *)(uintptr_t)wal;       /* only what the lock guards changes */
-	struct search search = { .wal = self, .lsn = lsn };
-	if (lsn % WAL_ALIGN || lsn >= wal_durable(wal) || !segment_of(self, lsn, &search.segment) ||
-	    lsn - search.segment.base < WAL_FRAME_HEADER)
-		return false;
-	if (MUTATE(61, false, true) || checked_before(self, lsn))
+	*search = (struct search){ .wal = self, .lsn = lsn };
+	return lsn % WAL_ALIGN == 0 && lsn < wal_durable(wal) && segment_of(self, lsn, &search->segment) &&
+	       lsn - search->segment.base >= WAL_FRAME_HEADER;
+}
+
+static bool search_run(struct search *search)
+{
+	uint64_t lsn = search->lsn, base = search->segment.base;
+	if (MUTATE(61, false, true) || checked_before(search->wal, lsn))
 		return true;
 	bool good = false, over = false;
-	for (uint64_t span = LOOK_FIRST; !good && !over && !search.unread; span *= LOOK_TIMES) {
-		over = lsn - search.segment.base <= span || span >= FRAME_SIZE_MAX;
-		uint64_t start = lsn - search.segment.base > span ? lsn - span : search.segment.base;
+	for (uint64_t span = LOOK_FIRST; !good && !over && !search->unread; span *= LOOK_TIMES) {
+		over = lsn - base <= span || span >= FRAME_SIZE_MAX;
+		uint64_t start = lsn - base > span ? lsn - span : base;
 		unsigned char *room = mem_alloc((size_t)(lsn - start));
-		good = look(&search, start, lsn, room);
+		good = look(search, start, lsn, room);
 		mem_free(room);
 	}
 	if (good)
-		checked_keep(self, &search.frame);
+		checked_keep(search->wal, &search->frame);
+	return good;
+}
+
+bool wal_holds(const struct wal *wal, uint64_t lsn)
+{
+	struct search search;
+	return search_begin(&search, wal, lsn) && search_run(&search);
+}
+
+bool wal_check(const struct wal *wal, uint64_t lsn)
+{
+	struct search search;
+	if (!search_begin(&search, wal, lsn))
+		return false;
+	if (search_run(&search))
+		return true;
 	uint64_t from = search.why ? search.frame.lsn : lsn;
-	if (!good && !search.unread && lsn >= wal_first(wal))
+	if (!search.unread && lsn >= wal_first(wal))
 		wal_say(wal, "error", "damage at LSN %" PRIu64 ", file %016" PRIx64 ".log, %" PRIu64 " bytes from byte %" PRIu64
 			": %s; the record at LSN %" PRIu64 " cannot be trusted", from, search.segment.base,
 			search.why ? (uint64_t)search.frame.size : WAL_ALIGN, from - search.segment.base,
 			search.why ? search.why : "no frame holds what stands here", lsn);
-	return good;
+	return false;
 }

@@ -126,6 +126,8 @@ bool wal_read(const struct wal *wal, uint64_t lsn, void *out, size_t size);
  * To be asked for each record that is not read while frames are walked in order.  False: it cannot be read, or it is damaged, which is
  * told with file, LSN and bytes; or it is pruned meanwhile (wal_first). */
 bool wal_check(const struct wal *wal, uint64_t lsn);
+/* The same without a word, of an LSN that somebody outside has named: what is not there need not be damaged. */
+bool wal_holds(const struct wal *wal, uint64_t lsn);
 
 struct wal_stats {
 	uint64_t writes, bytes, segments;          /* since the start */

@@ -8,7 +8,7 @@
 #define ENGINE_BASE_MUTANT_H
 
 #ifdef MUTANTS
-extern unsigned mutant_on;             /* tests/sim/test_sim.c */
+extern unsigned mutant_on;             /* tests/sim/seeds.c */
 #define MUTATE(number, good, bad) (mutant_on == (number) ? (bad) : (good))
 #else
 #define MUTATE(number, good, bad) (good)

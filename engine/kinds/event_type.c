@@ -62,5 +62,6 @@ static void check(const struct catalog *catalog, struct str tenant, yyjson_val *
 const struct kind kind_event_type = {
 	.number = KIND_EVENT_TYPE, .name = "event_type", .plural = "event_types", .title = "event type",
 	.path = "/admin/event-types", .permission = "event_types.write", .fields = fields, .unique = unique, .key = "key", .check = check,
+	.problems = "in_use",
 	.doc = "What kinds of events there are, and what their payloads look like."
 };

@@ -4,6 +4,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
+#include "engine/base/mutant.h"
 #include "engine/ledger/decide.h"
 
 uint32_t account_bound(const struct account_spec *spec)
@@ -359,7 +360,9 @@ void transfers_find(const struct ledgers *ledgers, struct ledger_request *reques
 		const struct ledger *at = ledger_of_partition(ledgers, partition_of(hash));
 		const struct table_entry *entry = ids_find(at->ids, hash, 0);
 		enum pending_state state;
-		if (!entry)
+		if (entry && MUTATE(100, entry->value & ID_IN_FLIGHT, 0))
+			entry = NULL;          /* nothing is decided yet that an answer could rest on */
+		else if (!entry)
 			entry = id_query_found(&request->query, hash, NULL);
 		request->lsns[i] = entry ? entry->value & ID_LSN : 0;
 		request->states[i] = !entry ? FOUND_NOTHING : entry->value & ID_FAILED ? FOUND_FAILED : FOUND_TRANSFER;

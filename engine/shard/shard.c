@@ -659,7 +659,7 @@ static bool catalog_write(struct shard *shard, struct catalog_request *request, 
 	request->lsn = env->log_begin(env->context, shard->state.shard, size, &body);
 	memcpy(body, record.ptr, size);
 	shard->appended_lsn = env->log_publish(env->context, shard->state.shard, now_ms, hash_bytes(body, size));
-	request->message.wait_lsn = shard->appended_lsn;
+	request->message.wait_lsn = MUTATE(101, shard->appended_lsn, 0);
 	catalog_apply(shard->catalog, change, request->lsn);
 	buf_free(&record);
 	return true;

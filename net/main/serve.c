@@ -22,9 +22,11 @@
 #include "net/main/memory.h"
 #include "net/main/node.h"
 #include "net/main/pins.h"
+#include "net/rpc/methods.h"
 #include "net/rpc/rpc.h"
 #include "net/surface/app.h"
 #include "net/surface/jobs.h"
+#include "net/surface/ledger_call.h"
 #include "net/surface/reference.h"
 
 enum { IDLE_AFTER_MS = 20, FILES_RESERVED = 64, TICK_MS = 100 };
@@ -421,6 +423,8 @@ int cmd_serve(const struct options *options)
 	courier_stop(courier);
 	server_free(serve->app.server);
 	jobs_free(&serve->app);
+	ledger_calls_end();
+	rpc_events_end();
 	keeper_free(serve->app.keeper);
 	pins_free(serve->app.pins);
 	node_close(serve->app.node);

@@ -73,6 +73,26 @@ static void firsts_free(struct call *call)
 	call->first_count = 0;
 }
 
+static void call_free(struct call *call)
+{
+	struct row *rows = call->batch.rows;
+	call->batch.row_count = 0;
+	batch_free(&call->batch);
+	mem_free(rows);
+	payload_free(&call->space);
+	mem_free(call);
+}
+
+void rpc_events_end(void)
+{
+	while (calls) {
+		struct call *call = calls;
+		calls = call->next;
+		call_free(call);
+	}
+	call_count = 0;
+}
+
 /* The call is answered. */
 static void call_end(struct call *call)
 {
@@ -80,12 +100,7 @@ static void call_end(struct call *call)
 	payload_reset(&call->space, SPACE_KEPT);
 	batch_reuse(&call->batch);
 	if (call_count == CALLS_KEPT) {
-		struct row *rows = call->batch.rows;
-		call->batch.row_count = 0;
-		batch_free(&call->batch);
-		mem_free(rows);
-		payload_free(&call->space);
-		mem_free(call);
+		call_free(call);
 		return;
 	}
 	call->next = calls;

@@ -9,4 +9,6 @@ extern const struct rpc_method rpc_ledger_methods[];           /* ledger.c: acco
 extern const struct rpc_method rpc_history_methods[];          /* ledger_read.c: what was */
 extern const struct rpc_method rpc_event_methods[];            /* events.c */
 
+void rpc_events_end(void);             /* the node goes, and what is kept for the next calls with it */
+
 #endif

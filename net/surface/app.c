@@ -7,6 +7,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
+#include "engine/base/mutant.h"
 #include "engine/base/utf8.h"
 #include "engine/job/scan.h"
 #include "engine/ledger/request.h"
@@ -93,7 +94,7 @@ static void task_free(struct task *task)
 	buf_free(&task->text);
 	buf_free(&task->out);
 	buf_free(&task->headers);
-	app_end(app, task->bytes);
+	app_end(app, MUTATE(104, task->bytes, 0));
 	mem_free(task);
 	if (sink)
 		sink->release(sink);

@@ -18,6 +18,7 @@
 #include "net/http/http.h"
 #include "net/main/keeper.h"
 #include "net/main/node.h"
+#include "net/surface/ledger_log.h"
 
 enum { PATH_PARTS_MAX = 12, LIST_DEFAULT = 100, LIST_MAX = 1000, TASKS_MAX = 16384, NAME_MAX_BYTES = 200 };
 #define TASK_BYTES_MAX (UINT64_C(256) * 1024 * 1024)
@@ -38,6 +39,7 @@ struct app {
 	const struct recovery *recovery;       /* borrowed; until then */
 	bool draining;
 	uint64_t started_ns;
+	struct log_place places[LOG_PLACES];   /* where pages of histories ended (ledger_log.h) */
 };
 
 struct route {

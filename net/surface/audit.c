@@ -6,6 +6,7 @@
  * is named: a page that would be empty for it is refused, an entry whose state before is gone says so.
  */
 #include "engine/base/mem.h"
+#include "engine/base/mutant.h"
 #include "engine/event/record.h"
 #include "net/surface/past.h"
 #include "net/surface/resource.h"
@@ -21,6 +22,7 @@ struct audit {
 	size_t limit, given;
 	uint64_t at;                   /* the record that comes next; 0: none */
 	bool by_cursor;                /* `at` is what the client says */
+	uint64_t head;                 /* the newest one */
 	enum audit_outcome outcome;
 };
 
@@ -67,11 +69,33 @@ static void entry_json(struct buf *out, const struct wal *wal, const struct cata
 	buf_printf(out, ",\"lsn\":%llu}", (unsigned long long)lsn);
 }
 
+/* Whether a cursor was given out here, of which the log says nothing: on the way from the newest one it is met, or it was invented. */
+static bool is_on_chain(const struct audit *audit, const struct wal *wal)
+{
+	struct buf record = { 0 };
+	struct catalog_change change;
+	uint64_t at = audit->head;
+	for (uint64_t steps = 0; at > audit->at && steps < AUDIT_WALK_MAX; steps++) {
+		if (!record_read(wal, at, &record) || !record_change(&record, &change)) {
+			at = audit->at;        /* not known: reading it says what the matter is */
+			break;
+		}
+		at = change.tenant_previous;
+	}
+	buf_free(&record);
+	return at == audit->at;
+}
+
 static void audit_run(struct task *task)
 {
 	struct audit *audit = task->context;
 	const struct wal *wal = node_wal(task->app->node);
 	struct buf record = { 0 };
+	if (audit->by_cursor && audit->at >= wal_first(wal) && !wal_holds(wal, audit->at) &&
+	    MUTATE(102, !is_on_chain(audit, wal), false)) {
+		audit->outcome = AUDIT_NO_CURSOR;
+		return;
+	}
 	buf_char(&task->out, '[');
 	for (uint64_t steps = 0; audit->at && audit->given < audit->limit; steps++) {
 		struct catalog_change change;
@@ -134,8 +158,9 @@ static void audit_answer(struct task *task)
 static void audit_start(struct task *task)
 {
 	struct audit *audit = task->context;
+	audit->head = task->catalog.lsn;
 	if (!audit->by_cursor)
-		audit->at = task->catalog.lsn;
+		audit->at = audit->head;
 	task_read(task, audit_run, audit_answer);
 }
 

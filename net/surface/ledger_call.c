@@ -46,17 +46,34 @@ static void room_free(struct buf *buf, bool all)
 		buf_free(buf);
 }
 
+static void rooms_free(struct ledger_call *call, bool all)
+{
+	struct buf *bufs[] = { &call->rows, &call->specs, &call->views, &call->ids, &call->lsns, &call->states, &call->numbers,
+			       &call->text };
+	for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
+		room_free(bufs[i], all);
+}
+
+void ledger_calls_end(void)
+{
+	while (kept) {
+		struct ledger_call *call = kept;
+		kept = call->next;
+		rooms_free(call, true);
+		ledger_request_free(&call->request);
+		mem_free(call);
+	}
+	kept_count = 0;
+}
+
 void ledger_call_end(struct ledger_call *call)
 {
 	bool all = kept_count >= LEDGER_CALLS_KEPT;
-	struct buf *bufs[] = { &call->rows, &call->specs, &call->views, &call->ids, &call->lsns, &call->states, &call->numbers,
-			       &call->text };
 	if (call->free_context)
 		call->free_context(call->context);
 	call->free_context = NULL;
 	call->context = NULL;
-	for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
-		room_free(bufs[i], all);
+	rooms_free(call, all);
 	if (all) {
 		ledger_request_free(&call->request);
 		mem_free(call);

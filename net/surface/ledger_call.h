@@ -35,6 +35,7 @@ struct ledger_call {
 
 struct ledger_call *ledger_call_new(struct app *app, void *owner);
 void ledger_call_end(struct ledger_call *call);
+void ledger_calls_end(void);           /* the node goes, and what is kept for the next calls with it */
 
 void ledger_ask(struct ledger_call *call, enum ledger_verb verb, void (*after)(struct ledger_call *call));
 void ledger_transfers(struct ledger_call *call, void (*after)(struct ledger_call *call));

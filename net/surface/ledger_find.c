@@ -100,7 +100,7 @@ static void history_walked(struct ledger_call *call)
 	const struct movement *list = (const struct movement *)(const void *)walk->movements.ptr;
 	size_t count = walk->movements.len / sizeof *list;
 	if (walk->newest_first && walk->next)
-		log_place_keep(walk->number, walk->next, walk->resume);
+		log_place_keep(call->app->places, walk->number, walk->next, walk->resume);
 	if (walk->outcome != LOG_DONE || !count) {
 		call->decided(call);
 		return;
@@ -157,7 +157,7 @@ static void history_viewed(struct ledger_call *call)
 	}
 	walk->wal = node_wal(call->app->node);
 	walk->number = view->number;
-	place = walk->newest_first ? log_place(view->number, walk->before) : 0;
+	place = walk->newest_first ? log_place(call->app->places, view->number, walk->before) : 0;
 	walk->head = place ? place : view->last_lsn;
 	ledger_read(call, history_walk, history_walked);
 }

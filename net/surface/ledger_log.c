@@ -8,7 +8,7 @@
 #include "engine/base/mem.h"
 #include "net/surface/transaction.h"
 
-enum { FIRST_READ = TRANSFER_RECORD_MAX, PLACES = 1024 };
+enum { FIRST_READ = TRANSFER_RECORD_MAX };
 
 #define BOTH_WHOLE (TRANSFER_DEBIT_WHOLE | TRANSFER_CREDIT_WHOLE)
 
@@ -382,21 +382,19 @@ enum log_outcome log_transfer_read(const struct wal *wal, uint64_t lsn, u128 id,
 
 /* ---- places ----------------------------------------------------------------------------------------------------------------- */
 
-static struct place { uint32_t number; uint64_t before, resume; } places[PLACES];
-
-static struct place *place_of(uint32_t number, uint64_t before)
+static struct log_place *place_of(struct log_place *places, uint32_t number, uint64_t before)
 {
 	uint64_t key[2] = { number, before };
-	return &places[hash_bytes(key, sizeof key) % PLACES];
+	return &places[hash_bytes(key, sizeof key) % LOG_PLACES];
 }
 
-void log_place_keep(uint32_t number, uint64_t before, uint64_t resume)
+void log_place_keep(struct log_place *places, uint32_t number, uint64_t before, uint64_t resume)
 {
-	*place_of(number, before) = (struct place){ number, before, resume };
+	*place_of(places, number, before) = (struct log_place){ number, before, resume };
 }
 
-uint64_t log_place(uint32_t number, uint64_t before)
+uint64_t log_place(struct log_place *places, uint32_t number, uint64_t before)
 {
-	const struct place *place = place_of(number, before);
+	const struct log_place *place = place_of(places, number, before);
 	return before && place->number == number && place->before == before ? place->resume : 0;
 }

@@ -5,7 +5,7 @@
  * that the shard gave, or where an earlier page ended, and is bounded by LOG_WALK_MAX records: what would need more is
  * refused with a word, never cut silently.
  *
- * Runs on: a worker thread, but log_places_*, which are the loop's.
+ * Runs on: a worker thread, but log_place*, which are the loop's.
  */
 #ifndef NET_SURFACE_LEDGER_LOG_H
 #define NET_SURFACE_LEDGER_LOG_H
@@ -15,7 +15,7 @@
 #include "net/main/footers.h"
 #include "wal/wal.h"
 
-enum { LOG_WALK_MAX = 500000 };
+enum { LOG_WALK_MAX = 500000, LOG_PLACES = 1024 };
 
 /* A transfer, or one movement of points in an event. */
 struct movement {
@@ -111,8 +111,10 @@ enum log_outcome log_transfer_read(const struct wal *wal, uint64_t lsn, u128 id,
 				   uint32_t *refusal);
 
 /* Where pages ended: the next page begins there instead of at the head.  A place is only a shortcut: without it the walk
- * skips.  0: not remembered. */
-void log_place_keep(uint32_t number, uint64_t before, uint64_t resume);
-uint64_t log_place(uint32_t number, uint64_t before);
+ * skips.  0: not remembered.  `places`: LOG_PLACES of them, zero at first; of one log. */
+struct log_place { uint32_t number; uint64_t before, resume; };
+
+void log_place_keep(struct log_place *places, uint32_t number, uint64_t before, uint64_t resume);
+uint64_t log_place(struct log_place *places, uint32_t number, uint64_t before);
 
 #endif

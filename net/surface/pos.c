@@ -17,6 +17,7 @@
  */
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
+#include "engine/base/mutant.h"
 #include "engine/base/time.h"
 #include "engine/base/utf8.h"
 #include "engine/ledger/ids.h"
@@ -240,7 +241,7 @@ static void account_created(struct ledger_call *call)
 			answer_refused(call, specs[i].refusal);
 			return;
 		}
-	task_of(call)->status = is_there(&specs[0]) || call->request.dry_run ? 200 : 201;
+	task_of(call)->status = MUTATE(105, is_there(&specs[0]), false) || call->request.dry_run ? 200 : 201;
 	if (call->request.dry_run && !is_there(&specs[0])) {
 		ledger_view_dry(call, &specs[0]);
 		account_answer(call);
@@ -311,7 +312,7 @@ static void accounts_post(struct task *task)
 		specs[1 + u] = (struct account_spec){ .tenant = job->org, .unit = units[u], .kind = ACCOUNT_LIABILITY };
 	call->request.specs = specs;
 	call->request.count = 3;
-	call->request.dry_run = dry_run;
+	call->request.dry_run = MUTATE(99, dry_run, false);
 	ledger_ask(call, LEDGER_ACCOUNTS, account_created);
 }
 

@@ -7,6 +7,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
+#include "engine/base/mutant.h"
 #include "engine/base/utf8.h"
 #include "engine/catalog/describe.h"
 
@@ -125,7 +126,7 @@ bool resource_task(struct task *task, enum catalog_verb verb)
 	task->catalog.kind = task->route->kind;
 	task->catalog.tenant = task->tenant;
 	task->catalog.id = id;
-	task->catalog.dry_run = dry_run;
+	task->catalog.dry_run = MUTATE(98, dry_run, false);
 	task->catalog.actor = actor;
 	match_read(task, "if-match", false, &task->catalog.match);
 	match_read(task, "if-none-match", true, &task->catalog.none_match);

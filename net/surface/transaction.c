@@ -3,6 +3,7 @@
 
 #include "engine/base/hash.h"
 #include "engine/base/json.h"
+#include "engine/base/mutant.h"
 #include "engine/base/time.h"
 #include "engine/catalog/action.h"
 #include "engine/catalog/catalog.h"
@@ -40,7 +41,7 @@ bool transaction_id_parse(struct str text, struct str tenant, uint64_t *lsn)
 		halves[i / 16] = halves[i / 16] << 4 | (unsigned)digit;
 	}
 	*lsn = halves[1];
-	return halves[0] == id_check(tenant, halves[1]);
+	return MUTATE(103, *lsn, 1) && halves[0] == id_check(tenant, *lsn);    /* 0: of a dry run, which left nothing to be found */
 }
 
 static const char *const result_names[] = { "SUCCESS", "SKIPPED", "FAILED" };

@@ -24,7 +24,7 @@ bool text_copy(char out[TEXT], struct str text)
 /* ---- rules ---------------------------------------------------------------------------------------------------------- */
 
 /* A payload with whole numbers; what is not there stays so. */
-bool payload_read(yyjson_val *from, struct payload_model *payload)
+bool payload_model_read(yyjson_val *from, struct payload_model *payload)
 {
 	*payload = (struct payload_model){ 0 };
 	yyjson_val *points = json_get(from, STR("points")), *amount = json_get(from, STR("amount"));
@@ -94,7 +94,7 @@ static bool action_read(yyjson_val *from, struct rule_model *rule)
 	       optional_number(from, STR("min_points"), &action->has_min, &action->min) &&
 	       optional_number(from, STR("max_points"), &action->has_max, &action->max) &&
 	       (type != ACTION_EARN_FROM_AMOUNT || tenths(json_get(from, STR("rate")), &action->rate)) &&
-	       (!action->has_payload || payload_read(payload, &action->payload)) && type < ACTIONS_UNDERSTOOD;
+	       (!action->has_payload || payload_model_read(payload, &action->payload)) && type < ACTIONS_UNDERSTOOD;
 }
 
 static bool limits_read(yyjson_val *from, struct rule_model *rule)

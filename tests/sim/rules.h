@@ -68,7 +68,7 @@ struct configs { struct config *list; unsigned count; };   /* owned; list[0] is 
 /* Takes a change into a copy of the newest configuration.  False: it is not understood. */
 bool config_change(struct configs *configs, uint64_t lsn, bool removed, unsigned kind, uint64_t id, struct str json);
 void configs_free(struct configs *configs);
-bool payload_read(yyjson_val *from, struct payload_model *payload);
+bool payload_model_read(yyjson_val *from, struct payload_model *payload);
 bool text_copy(char out[TEXT], struct str text);       /* false: too long */
 /* NULL: there is none, or it is not active. */
 const struct type_model *config_type(const struct config *config, const char *key);

@@ -302,11 +302,13 @@ static void test_check(void **state)
 			byte ^= 16;
 			file_write(0, hurt, &byte, 1);
 			assert_true(wal_check(wal, last));
-			assert_true(wal_check(wal, lsn));
+			assert_true(wal_check(wal, lsn) && wal_holds(wal, lsn));
 			assert_string_equal(said, "");
 		}
 		assert_false(wal_check(wal, wal_durable(wal)));
 		assert_false(wal_check(wal, 0));
+		assert_false(wal_holds(wal, 0));
+		assert_false(wal_holds(wal, wal_durable(wal)));
 		assert_false(wal_check(wal, first + WAL_FRAME_HEADER + 1));
 		wal_close(wal);
 	}
