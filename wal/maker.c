@@ -12,7 +12,8 @@
 #include "engine/base/assert.h"
 #include "wal/wal_int.h"
 
-enum { PACE_NAPS = 120 /* ms for a portion at most */, PACE_LEAD = 16 /* ahead of the log by a sixteenth */ };
+enum { PACE_NAPS = 120 /* ms for a portion at most */, PACE_IDLE = 6 /* the same while the log rests */,
+       PACE_LEAD = 16 /* ahead of the log by a sixteenth */ };
 
 static bool is_full(int error)
 {
@@ -62,12 +63,14 @@ static void full_said(struct wal *wal, bool full, int error)
 
 /* The next segment is needed when the present one is full, so its zeros are written as the log fills, a portion at a time and
  * evenly: the log's own writes wait for what the disk has been given at once.  It is early by a sixteenth, which it gains little
- * by little.  A slow log does not hold it up for ever. */
+ * by little.  A slow log does not hold it up for ever, and one that rests is in nobody's way. */
 static bool pace(void *context, uint64_t done, uint64_t size)
 {
 	const struct wal *wal = context;
-	for (int naps = 0; naps < PACE_NAPS && !atomic_load(&wal->stop); naps++) {
-		uint64_t durable = atomic_load(&wal->durable), left = wal_segment_end(wal, durable) - durable;
+	uint64_t began = atomic_load(&wal->durable), durable = began;
+	for (int naps = 0; naps < (durable == began ? PACE_IDLE : PACE_NAPS) && !atomic_load(&wal->stop); naps++) {
+		durable = atomic_load(&wal->durable);
+		uint64_t left = wal_segment_end(wal, durable) - durable;
 		uint64_t filled = left < size ? size - left : 0, lead = filled < size / PACE_LEAD ? filled : size / PACE_LEAD;
 		if (filled + lead >= done)
 			break;
