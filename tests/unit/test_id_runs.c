@@ -311,11 +311,11 @@ static void test_every_byte_counts(void **state)
 	char names[2][RUN_NAME] = { "manifest" };
 	struct buf error = { 0 };
 	mem_free(small_make(place, 1).list);
-	struct runs_store *store = opened(place);
-	run_name(names[1], runs_manifest(store)->runs[0].serial);
-	runs_close(store);
 	assert_true(whole(place, &error));
 	for (unsigned n = 0; n < 2; n++) {
+		struct runs_store *store = opened(place);
+		run_name(names[1], runs_manifest(store)->runs[0].serial);
+		runs_close(store);
 		char path[128];
 		unsigned char byte;
 		snprintf(path, sizeof path, "%s/%s", place->dir, names[n]);
