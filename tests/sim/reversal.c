@@ -108,7 +108,7 @@ void reversal_start(struct sim *sim, struct call *call)
 	head_ask(sim, call);
 }
 
-/* An account that never was closed and has no ceiling takes every reversal of an event. */
+/* An account that never was closed, has no ceiling and is not full to the brim takes every reversal of an event. */
 static bool may_refuse(struct sim *sim, const struct row *row)
 {
 	struct event_view view;
@@ -120,7 +120,8 @@ static bool may_refuse(struct sim *sim, const struct row *row)
 	bool closed = false;
 	for (unsigned i = 0; number && i < number->history_count; i++)
 		closed |= number->history[i].closed;
-	return closed || (account && account->ceiling != NO_CEILING);
+	const u128 much = UINT64_C(1) << 52;
+	return closed || (account && (account->ceiling != NO_CEILING || account->credits_posted + account->credits_pending > much));
 }
 
 static void refused(struct sim *sim, const struct call *call)

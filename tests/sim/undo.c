@@ -144,6 +144,8 @@ static bool undo_burn(struct undoing *undoing, const struct effect_model *effect
 	if (account->ceiling != NO_CEILING &&
 	    (i128)undoing->points + effect->points + (i128)account->credits_pending > account->ceiling)
 		return false;
+	if (undoing->points + effect->points > ACTION_POINTS_MAX)
+		return false;
 	undoing->points += effect->points;
 	undoing->out->moved = true;
 	put(undoing, effect, EFFECT_BURN_REVERSED, effect->points, "");
