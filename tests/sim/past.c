@@ -41,7 +41,7 @@ void past_draw(struct sim *sim)
 	sim->past.every = 1 + (unsigned)sim_chance(sim, 12);
 	sim->past.moments = calloc(PAST_MOMENTS, sizeof *sim->past.moments);
 	ASSERT(sim->past.moments);
-	sim->swarm.faults.names_fail = one_in(sim, 4) ? 2 : 0;
+	sim->swarm.faults.names_fail = one_in(sim, 3) ? 1 + (unsigned)sim_chance(sim, 2) : 0;
 	/* There must be something to drop, and something that lets go of it. */
 	sim->swarm.snapshot_one_in = 60 + (unsigned)sim_chance(sim, 500);
 	sim->swarm.ops_a_life += 100 + (unsigned)sim_chance(sim, 500);
