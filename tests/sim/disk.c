@@ -461,6 +461,18 @@ void disk_clear(struct disk *disk, enum disk_folder folder)
 	changes_settle(disk, folder, 0, true);
 }
 
+bool disk_stands(const struct disk *disk, enum disk_folder folder, const char *suffix)
+{
+	size_t len = strlen(suffix);
+	for (unsigned i = 0; i < DISK_FILES; i++) {
+		size_t size = strlen(disk->stable[i].name);
+		if (disk->stable[i].inode >= 0 && disk->stable[i].folder == folder && size > len + 3 &&
+		    strcmp(disk->stable[i].name + size - len, suffix) == 0)
+			return true;
+	}
+	return false;
+}
+
 unsigned disk_wounded_snapshots(const struct disk *disk, uint64_t *sound_end)
 {
 	unsigned wounded = 0;

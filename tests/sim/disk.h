@@ -117,6 +117,8 @@ bool disk_is_wounded(const struct disk *disk, enum disk_folder folder, const cha
 void disk_clear(struct disk *disk, enum disk_folder folder);   /* somebody removes all files there */
 /* How many snapshots have a wound, and the end of the newest one that has none; 0: there is none. */
 unsigned disk_wounded_snapshots(const struct disk *disk, uint64_t *sound_end);
+/* Whether a file with such an end of its name would be there if the power went now. */
+bool disk_stands(const struct disk *disk, enum disk_folder folder, const char *suffix);
 /* A copy without faults, stable as it is live: what a stopped process would leave. */
 struct disk *disk_copy(const struct disk *disk);
 

@@ -41,9 +41,14 @@ void past_draw(struct sim *sim)
 	sim->past.every = 1 + (unsigned)sim_chance(sim, 12);
 	sim->past.moments = calloc(PAST_MOMENTS, sizeof *sim->past.moments);
 	ASSERT(sim->past.moments);
-	sim->swarm.faults.names_fail = one_in(sim, 3) ? 1 + (unsigned)sim_chance(sim, 2) : 0;
+	sim->swarm.faults.names_fail = one_in(sim, 3) ? 2 : 0;
 	/* There must be something to drop, and something that lets go of it. */
 	sim->swarm.snapshot_one_in = 60 + (unsigned)sim_chance(sim, 500);
+	if (sim->swarm.faults.names_fail && one_in(sim, 2)) {  /* a first one that is late, and is counted on at once */
+		sim->swarm.snapshot_one_in = 1500 + (unsigned)sim_chance(sim, 3000);
+		swarm->bytes = 1 + sim_chance(sim, 20000);
+		swarm->footers_one_in = swarm->retain_one_in = 20;
+	}
 	sim->swarm.ops_a_life += 100 + (unsigned)sim_chance(sim, 500);
 }
 
@@ -324,6 +329,8 @@ static void drop_check(struct sim *sim, uint64_t before)
 	    LLU(sim->past.hold));
 	disk_wounded_snapshots(sim->disk, &sound);
 	LAW(sim->oracle, "retention", sound > 0, "the log begins at LSN %llu, and no snapshot is whole", LLU(first));
+	LAW(sim->oracle, "retention", disk_stands(sim->disk, FOLDER_SNAPSHOTS, ".manifest"), "the log begins at LSN %llu, and if the power "
+	    "went now there would be no snapshot", LLU(first));
 	disk_names(sim->disk, FOLDER_SNAPSHOTS, snapshot_look, sim);
 	if (swarm->archive)
 		archive_look(sim, before, first);
