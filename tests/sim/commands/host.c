@@ -235,7 +235,8 @@ int pin_read(const char *data, uint64_t id, const char *path, uint64_t offset, s
 	(void)data;
 	if (!bytes)
 		return ENOENT;
-	memcpy(out, bytes + offset, size);
+	if (size)
+		memcpy(out, bytes + offset, size);
 	return 0;
 }
 
