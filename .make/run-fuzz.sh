@@ -29,4 +29,8 @@ for source in tests/fuzz/fuzz_*.c; do
 	tail -n 1 "$log"
 	count=$((count + 1))
 done
+if ((!count)); then
+	echo "no fuzz target has \"$only\" in its name: $(cd tests/fuzz && ls fuzz_*.c | sed 's/fuzz_//; s/[.]c//' | xargs)" >&2
+	exit 1
+fi
 echo "$count fuzz targets, no finding"

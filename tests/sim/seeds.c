@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,8 +23,18 @@ unsigned mutant_on;
 
 uint64_t seeds_number(const char *name, uint64_t fallback)
 {
+	static const char *const from_one[] = { "SEED", "SEEDS", "FROM", "JOBS" };
 	const char *text = getenv(name);
-	return text && *text ? strtoull(text, NULL, 10) : fallback;
+	if (!text || !*text)
+		return fallback;
+	unsigned long long number = strtoull(text, NULL, 10), least = 0;
+	for (size_t i = 0; i < sizeof from_one / sizeof *from_one; i++)
+		least |= strcmp(name, from_one[i]) == 0;
+	if (text[strspn(text, "0123456789")] || strlen(text) > 18 || number < least) {
+		fprintf(stderr, "%s is \"%s\"; expected a number from %llu\n", name, text, least);
+		exit(2);
+	}
+	return number;
 }
 
 /* An assertion of the product failed, or worse: which seed was it? */

@@ -18,7 +18,7 @@ struct seeds {
 	size_t counts_size;            /* bytes; a struct of uint64_t, at most 32 KiB */
 };
 
-uint64_t seeds_number(const char *name, uint64_t fallback);        /* from the environment */
+uint64_t seeds_number(const char *name, uint64_t fallback);        /* from the environment; no number: exit 2 */
 /* How many processes came to a broken one; the counts of all are added up in *counts. */
 unsigned seeds_run(const struct seeds *seeds, uint64_t from, uint64_t count, void *counts);
 /* SEED: whether it is good, and the same both times. */
