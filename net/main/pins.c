@@ -126,9 +126,13 @@ static bool folder_make(struct collecting *c, const char *folder)
 	return !failed || fail(c, "cannot make", path, failed);
 }
 
-/* What was renamed into the folder meanwhile may be spoken of in a file that was linked after that: once more then. */
+/* What was renamed into the folder meanwhile may be spoken of in a file that was linked after that: once more then.
+ *
+ * The names must be durable before a copy of them is: after a power cut that forgets one, another file may get it, and a later backup
+ * would take its copy of the first for the second. */
 static bool folder_take(struct collecting *c, const char *folder)
 {
+	char whole[FILES_PATH];
 	struct buf names = { 0 }, after = { 0 };
 	bool good = folder_names(c, folder, &names) && (!names.len || folder_make(c, folder));
 	for (size_t at = 0; at < names.len && good; at += PIN_PATH) {
@@ -136,6 +140,10 @@ static bool folder_take(struct collecting *c, const char *folder)
 		snprintf(path, sizeof path, "%s/%s", folder, names.ptr + at);
 		good = file_take(c, path);
 	}
+	snprintf(whole, sizeof whole, "%s/%s", c->data, folder);
+	int failed = good && names.len ? snapshot_dir_sync(whole) : 0;
+	if (failed)
+		good = fail(c, "cannot make durable", whole, failed);
 	good = good && folder_names(c, folder, &after);
 	if (good && (names.len != after.len || (names.len && memcmp(names.ptr, after.ptr, names.len) != 0))) {
 		buf_printf(c->error, "the files in %s changed meanwhile", folder);

@@ -82,6 +82,11 @@ static int compare_bytes(int from, int to, const atomic_bool *stop)
 	return failed;
 }
 
+static const char *failure(int failed)
+{
+	return failed == EBADMSG ? "the copy differs" : strerror(failed);
+}
+
 /* A copy under its own name that is the same byte for byte, durably; one that is there already and is the same is left alone. */
 static int file_copy(const char *from, const char *folder, const char *name, const atomic_bool *stop)
 {
@@ -165,7 +170,7 @@ static int archive_prepare(const struct retain_options *options, struct buf *err
 	if (!failed)
 		failed = snapshot_dir_sync(options->archive);
 	if (failed)
-		buf_printf(error, "--archive %s: %s", options->archive, strerror(failed));
+		buf_printf(error, "--archive %s: %s", options->archive, failure(failed));
 	return failed;
 }
 
@@ -272,8 +277,7 @@ static bool archive(struct retain *retain, uint64_t base, const atomic_bool *sto
 		return false;
 	if (failed) {
 		metric_add_label(METRIC_SEGMENTS, METRIC_SEGMENT_FAILED, 1);
-		return complain(retain, "the segment %s cannot be archived, and is kept: %s", name,
-				failed == EBADMSG ? "the copy differs" : strerror(failed));
+		return complain(retain, "the segment %s cannot be archived, and is kept: %s", name, failure(failed));
 	}
 	metric_add_label(METRIC_SEGMENTS, METRIC_SEGMENT_ARCHIVED, 1);
 	return true;

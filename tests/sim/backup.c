@@ -409,7 +409,7 @@ static void backup_check(struct sim *sim, bool thorough)
 	struct backup backup = { 0 };
 	struct buf error = { 0 };
 	/* What the server's disk did to a run of ids, the backup has as well: nobody reads it before a start. */
-	bool bad = false, damage = sim->disk->damage_count || sim->buried || sim->swarm.flips || sim->swarm.faults.lost_write;
+	bool bad = false, damage = sim->disk->damage_count || sim->buried || sim->flipped || sim->swarm.faults.lost_write;
 	disk_mount(backups->disk);
 	bool there = backup_read("backup", &backup, &bad, &error);
 	bool whole = there && !bad && backup_verify("backup", &backup, NULL, NULL, &error);
@@ -471,7 +471,7 @@ static enum step backup_run(struct sim *sim, bool faults)
 	else
 		disk_process_end(disk);
 	backups->running = false;
-	bool damage = sim->disk->damage_count || sim->buried || backups->faults.lost_write || sim->swarm.faults.lost_write || sim->swarm.flips;
+	bool damage = sim->disk->damage_count || sim->buried || backups->faults.lost_write || sim->swarm.faults.lost_write || sim->flipped;
 	if (status == FETCH_REFUSED && !crashed) {
 		LAW(sim->oracle, "backup", damage || disk->read_failed || (strstr(copier.said, "is gone; use another folder") && wal_first(sim->node.wal)),
 		    "a backup is refused: %s", copier.said);

@@ -789,7 +789,9 @@ static enum opening open_once(struct sim *sim, bool quiet)
 		disk_process_end(disk);
 		if (ids_refused(sim, text))
 			return AGAIN;
-		if (disk->read_failed || disk->full || outcome == NODE_DIED || strstr(text, "Input/output error")) {
+		/* The copy of the seed into the archive is read back: the disk has forgotten a write. */
+		bool forgotten = disk->faults.lost_write && strstr(text, "--archive") && strstr(text, "the copy differs");
+		if (disk->read_failed || disk->full || outcome == NODE_DIED || strstr(text, "Input/output error") || forgotten) {
 			LAW(sim->oracle, "L7", *text, "the start fails without a word");
 			if (disk->full)
 				disk->faults.capacity = 0;
@@ -950,6 +952,7 @@ static void life_end(struct sim *sim, bool died)
 			end = sim->opened;
 		disk_flip(sim->disk, place == 0 || end < 6000 ? 0 : end - 6000, end);
 	}
+	sim->flipped |= sim->swarm.flips;
 	if (sim->swarm.flips && one_in(sim, 3))
 		disk_flip_file(sim->disk, FOLDER_SNAPSHOTS);
 	if (sim->swarm.flips && one_in(sim, 2))

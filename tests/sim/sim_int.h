@@ -73,6 +73,7 @@ struct sim {
 	struct past past;
 	struct backups backups;
 	uint64_t snapshot_end;         /* of the newest snapshot that was told to be there */
+	bool flipped;                  /* bits may have been, at some end of a life */
 	bool buried;                   /* there is damage in front of what was read at some start */
 	uint64_t tick_ns, idle_ns;
 	bool expiring;
