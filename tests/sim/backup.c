@@ -118,14 +118,14 @@ static int source_hold(void *context, struct backup *held, size_t *piece)
 		return leave(copier, FETCH_FAILED);
 	pin_end(copier);
 	bool failed = sim->disk->snapshot_failed, ids_failed = sim->disk->ids_failed, sync_failed = sim->disk->sync_failed, read_failed = sim->disk->read_failed;
-	sim->disk->snapshot_failed = false;
+	sim->disk->snapshot_failed = sim->disk->ids_failed = false;
 	sim->disk->meanwhile = meanwhile;
 	sim->disk->context = sim;
 	copier->pin = pin_collect(".", durable_of, sim, &error);
 	sim->disk->meanwhile = NULL;
 	buf_char(&error, '\0');
-	LAW(sim->oracle, "L8", copier->pin || sim->disk->snapshot_failed || sim->disk->dead || strstr(error.ptr, "No such file") ||
-	    strstr(error.ptr, "changed meanwhile"),
+	bool failing = sim->disk->snapshot_failed || sim->disk->ids_failed || sim->disk->dead;
+	LAW(sim->oracle, "L8", copier->pin || failing || strstr(error.ptr, "No such file") || strstr(error.ptr, "changed meanwhile"),
 	    "files cannot be held: %.*s", (int)error.len, error.ptr);
 	sim->disk->snapshot_failed |= failed;
 	sim->disk->ids_failed = ids_failed;
