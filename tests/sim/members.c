@@ -134,6 +134,15 @@ static void movements_take(struct number *number, const struct outcome *outcome,
 
 /* ---- reversals ------------------------------------------------------------------------------------------------------ */
 
+/* None is missing: they come to the balance. */
+static void movements_check(const struct number *number, const struct model_account *account)
+{
+	i128 sum = 0;
+	for (unsigned i = 0; i < number->movement_count; i++)
+		sum += number->movements[i].points;
+	ASSERT(sum == points_of(account));
+}
+
 /* The event's burns that stay spent, in the movements of its account. */
 static void burns_mark(struct number *number, const struct outcome *first, uint64_t lsn, const struct member_model *member)
 {
@@ -189,8 +198,10 @@ static uint64_t reversal_expected(struct oracle *oracle, unsigned tenant, const 
 	first_read(oracle, op->document, &event, &first);
 	LAW(oracle, "L4", str_eq(event.tenant, view->tenant) && str_eq(event.profile, view->profile) && str_eq(event.type, view->type),
 	    "LSN %llu: what was undone was of another member or type", LLU(lsn));
-	if (number)
+	if (number) {
+		movements_check(number, account);
 		burns_mark(number, &first, op->document, member);
+	}
 	int64_t left = number ? points_left(number->movements, number->movement_count, op->document) : 0;
 	LAW(oracle, "rules", reversal_outcome(&first, (enum reverse_policy)op->action, member, account, left, time_ms, wanted),
 	    "LSN %llu: the event at %llu is undone, and that must be refused", LLU(lsn), LLU(op->document));

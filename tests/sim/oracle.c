@@ -314,16 +314,14 @@ void oracle_moved(struct number *number, uint64_t lsn, int64_t points, uint64_t 
 	number->movements[number->movement_count++] = (struct movement){ .lsn = lsn, .points = points, .undoes = undoes };
 }
 
-/* What its last record moved, of a member's account. */
-static void transfer_moved(struct number *number, uint64_t lsn)
+/* Of a member's account.  Not the difference of its sums: behind a chain they are those of the whole chain. */
+static void transfer_moved(struct number *number, const struct transfer_view *view, uint64_t lsn, bool in)
 {
-	const struct history *now = &number->history[number->history_count - 1], *before = now - 1;
-	if (number->kind != ACCOUNT_MEMBER)
+	if (number->kind != ACCOUNT_MEMBER || (view->head.flags & (TRANSFER_PENDING | TRANSFER_VOID | TRANSFER_EXPIRED)))
 		return;
-	ASSERT(number->history_count > 1);
-	uint64_t out = now->sums[0] - before->sums[0], in = now->sums[1] - before->sums[1];
-	if (in || out)
-		oracle_moved(number, lsn, in ? (int64_t)in : -(int64_t)out, 0);
+	int64_t amount = (int64_t)view->head.amount;
+	if (amount)
+		oracle_moved(number, lsn, in ? amount : -amount, 0);
 }
 
 static void transfer_touched(struct oracle *oracle, const struct transfer_view *view, uint64_t lsn)
@@ -332,11 +330,11 @@ static void transfer_touched(struct oracle *oracle, const struct transfer_view *
 	struct number *debit = oracle_number_find(oracle, view->head.debit), *credit = oracle_number_find(oracle, view->head.credit);
 	if (debit_whole) {
 		oracle_touched(oracle, debit, view->head.prev, lsn);
-		transfer_moved(debit, lsn);
+		transfer_moved(debit, view, lsn, false);
 	}
 	if (credit_whole) {
 		oracle_touched(oracle, credit, debit_whole ? view->second.prev : view->head.prev, lsn);
-		transfer_moved(credit, lsn);
+		transfer_moved(credit, view, lsn, true);
 	}
 }
 
