@@ -158,8 +158,10 @@ static int open_in(const char *dir, uint64_t end, const char *suffix, struct buf
 	char name[SNAPSHOT_NAME];
 	snapshot_name(name, end, suffix);
 	int fd = snapshot_file_open(dir, name, O_RDONLY);
+	int failed = errno;
 	if (fd < 0)
-		buf_printf(error, "%s cannot be opened: %s", name, strerror(errno));
+		buf_printf(error, "%s cannot be opened: %s", name, strerror(failed));
+	errno = failed;
 	return fd;
 }
 
@@ -190,11 +192,12 @@ static int64_t size_of(const char *dir, const char *name)
 	return size;
 }
 
-static bool data_size_is(const char *dir, uint64_t end, uint64_t wanted, struct buf *error)
+static bool data_size_is(const char *dir, uint64_t end, uint64_t wanted, int *failed, struct buf *error)
 {
 	char name[SNAPSHOT_NAME];
 	snapshot_name(name, end, "data");
 	int64_t size = size_of(dir, name);
+	*failed = size < 0 && errno != ENOENT ? errno : 0;
 	if (size < 0)
 		buf_printf(error, "%s cannot be opened: %s", name, strerror(errno));
 	else if ((uint64_t)size != wanted)
@@ -202,13 +205,16 @@ static bool data_size_is(const char *dir, uint64_t end, uint64_t wanted, struct 
 	return size >= 0 && (uint64_t)size == wanted;
 }
 
-bool snapshot_manifest_read(const char *dir, uint64_t end, struct snapshot_manifest *manifest, struct buf *error)
+bool snapshot_manifest_try(const char *dir, uint64_t end, struct snapshot_manifest *manifest, int *failed, struct buf *error)
 {
 	char name[SNAPSHOT_NAME];
 	*manifest = (struct snapshot_manifest){ 0 };
+	*failed = 0;
 	int fd = open_in(dir, end, "manifest", error);
-	if (fd < 0)
+	if (fd < 0) {
+		*failed = errno;
 		return false;
+	}
 	snapshot_name(name, end, "manifest");
 	int64_t found = size_of(dir, name);
 	if (found > MANIFEST_MAX) {
@@ -217,12 +223,15 @@ bool snapshot_manifest_read(const char *dir, uint64_t end, struct snapshot_manif
 		return false;
 	}
 	bool good = found >= 0;
+	*failed = good ? 0 : errno;
 	size_t size = good ? (size_t)found : 0;
 	unsigned char *bytes = mem_alloc(size);
-	if (!good || !read_at(fd, bytes, size, 0)) {
-		buf_printf(error, "the manifest cannot be read: %s", strerror(errno));
+	if (good && !read_at(fd, bytes, size, 0)) {
+		*failed = errno;
 		good = false;
 	}
+	if (!good)
+		buf_printf(error, "the manifest cannot be read: %s", strerror(*failed));
 	wal_io.close(fd);
 	good = good && snapshot_manifest_decode(bytes, size, manifest, error);
 	mem_free(bytes);
@@ -230,7 +239,13 @@ bool snapshot_manifest_read(const char *dir, uint64_t end, struct snapshot_manif
 		buf_lit(error, "the manifest is another snapshot's");
 		good = false;
 	}
-	return good && data_size_is(dir, end, manifest->data_size, error);
+	return good && data_size_is(dir, end, manifest->data_size, failed, error);
+}
+
+bool snapshot_manifest_read(const char *dir, uint64_t end, struct snapshot_manifest *manifest, struct buf *error)
+{
+	int failed;
+	return snapshot_manifest_try(dir, end, manifest, &failed, error);
 }
 
 int snapshot_data_open(const char *dir, uint64_t end, struct buf *error)

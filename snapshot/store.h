@@ -56,6 +56,8 @@ void snapshot_hash(uint8_t hash[16], const void *bytes, size_t len);
 bool snapshot_list(const char *dir, uint64_t **ends, size_t *count, struct buf *error);
 /* Reads and checks one manifest, and that its data file has the size. */
 bool snapshot_manifest_read(const char *dir, uint64_t end, struct snapshot_manifest *manifest, struct buf *error);
+/* The same.  *failed: the errno of a call that failed, which says nothing of the snapshot; 0 behind false: it is broken. */
+bool snapshot_manifest_try(const char *dir, uint64_t end, struct snapshot_manifest *manifest, int *failed, struct buf *error);
 
 /* Reads one piece: checks, decompresses.  `raw` is replaced.  `fd` is the data file; `packed` is scratch. */
 bool snapshot_section_read(int fd, const struct snapshot_section *section, struct buf *packed, struct buf *raw, struct buf *error);

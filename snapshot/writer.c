@@ -219,32 +219,46 @@ static bool manifest_write(struct snapshot_writer *writer)
 	return failed ? fail(writer, "cannot write the manifest", failed) : true;
 }
 
-/* Nothing was appended since the newest one. */
-static bool unchanged(struct snapshot_writer *writer)
+/* *same: nothing was appended since the newest one.  False: that cannot be told now, or it is, and cannot be made durable.  Another
+ * one must not be written then: it would have the same name, and its data stand under the manifest of the one before, for ever if
+ * what comes behind that rename fails.  One that is known to be broken is replaced. */
+static bool newest_is(struct snapshot_writer *writer, bool *same)
 {
-	struct buf error = { 0 };
+	const char *dir = writer->order->dir;
 	struct snapshot_manifest newest = { 0 };
+	struct buf why = { 0 };
 	uint64_t *ends;
 	size_t count;
-	bool same = snapshot_list(writer->order->dir, &ends, &count, &error) && count &&
-		    ends[0] == writer->source->head(writer->source->context) &&
-		    snapshot_manifest_read(writer->order->dir, ends[0], &newest, &error) &&
-		    !snapshot_dir_sync(writer->order->dir);        /* behind its rename that may have failed */
-	if (same)
+	int failed = 0;
+	bool good = snapshot_list(dir, &ends, &count, writer->error);
+	*same = good && count && ends[0] == writer->source->head(writer->source->context);
+	if (*same) {
+		*same = snapshot_manifest_try(dir, ends[0], &newest, &failed, &why);
+		if (*same && (failed = snapshot_dir_sync(dir)) != 0)   /* behind its rename that may have failed */
+			buf_printf(&why, "its folder cannot be made durable: %s", strerror(failed));
+		good = !failed;
+		if (!good)
+			buf_printf(writer->error, "the snapshot %016llx ends where the log does, and is not replaced: %.*s",
+				   (unsigned long long)ends[0], (int)why.len, why.ptr);
+	}
+	if (good && *same)
 		writer->outcome = (struct snapshot_outcome){ .from = newest.from, .end = newest.end, .size = newest.data_size,
 							     .raw_size = newest.raw_size, .pieces = newest.count,
 							     .unchanged = true };
 	snapshot_manifest_free(&newest);
 	mem_free(ends);
-	buf_free(&error);
-	return same;
+	buf_free(&why);
+	return good;
 }
 
 /* ---- steps ------------------------------------------------------------------------------------------------------------ */
 
 static bool begin_step(struct snapshot_writer *writer)
 {
-	if (unchanged(writer)) {
+	bool same;
+	if (!newest_is(writer, &same))
+		return false;
+	if (same) {
 		writer->phase = PHASE_END;
 		return true;
 	}

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +34,7 @@
 #include "snapshot/writer.h"
 #include "tests/model/world.h"
 #include "tests/model/world_ids.h"
+#include "wal/io.h"
 
 enum { SEEDS = 10, WORK = 60, MEMBERS = 40, ACCOUNTS = 24, ROWS = 20, HISTORY = 64 };
 
@@ -873,6 +875,93 @@ static void an_interrupted_writer_harms_nobody(void **unused)
 	play_end(&play);
 }
 
+/* ---- calls that fail ---- */
+
+static struct wal_io real;
+static unsigned io_calls, io_failing[2];       /* which ones fail: the first is 1 */
+
+static bool io_fails(void)
+{
+	io_calls++;
+	errno = EIO;
+	return io_calls == io_failing[0] || io_calls == io_failing[1];
+}
+
+static int bad_open(int dir, const char *name, int flags)
+{
+	return io_fails() ? -1 : real.open(dir, name, flags);
+}
+
+static ssize_t bad_read(int fd, void *bytes, size_t size, off_t offset)
+{
+	return io_fails() ? -1 : real.read(fd, bytes, size, offset);
+}
+
+static int bad_sync_all(int fd)
+{
+	return io_fails() ? -1 : real.sync_all(fd);
+}
+
+static int bad_rename(int dir, const char *from, const char *to)
+{
+	return io_fails() ? -1 : real.rename(dir, from, to);
+}
+
+static int64_t bad_size(int dir, const char *name)
+{
+	return io_fails() ? -1 : real.size(dir, name);
+}
+
+static int bad_list(int dir, wal_io_entry_fn *each, void *context)
+{
+	return io_fails() ? -1 : real.list(dir, each, context);
+}
+
+/* The next one has the same name where nothing was appended: whatever fails, it harms the one that is there at no moment. */
+static void an_order_that_fails_leaves_the_one_that_ends_there(void **unused)
+{
+	struct play play;
+	struct snapshot_manifest manifest;
+	struct buf error = { 0 };
+	char path[400];
+	(void)unused;
+	play_begin(&play, 11, 2);
+	for (unsigned k = 0; k < WORK; k++)
+		work_step(&play);
+	play.quiet = true;
+	struct snapshot_outcome outcome, first = snapshot_now(&play, 2);
+	real = wal_io;
+	wal_io.open = bad_open;
+	wal_io.read = bad_read;
+	wal_io.sync_all = bad_sync_all;
+	wal_io.rename = bad_rename;
+	wal_io.size = bad_size;
+	wal_io.list = bad_list;
+	unsigned kinds[2] = { 0 };
+	for (unsigned pair = 0; pair < 8 * 32; pair++) {
+		io_calls = 0;
+		io_failing[0] = pair / 32 + 1;
+		io_failing[1] = io_failing[0] + pair % 32;
+		kinds[snapshot_try(&play, 2, &outcome)]++;
+		io_failing[0] = io_failing[1] = 0;
+		if (!snapshot_verify(play.dir, first.end, &manifest, &error))
+			fail_msg("calls %u and %u: %.*s", pair / 32 + 1, pair / 32 + 1 + pair % 32, (int)error.len, error.ptr);
+		snapshot_manifest_free(&manifest);
+	}
+	wal_io = real;
+	assert_true(kinds[false] && kinds[true]);
+	assert_true(snapshot_now(&play, 2).unchanged);
+	/* One that is broken is replaced. */
+	file_of(&play, first.end, "manifest", path);
+	byte_flip(path, 20);
+	outcome = snapshot_now(&play, 2);
+	assert_true(!outcome.unchanged && outcome.end == first.end);
+	assert_true(snapshot_verify(play.dir, first.end, &manifest, &error));
+	snapshot_manifest_free(&manifest);
+	buf_free(&error);
+	play_end(&play);
+}
+
 static void a_diff_shows_what_differs(void **unused)
 {
 	struct str a = STR("tally dump 1\nalpha 1\nbeta 2\nhash 00000000000000000000000000000000\n"),
@@ -950,6 +1039,7 @@ int main(void)
 		cmocka_unit_test(limits_are_there_or_it_is_refused),
 		cmocka_unit_test(sizes_are_those_of_the_bytes),
 		cmocka_unit_test(an_interrupted_writer_harms_nobody),
+		cmocka_unit_test(an_order_that_fails_leaves_the_one_that_ends_there),
 		cmocka_unit_test(a_diff_shows_what_differs),
 		cmocka_unit_test(thinned_for_retention),
 	};
