@@ -295,9 +295,12 @@ static bool begin(struct footers *footers, const atomic_bool *stop)
 	if (!based && whole < count) {
 		footer_free(&footer);
 		good = fill_backward(footers, &books, ends[whole], first, ends, whole, stop);
-	} else if (!based && footers->anchor_lsn) {
+	} else if (!based && footers->anchor_lsn && footers->anchor_lsn >= first) {
+		/* The log has grown since: what ends behind the anchor is made forward. */
+		for (whole = 0; whole < count && ends[whole] <= footers->anchor_lsn;)
+			whole++;
 		books_add(&books, &footers->anchor, false);
-		good = fill_backward(footers, &books, footers->anchor_lsn, first, ends, count, stop);
+		good = fill_backward(footers, &books, footers->anchor_lsn, first, ends, whole, stop);
 	} else if (!based) {
 		log_line(LOG_LEVEL_ERROR, "footers", "no footer is whole: they are made at the next start");
 		good = false;

@@ -39,6 +39,8 @@ struct play {
 	u128 pending[PENDING];
 	uint64_t *lsns;                /* owned; where each of the world's frames begins in the log */
 	int64_t *times;                /* owned */
+	size_t filled;                 /* of the world's frames, in the log */
+	int64_t time_ms;               /* of the last of them */
 	char folder[64], log[80], footers[80];
 };
 
@@ -156,14 +158,14 @@ static void wal_begin(struct play *play)
 		fail_msg("%.*s", (int)error.len, error.ptr);
 }
 
-/* The world's frames, at times that go forward but for a moment now and then. */
+/* The world's frames that are not in the log yet, at times that go forward but for a moment now and then. */
 static void wal_fill(struct play *play)
 {
 	const struct world *world = play->world;
-	int64_t time_ms = (int64_t)time(NULL) * 1000 + AHEAD_MS;       /* behind the opening frame */
-	play->lsns = mem_alloc((world->frame_count + 1) * sizeof *play->lsns);
-	play->times = mem_alloc((world->frame_count + 1) * sizeof *play->times);
-	for (size_t i = 0; i < world->frame_count; i++) {
+	play->lsns = mem_realloc(play->lsns, (world->frame_count + 1) * sizeof *play->lsns);
+	play->times = mem_realloc(play->times, (world->frame_count + 1) * sizeof *play->times);
+	for (; play->filled < world->frame_count; play->filled++) {
+		size_t i = play->filled;
 		const struct world_frame *frame = &world->frames[i];
 		const char *bytes = world->log.ptr + (frame->lsn - WORLD_FIRST_LSN);
 		struct wal_producer *producer = wal_producer_at(play->wal, 0);
@@ -173,8 +175,8 @@ static void wal_fill(struct play *play)
 				wal_maker_step(play->wal);
 		play->lsns[i] = wal_append_begin(producer, frame->size, &body) - WAL_FRAME_HEADER;
 		memcpy(body, bytes, frame->size);
-		time_ms += (int64_t)chance(play, 20);
-		play->times[i] = time_ms - (int64_t)(chance(play, 6) ? 0 : chance(play, 5));
+		play->time_ms += (int64_t)chance(play, 20);
+		play->times[i] = play->time_ms - (int64_t)(chance(play, 6) ? 0 : chance(play, 5));
 		wal_append_publish(producer, play->times[i], hash_bytes(bytes, frame->size));
 	}
 	while (wal_step(play->wal, false))
@@ -198,6 +200,7 @@ static void play_begin(struct play *play, uint64_t seed, unsigned shard_count)
 	}
 	work(play, WORK);
 	wal_begin(play);
+	play->time_ms = (int64_t)time(NULL) * 1000 + AHEAD_MS;         /* behind the opening frame */
 	wal_fill(play);
 }
 
@@ -212,15 +215,25 @@ static void play_end(struct play *play)
 	assert_int_equal(system(command), 0);
 }
 
-static struct footers *footers_begin(struct play *play)
+static struct footers *footers_recovered(struct play *play)
 {
 	struct state *states[SHARDS_MAX];
 	for (unsigned s = 0; s < play->world->shard_count; s++)
 		states[s] = &play->world->shards[s].state;
-	struct footers *footers = footers_open(play->footers, play->wal, states, play->world->shard_count);
+	return footers_open(play->footers, play->wal, states, play->world->shard_count);
+}
+
+static void footers_rest(struct footers *footers)
+{
 	atomic_bool stop = false;
 	while (footers_step(footers, &stop))
 		;
+}
+
+static struct footers *footers_begin(struct play *play)
+{
+	struct footers *footers = footers_recovered(play);
+	footers_rest(footers);
 	return footers;
 }
 
@@ -391,6 +404,47 @@ static void lost_and_damaged_ones_come_back(void **state)
 	play_end(&play);
 }
 
+/* The tail may come to make them when the log has gone on from where the sums were taken, by segments. */
+static void a_log_that_grows_meanwhile_is_told_as_it_is(void **state)
+{
+	struct play play;
+	struct books books;
+	struct buf error = { 0 };
+	uint64_t *ends, first, recovered;
+	size_t count;
+	(void)state;
+	play_begin(&play, 12, 4);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(wal_drop_oldest(play.wal, wal_durable(play.wal)), 0);
+	first = wal_first(play.wal);
+	recovered = wal_durable(play.wal);
+	struct footers *footers = footers_recovered(&play);
+	work(&play, WORK);
+	wal_fill(&play);
+	footers_rest(footers);
+	assert_true(footers_lsn(footers) >= recovered + SEGMENT && footers_lsn(footers) + SEGMENT > wal_durable(play.wal));
+	for (unsigned i = 0; i < LOOKS; i++) {
+		size_t frames = (size_t)chance(&play, play.world->frame_count + 1);
+		if (play.lsns[frames] >= first)
+			books_compare(&play, footers, frames);
+	}
+	/* Where the log no longer reaches back to what was recovered, and none is whole, none is made up. */
+	while (wal_first(play.wal) <= recovered)
+		assert_int_equal(wal_drop_oldest(play.wal, wal_durable(play.wal)), 0);
+	footers_forget(footers, wal_first(play.wal));
+	assert_true(footer_list(play.footers, &ends, &count, &error) && count > 0);
+	for (size_t i = 0; i < count; i++)
+		footer_flip(&play, ends[i], 40);
+	assert_int_not_equal(footers_books(footers, STR("north"), wal_durable(play.wal), &books), PAST_DONE);
+	books_free(&books);
+	footers_rest(footers);
+	assert_int_equal(footers_lsn(footers), 0);
+	footers_close(footers);
+	mem_free(ends);
+	buf_free(&error);
+	play_end(&play);
+}
+
 static void every_flipped_byte_is_found(void **state)
 {
 	struct books_names *names = books_names_new();
@@ -432,6 +486,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(as_of_is_a_replay_up_to_there),
 		cmocka_unit_test(lost_and_damaged_ones_come_back),
+		cmocka_unit_test(a_log_that_grows_meanwhile_is_told_as_it_is),
 		cmocka_unit_test(every_flipped_byte_is_found),
 	};
 	log_set_level(LOG_LEVEL_ERROR);
