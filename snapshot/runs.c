@@ -291,6 +291,9 @@ struct runs_store *runs_open(const char *dir, bool write, struct buf *error)
 	bool good = dir_open(store, dir, error) && (store->dir < 0 || manifest_read(store, error));
 	for (uint32_t r = 0; good && r < store->manifest.count; r++)
 		good = (list[r] = run_open(store->dir, &store->manifest.runs[r], error)) != NULL;
+	/* Nor where a crash forgets a manifest: a run that only it named may be in a backup all the same. */
+	if (good && write)
+		store->manifest.next_serial = ((store->manifest.next_serial >> 20) + 1) << 20 | (wal_io.random() & 0xfffff);
 	if (good && write && store->dir >= 0)
 		sweep(store);
 	if (good)
