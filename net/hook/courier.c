@@ -19,7 +19,9 @@
 #include "net/loop/logline.h"
 #include "net/loop/metrics.h"
 #include "net/surface/transaction.h"
+#include "snapshot/store.h"
 #include "wal/cursor.h"
+#include "wal/files.h"
 
 enum { IDLE_MS = 100, SAVE_MS = 1000, BACKOFF_FIRST_MS = 500, BACKOFF_MAX_MS = 5 * 60 * 1000, FRAMES_A_TURN = 256, PATH_BYTES = 4200 };
 
@@ -88,10 +90,10 @@ static bool cursor_save(const char *path, uint64_t lsn)
 	char temporary[PATH_BYTES + 8], text[64];
 	int len = snprintf(text, sizeof text, "tally courier 1\n%" PRIu64 "\n", lsn);
 	snprintf(temporary, sizeof temporary, "%s.new", path);
-	int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int fd = files_open(temporary, O_WRONLY | O_CREAT | O_TRUNC);
 	if (fd < 0)
 		return false;
-	bool good = write(fd, text, (size_t)len) == len && fsync(fd) == 0;
+	bool good = !files_write(fd, text, (size_t)len, 0) && !files_sync(fd);
 	close(fd);
 	/* Where the name is not durable yet an older cursor comes back: deliveries are repeated, none is lost. */
 	return good && rename(temporary, path) == 0;
@@ -99,11 +101,7 @@ static bool cursor_save(const char *path, uint64_t lsn)
 
 static bool folder_sync(const char *dir)
 {
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool good = fd >= 0 && fsync(fd) == 0;
-	if (fd >= 0)
-		close(fd);
-	return good;
+	return !snapshot_dir_sync(dir);
 }
 
 /* ---- deliveries ----------------------------------------------------------------------------------------------------------- */

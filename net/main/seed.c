@@ -17,10 +17,14 @@ enum { SEED_TEXT = 17 };
 static bool folder_sync(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool good = fd >= 0 && fsync(fd) == 0;
+	int synced = -1;
+	while (fd >= 0 && (synced = fsync(fd)) != 0 && errno == EINTR)
+		;
+	int failed = errno;
 	if (fd >= 0)
 		close(fd);
-	return good;
+	errno = failed;
+	return synced == 0;
 }
 
 static bool seed_make(const char *data, const char *path, struct buf *error)
