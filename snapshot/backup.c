@@ -336,7 +336,7 @@ bool backup_write(const char *dir, const struct backup *backup, struct buf *erro
 	if (!failed)
 		failed = files_rename(temporary, path);
 	if (!failed)
-		failed = snapshot_dir_sync(dir);
+		failed = files_sync_dir(dir);
 	if (failed)
 		buf_printf(error, "cannot write %s: %s", path, strerror(failed));
 	buf_free(&text);

@@ -312,7 +312,7 @@ int footer_write(const char *dir, const struct footer *footer, const struct book
 	if (!failed)
 		failed = files_rename(from, to);
 	if (!failed)
-		failed = snapshot_dir_sync(dir);
+		failed = files_sync_dir(dir);
 	buf_free(&bytes);
 	return failed;
 }

@@ -271,7 +271,7 @@ bool restore_copy(struct restore *restore, struct buf *error)
 	for (size_t i = 0; i < sizeof folders / sizeof *folders && good; i++) {
 		char path[FILES_PATH];
 		snprintf(path, sizeof path, "%s/%s", restore->dir, folders[i]);
-		int failed = snapshot_dir_sync(path);
+		int failed = files_sync_dir(path);
 		if (failed && failed != ENOENT) {
 			buf_printf(error, "%s cannot be made durable: %s", path, strerror(failed));
 			good = false;

@@ -15,7 +15,7 @@
 #include "engine/ledger/ids.h"
 #include "snapshot/run_int.h"
 #include "snapshot/store.h"
-#include "wal/io.h"
+#include "wal/files.h"
 #include "wal/segment.h"
 
 enum { MANIFEST_MAX = 1 << 20, PATH_BYTES = 4096, SORT_BITS = 16, SORT_CLASSES = 1 << SORT_BITS };
@@ -144,41 +144,21 @@ static bool manifest_read(struct runs_store *store, struct buf *error)
 	return good;
 }
 
-static int write_fully(int fd, const char *bytes, size_t size)
-{
-	for (size_t done = 0; done < size;) {
-		struct iovec part = { (void *)(uintptr_t)(bytes + done), size - done };
-		ssize_t n = wal_io.write(fd, &part, 1, (off_t)done);
-		if (n < 0 && errno != EINTR)
-			return errno;
-		done += n > 0 ? (size_t)n : 0;
-	}
-	return 0;
-}
-
-static int synced(int fd)
-{
-	while (wal_io.sync_all(fd))
-		if (errno != EINTR)
-			return errno;
-	return 0;
-}
-
 static bool manifest_write(struct runs_store *store, const struct runs_manifest *manifest, struct buf *error)
 {
 	struct buf bytes = { 0 };
 	runs_manifest_encode(manifest, &bytes);
 	int fd = wal_io.open(store->dir, "new.manifest", O_WRONLY | O_CREAT | O_TRUNC), failed = fd < 0 ? errno : 0;
 	if (!failed)
-		failed = write_fully(fd, bytes.ptr, bytes.len);
+		failed = files_write(fd, bytes.ptr, bytes.len, 0);
 	if (!failed)
-		failed = synced(fd);
+		failed = files_sync(fd);
 	if (fd >= 0)
 		wal_io.close(fd);
 	if (!failed && wal_io.rename(store->dir, "new.manifest", "manifest"))
 		failed = errno;
 	if (!failed)
-		failed = synced(store->dir);
+		failed = files_sync(store->dir);
 	buf_free(&bytes);
 	return failed ? fail(error, "manifest cannot be written", failed) : true;
 }
@@ -274,7 +254,7 @@ static bool dir_make(struct runs_store *store, struct buf *error)
 	snprintf(above, sizeof above, "%s/..", store->path);
 	if (wal_io.make_dir(store->path) && errno != EEXIST)
 		return fail(error, "", errno);
-	int failed = snapshot_dir_sync(above);
+	int failed = files_sync_dir(above);
 	if (failed)
 		return fail(error, "..", failed);
 	return dir_open(store, store->path, error);

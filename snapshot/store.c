@@ -16,7 +16,7 @@
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
 #include "engine/base/mutant.h"
-#include "wal/io.h"
+#include "wal/files.h"
 
 static const char manifest_magic[8] = "TALLYSNM", data_magic[8] = "TALLYSND";
 
@@ -386,16 +386,6 @@ int snapshot_file_open(const char *dir, const char *name, int flags)
 	return fd;
 }
 
-int snapshot_dir_sync(const char *dir)
-{
-	int folder = wal_io.open_dir(dir), failed = folder < 0 ? errno : 0;
-	while (!failed && wal_io.sync_all(folder))
-		failed = errno == EINTR ? 0 : errno;
-	if (folder >= 0)
-		wal_io.close(folder);
-	return failed;
-}
-
 static int remove_in(const char *dir, const char *name)
 {
 	int folder = wal_io.open_dir(dir), failed = folder < 0 ? errno : 0;
@@ -412,7 +402,7 @@ int snapshot_remove(const char *dir, uint64_t end)
 	snapshot_name(name, end, "manifest");  /* first: data without a manifest is nothing, a manifest without data is damage */
 	int failed = remove_in(dir, name);
 	if (!failed)
-		failed = snapshot_dir_sync(dir);
+		failed = files_sync_dir(dir);
 	snapshot_name(name, end, "data");
 	return failed ? failed : remove_in(dir, name);
 }

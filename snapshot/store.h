@@ -71,7 +71,6 @@ int snapshot_prune(const char *dir, size_t keep);
  * none of them). */
 int snapshot_thin(const char *dir, size_t keep, uint64_t floor, uint64_t step);
 int snapshot_remove(const char *dir, uint64_t end);
-int snapshot_dir_sync(const char *dir);                                        /* 0 or an errno */
 int snapshot_file_open(const char *dir, const char *name, int flags);          /* flags as of openat; -1: errno */
 
 #endif

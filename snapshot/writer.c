@@ -14,7 +14,7 @@
 #include "engine/base/mutant.h"
 #include "engine/shard/shard.h"
 #include "snapshot/store.h"
-#include "wal/io.h"
+#include "wal/files.h"
 
 enum { LEVEL = 1, PATH_BYTES = 4096, NAP_MS = 20, FLUSH_BYTES = 256 * 1024 };
 
@@ -90,18 +90,6 @@ static void piece_ask(struct snapshot_writer *writer)
 	writer->source->post(writer->source->context, shard, &capture->message);
 }
 
-static int write_fully(int fd, const void *bytes, size_t size, uint64_t offset)
-{
-	for (size_t done = 0; done < size;) {
-		struct iovec iov = { (char *)(uintptr_t)bytes + done, size - done };
-		ssize_t n = wal_io.write(fd, &iov, 1, (off_t)(offset + done));
-		if (n < 0 && errno != EINTR)
-			return errno;
-		done += n > 0 ? (size_t)n : 0;
-	}
-	return 0;
-}
-
 /* Steady writing in the background instead of one long fsync at the end, which the log would wait behind. */
 static void flush_steadily(struct snapshot_writer *writer)
 {
@@ -137,7 +125,7 @@ static bool piece_write(struct snapshot_writer *writer)
 		}
 		section.size = (uint32_t)size;
 		snapshot_hash(section.hash, writer->packed.ptr, size);
-		int failed = write_fully(writer->fd, writer->packed.ptr, size, manifest->data_size);
+		int failed = files_write(writer->fd, writer->packed.ptr, size, manifest->data_size);
 		if (failed)
 			return fail(writer, "cannot write new.data", failed);
 	}
@@ -170,7 +158,7 @@ static bool dir_make(struct snapshot_writer *writer)
 	if (wal_io.make_dir(dir) && errno != EEXIST)
 		return fail(writer, "cannot make the folder of snapshots", errno);
 	snprintf(above, sizeof above, "%s/..", dir);
-	int failed = snapshot_dir_sync(above);
+	int failed = files_sync_dir(above);
 	if (!failed)
 		failed = snapshot_prune(dir, SIZE_MAX);
 	return failed ? fail(writer, "the folder of snapshots", failed) : true;
@@ -183,7 +171,7 @@ static bool data_begin(struct snapshot_writer *writer)
 	if (writer->fd < 0)
 		return fail(writer, "cannot make new.data", errno);
 	snapshot_data_head(head);
-	int failed = write_fully(writer->fd, head, sizeof head, 0);
+	int failed = files_write(writer->fd, head, sizeof head, 0);
 	writer->manifest.data_size = sizeof head;
 	return failed ? fail(writer, "cannot write new.data", failed) : true;
 }
@@ -201,7 +189,7 @@ static int settle(struct snapshot_writer *writer, int fd, const char *name, cons
 		failed = errno;
 	if (folder >= 0)
 		wal_io.close(folder);
-	return failed ? failed : MUTATE(50, snapshot_dir_sync(writer->order->dir), 0);
+	return failed ? failed : MUTATE(50, files_sync_dir(writer->order->dir), 0);
 }
 
 static bool manifest_write(struct snapshot_writer *writer)
@@ -210,7 +198,7 @@ static bool manifest_write(struct snapshot_writer *writer)
 	snapshot_manifest_encode(&writer->manifest, &bytes);
 	int fd = snapshot_file_open(writer->order->dir, "new.manifest", O_WRONLY | O_CREAT | O_TRUNC), failed = fd < 0 ? errno : 0;
 	if (!failed)
-		failed = write_fully(fd, bytes.ptr, bytes.len, 0);
+		failed = files_write(fd, bytes.ptr, bytes.len, 0);
 	if (!failed)
 		failed = settle(writer, fd, "new.manifest", "manifest");
 	if (fd >= 0)
@@ -234,7 +222,7 @@ static bool newest_is(struct snapshot_writer *writer, bool *same)
 	*same = good && count && ends[0] == writer->source->head(writer->source->context);
 	if (*same) {
 		*same = snapshot_manifest_try(dir, ends[0], &newest, &failed, &why);
-		if (*same && (failed = snapshot_dir_sync(dir)) != 0)   /* behind its rename that may have failed */
+		if (*same && (failed = files_sync_dir(dir)) != 0)   /* behind its rename that may have failed */
 			buf_printf(&why, "its folder cannot be made durable: %s", strerror(failed));
 		good = !failed;
 		if (!good)

@@ -162,3 +162,11 @@ int files_sync(int fd)
 			return errno;
 	return 0;
 }
+
+int files_sync_data(int fd)
+{
+	while (wal_io.sync(fd))
+		if (errno != EINTR)
+			return errno;
+	return 0;
+}

@@ -29,5 +29,6 @@ int files_list(const char *path, wal_io_entry_fn *each, void *context);        /
 int files_write(int fd, const void *bytes, size_t size, uint64_t offset);
 ssize_t files_read(int fd, void *out, size_t size, uint64_t offset);           /* fewer at the file's end; -1: errno says why */
 int files_sync(int fd);                                        /* of data, size and all */
+int files_sync_data(int fd);                                   /* of the bytes that are there (fdatasync) */
 
 #endif

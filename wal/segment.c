@@ -16,6 +16,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 #include "engine/base/mutant.h"
+#include "wal/files.h"
 #include "wal/wal.h"
 
 enum { CHUNK = SEGMENT_PORTION, CHUNKS_A_SYNC = 32 };
@@ -151,33 +152,6 @@ void segments_sweep(int dir)
 	wal_io.list(dir, sweep_entry, &dir);
 }
 
-static int write_fully(int fd, const void *bytes, size_t size, uint64_t offset)
-{
-	for (size_t done = 0; done < size;) {
-		struct iovec iov = { (char *)(uintptr_t)bytes + done, size - done };
-		ssize_t n = wal_io.write(fd, &iov, 1, (off_t)(offset + done));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? errno : EIO;
-		done += (size_t)n;
-	}
-	return 0;
-}
-
-static int sync_by(int (*sync)(int fd), int fd)
-{
-	while (sync(fd) != 0)
-		if (errno != EINTR)
-			return errno;
-	return 0;
-}
-
-static int sync_file(int fd)
-{
-	return sync_by(wal_io.sync, fd);
-}
-
 static int fill_with_zeros(int fd, uint64_t size, segment_pace_fn *pace, void *context)
 {
 	if (wal_io.allocate(fd, (off_t)size) != 0 && errno != EOPNOTSUPP && errno != ENOSYS && errno != EINTR)
@@ -189,7 +163,7 @@ static int fill_with_zeros(int fd, uint64_t size, segment_pace_fn *pace, void *c
 	bool direct = wal_io.direct(fd, true) == 0;
 	for (uint64_t at = 0; at < size && !failed;) {
 		size_t n = size - at < CHUNK ? (size_t)(size - at) : CHUNK;
-		failed = pace && !pace(context, at, size) ? ECANCELED : write_fully(fd, zeros, n, at);
+		failed = pace && !pace(context, at, size) ? ECANCELED : files_write(fd, zeros, n, at);
 		if (failed == EINVAL && direct) {
 			direct = false;
 			failed = 0;
@@ -199,7 +173,7 @@ static int fill_with_zeros(int fd, uint64_t size, segment_pace_fn *pace, void *c
 		}
 		at += n;
 		if (!failed && (++chunks % CHUNKS_A_SYNC == 0 || at == size))
-			failed = sync_file(fd);        /* in portions: the log's own writes go on meanwhile */
+			failed = files_sync_data(fd);        /* in portions: the log's own writes go on meanwhile */
 	}
 	return failed;
 }
@@ -214,7 +188,7 @@ int segment_make(int dir, uint64_t base, uint64_t size, segment_pace_fn *pace, v
 		return errno;
 	int failed = fill_with_zeros(fd, size, pace, context);
 	if (!failed)
-		failed = sync_by(wal_io.sync_all, fd);
+		failed = files_sync(fd);
 	if (wal_io.close(fd) != 0 && !failed)
 		failed = errno;
 	if (!failed && wal_io.rename(dir, temporary, name) != 0)
@@ -222,7 +196,7 @@ int segment_make(int dir, uint64_t base, uint64_t size, segment_pace_fn *pace, v
 	if (failed)
 		wal_io.unlink(dir, temporary);
 	else if (MUTATE(31, true, false))
-		failed = sync_by(wal_io.sync_all, dir);
+		failed = files_sync(dir);
 	return failed;
 }
 
@@ -230,7 +204,7 @@ int segment_remove(int dir, uint64_t base)
 {
 	char name[SEGMENT_NAME];
 	segment_name(name, base, "log");
-	return wal_io.unlink(dir, name) != 0 ? errno : sync_by(wal_io.sync_all, dir);
+	return wal_io.unlink(dir, name) != 0 ? errno : files_sync(dir);
 }
 
 bool bytes_zero(const unsigned char *bytes, size_t size)
@@ -268,11 +242,11 @@ int segment_zero_from(int dir, const struct segment *segment, uint64_t lsn)
 		failed = read_fully(fd, bytes, n, end);
 		if (failed || bytes_zero(bytes, n))
 			continue;
-		failed = write_fully(fd, zeros, n, end);
+		failed = files_write(fd, zeros, n, end);
 		wrote = true;
 	}
 	if (!failed && wrote)
-		failed = sync_file(fd);
+		failed = files_sync_data(fd);
 	wal_io.close(fd);
 	mem_free(bytes);
 	mem_free(zeros);

@@ -19,6 +19,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 #include "engine/base/mutant.h"
+#include "wal/files.h"
 #include "wal/scan.h"
 #include "wal/wal_int.h"
 
@@ -134,16 +135,10 @@ static int settle(struct wal *wal, uint64_t cut)
 		size_t size = (size_t)(end - start);
 		unsigned char *bytes = mem_alloc(size);
 		int failed = read_fully(fd, bytes, size, start - s->base);
-		for (size_t done = 0; done < size && !failed;) {
-			struct iovec iov = { bytes + done, size - done };
-			ssize_t n = wal_io.write(fd, &iov, 1, (off_t)(start - s->base + done));
-			if (n > 0)
-				done += (size_t)n;
-			else if (n == 0 || errno != EINTR)
-				failed = n ? errno : EIO;
-		}
-		while (!failed && wal_io.sync(fd) != 0)
-			failed = errno == EINTR ? 0 : errno;
+		if (!failed)
+			failed = files_write(fd, bytes, size, start - s->base);
+		if (!failed)
+			failed = files_sync_data(fd);
 		mem_free(bytes);
 		wal_io.close(fd);
 		return failed;

@@ -99,11 +99,6 @@ static bool cursor_save(const char *path, uint64_t lsn)
 	return good && rename(temporary, path) == 0;
 }
 
-static bool folder_sync(const char *dir)
-{
-	return !snapshot_dir_sync(dir);
-}
-
 /* ---- deliveries ----------------------------------------------------------------------------------------------------------- */
 
 static void delivery_free(struct delivery *delivery)
@@ -352,7 +347,7 @@ struct courier *courier_start(const struct courier_options *options, struct buf 
 	if (good && !found) {
 		/* What happened before anybody kept count is not told: a copy of a server does not tell it all again. */
 		lsn = wal_durable(options->wal);
-		good = cursor_save(courier->path, lsn) && folder_sync(options->dir);
+		good = cursor_save(courier->path, lsn) && !files_sync_dir(options->dir);
 		if (!good)
 			buf_printf(error, "%s cannot be written: %s", courier->path, strerror(errno));
 	}

@@ -141,7 +141,7 @@ static bool folder_take(struct collecting *c, const char *folder)
 		good = file_take(c, path);
 	}
 	snprintf(whole, sizeof whole, "%s/%s", c->data, folder);
-	int failed = good && names.len ? snapshot_dir_sync(whole) : 0;
+	int failed = good && names.len ? files_sync_dir(whole) : 0;
 	if (failed)
 		good = fail(c, "cannot make durable", whole, failed);
 	good = good && folder_names(c, folder, &after);

@@ -102,7 +102,7 @@ static int file_copy(const char *from, const char *folder, const char *name, con
 		wal_io.close(there);
 		if (failed != EBADMSG) {
 			wal_io.close(source);
-			return failed ? failed : snapshot_dir_sync(folder);
+			return failed ? failed : files_sync_dir(folder);
 		}
 		failed = 0;
 	}
@@ -121,7 +121,7 @@ static int file_copy(const char *from, const char *folder, const char *name, con
 		failed = files_rename(temporary, path);
 	if (failed && copy >= 0)
 		files_remove(temporary);
-	return failed ? failed : snapshot_dir_sync(folder);
+	return failed ? failed : files_sync_dir(folder);
 }
 
 static int folder_make(const char *path)
@@ -131,7 +131,7 @@ static int folder_make(const char *path)
 	if (failed)
 		return failed;
 	snprintf(above, sizeof above, "%s/..", path);
-	failed = snapshot_dir_sync(above);
+	failed = files_sync_dir(above);
 	return failed == EACCES ? 0 : failed;
 }
 
@@ -168,7 +168,7 @@ static int archive_prepare(const struct retain_options *options, struct buf *err
 	if (fd >= 0)
 		wal_io.close(fd);
 	if (!failed)
-		failed = snapshot_dir_sync(options->archive);
+		failed = files_sync_dir(options->archive);
 	if (failed)
 		buf_printf(error, "--archive %s: %s", options->archive, failure(failed));
 	return failed;
@@ -287,7 +287,7 @@ static bool archive(struct retain *retain, uint64_t base, const atomic_bool *sto
  * snapshot needs must not go before it is. */
 static bool names_settle(struct retain *retain)
 {
-	int failed = MUTATE(97, snapshot_dir_sync(retain->options.snapshots), 0);
+	int failed = MUTATE(97, files_sync_dir(retain->options.snapshots), 0);
 	return !failed || complain(retain, "%s cannot be made durable: %s", retain->options.snapshots, strerror(failed));
 }
 
