@@ -359,6 +359,6 @@ const struct rpc_method *bridge_methods(void)
 		for (const struct route *route = *surface; route->method; route++)
 			if (route->command)
 				methods[at++] = (struct rpc_method){ route->command, bridge_call, route->permission,
-								     route->doc, route };
+								     route->doc, NULL, route };
 	return methods;
 }

@@ -18,6 +18,7 @@
 #include "net/rpc/event_pack.h"
 #include "net/rpc/methods.h"
 #include "net/rpc/payload.h"
+#include "net/rpc/shape.h"
 #include "net/surface/app.h"
 #include "net/surface/row.h"
 #include "net/surface/transaction.h"
@@ -387,8 +388,13 @@ static void events_ingest(struct app *app, struct rpc_request *request)
 	batch_start(&call->batch, node_env(app->node));
 }
 
+#define EVENT_OPTIONS \
+	"{'type':['object','null'],'properties':{'dry_run':{'type':'boolean'},'customers':{'enum':['strict','auto']}}," \
+	"'additionalProperties':false}"
+
 const struct rpc_method rpc_event_methods[] = {
 	{ "events.ingest", events_ingest, "events.write",
-	  "Events through the rules: an array of maps with the fields of POST /transactions; an answer for each", NULL },
-	{ NULL, NULL, NULL, NULL, NULL },
+	  "Events through the rules: an array of maps with the fields of POST /transactions; an answer for each; a repeat changes nothing",
+	  SHAPE_PARAMS2(SHAPE_ARRAY("{'$ref':'#/components/schemas/EventCreate'}"), EVENT_OPTIONS), NULL },
+	{ NULL, NULL, NULL, NULL, NULL, NULL },
 };

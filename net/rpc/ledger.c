@@ -7,6 +7,7 @@
 #include "engine/base/assert.h"
 #include "net/rpc/ledger_pack.h"
 #include "net/rpc/methods.h"
+#include "net/rpc/shape.h"
 
 static struct rpc_request *rpc_of(const struct ledger_call *call)
 {
@@ -440,14 +441,42 @@ static void refusals_list(struct app *app, struct rpc_request *request)
 	rpc_reply_end(request);
 }
 
+#define FLAG "{'enum':['linked','pending','post','void','balancing_debit','balancing_credit']}"
+#define KIND "{'enum':['raw','member','liability','redeemed','expired','adjusted','in_transit']}"
+
+#define ACCOUNT_CREATE \
+	"{'type':'object','properties':{'id':" SHAPE_ID ",'tenant':" SHAPE_NAME ",'unit':" SHAPE_NAME ",'kind':" KIND ",'member':" SHAPE_NAME \
+	",'program':" SHAPE_NAME ",'floor':{'type':['integer','null']},'ceiling':{'type':['integer','null']}," \
+	"'flags':{'anyOf':[{'type':'array','items':{'enum':['closed']}},{'type':'integer','minimum':0,'maximum':1}]}}," \
+	"'required':['tenant','unit'],'anyOf':[{'required':['id']},{'required':['member']},{'required':['kind']}]," \
+	"'additionalProperties':false}"
+
+#define TRANSFER_CREATE \
+	"{'type':'object','properties':{'id':" SHAPE_ID ",'debit':" SHAPE_ID ",'credit':" SHAPE_ID ",'amount':{'type':'integer','minimum':0}," \
+	"'code':{'type':'integer','minimum':0,'maximum':65535},'flags':{'anyOf':[{'type':'array','items':" FLAG "}," \
+	"{'type':'integer','minimum':0,'maximum':65535}]},'timeout':{'type':'integer','minimum':0,'maximum':4294967295}," \
+	"'pending_id':" SHAPE_ID "},'required':['id']," \
+	"'anyOf':[{'required':['debit','credit','amount']},{'required':['pending_id','flags']}],'additionalProperties':false}"
+
+/* As docs/protocol.md has them: names and bytes of a row's fields. */
+#define TRANSFER_ROWS SHAPE_ROWS("['id',16],['debit',16],['credit',16],['amount',8],['code',2],['flags',2],['timeout',4]")
+
+#define TRANSFER_OPTIONS \
+	"{'type':['object','null'],'properties':{'balances':{'type':'boolean'},'dry_run':{'type':'boolean'}},'additionalProperties':false}"
+
+#define BOOK "{'type':'object','properties':{'tenant':" SHAPE_NAME ",'unit':" SHAPE_NAME "},'required':['tenant','unit'],'additionalProperties':false}"
+
 const struct rpc_method rpc_ledger_methods[] = {
-	{ "ledger.create_accounts", create_accounts, "ledger.write", "Accounts: [{id | member, program?; tenant, unit, kind, …}, …]", NULL },
-	{ "ledger.lookup_accounts", lookup_accounts, "ledger.read", "Accounts with their sums, nil for unknown ones: [id, …]", NULL },
-	{ "ledger.close_accounts", close_accounts, "ledger.write", "Closes accounts: [id, …]", NULL },
-	{ "ledger.reopen_accounts", reopen_accounts, "ledger.write", "Opens closed accounts again: [id, …]", NULL },
+	{ "ledger.create_accounts", create_accounts, "ledger.write",
+	  "Accounts: [{id | member, program?; tenant, unit, kind, …}, …]; a repeat changes nothing", SHAPE_LIST(ACCOUNT_CREATE), NULL },
+	{ "ledger.lookup_accounts", lookup_accounts, "ledger.read", "Accounts with their sums, nil for unknown ones: [id, …]",
+	  SHAPE_LIST(SHAPE_ACCOUNT), NULL },
+	{ "ledger.close_accounts", close_accounts, "ledger.write", "Closes accounts: [id, …]", SHAPE_LIST(SHAPE_ACCOUNT), NULL },
+	{ "ledger.reopen_accounts", reopen_accounts, "ledger.write", "Opens closed accounts again: [id, …]", SHAPE_LIST(SHAPE_ACCOUNT), NULL },
 	{ "ledger.create_transfers", create_transfers, "ledger.write",
-	  "Transfers: packed rows of 64 bytes, or [{id, debit, credit, amount, …}, …]; then {balances?, dry_run?}", NULL },
-	{ "ledger.book", book, "ledger.read", "Sums of a tenant's unit by kind of account: {tenant, unit}", NULL },
-	{ "ledger.refusals", refusals_list, "public", "Every refusal: number, name, meaning, burns", NULL },
-	{ NULL, NULL, NULL, NULL, NULL },
+	  "Transfers: packed rows of 64 bytes, or [{id, debit, credit, amount, …}, …]; then {balances?, dry_run?}; a repeat changes nothing",
+	  SHAPE_PARAMS2("{'oneOf':[" SHAPE_ARRAY(TRANSFER_CREATE) "," TRANSFER_ROWS "]}", TRANSFER_OPTIONS), NULL },
+	{ "ledger.book", book, "ledger.read", "Sums of a tenant's unit by kind of account: {tenant, unit}", SHAPE_PARAMS(BOOK), NULL },
+	{ "ledger.refusals", refusals_list, "public", "Every refusal: number, name, meaning, burns", SHAPE_ANY, NULL },
+	{ NULL, NULL, NULL, NULL, NULL, NULL },
 };

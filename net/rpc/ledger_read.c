@@ -3,6 +3,7 @@
 #include "engine/base/time.h"
 #include "net/rpc/ledger_pack.h"
 #include "net/rpc/methods.h"
+#include "net/rpc/shape.h"
 #include "net/surface/past.h"
 
 static struct rpc_request *rpc_of(const struct ledger_call *call)
@@ -241,11 +242,22 @@ static void lookup_transfers(struct app *app, struct rpc_request *request)
 	ledger_find(call, count, transfers_found);
 }
 
+#define MOMENT \
+	"'at':{'oneOf':[{'title':'lsn','type':'integer','minimum':1},{'type':'string','format':'date-time'}]},'at_ms':{'type':'integer'}"
+
+#define HISTORY \
+	"{'type':'object','properties':{'id':" SHAPE_ACCOUNT "," MOMENT ",'limit':{'type':'integer','minimum':1,'maximum':8190}," \
+	"'reverse':{'type':'boolean'},'before':{'type':['integer','null'],'minimum':0},'after':{'type':['integer','null'],'minimum':0}}," \
+	"'required':['id'],'additionalProperties':false}"
+
+#define BALANCES "{'type':'object','properties':{'id':" SHAPE_ACCOUNT "," MOMENT "},'required':['id'],'additionalProperties':false}"
+
 const struct rpc_method rpc_history_methods[] = {
 	{ "ledger.lookup_transfers", lookup_transfers, "ledger.read", "Transfers and what became of them, nil for unknown ones: [id, …]",
-	  NULL },
+	  SHAPE_LIST(SHAPE_ID), NULL },
 	{ "ledger.account_transfers", account_transfers, "ledger.read",
-	  "An account's history: {id, limit?, reverse?, before?, after?, at?, at_ms?}", NULL },
-	{ "ledger.balances", balances, "ledger.read", "An account as it was: {id, at? (LSN or RFC 3339), at_ms?}", NULL },
-	{ NULL, NULL, NULL, NULL, NULL },
+	  "An account's history: {id, limit?, reverse?, before?, after?, at?, at_ms?}", SHAPE_PARAMS(HISTORY), NULL },
+	{ "ledger.balances", balances, "ledger.read", "An account as it was: {id, at? (LSN or RFC 3339), at_ms?}", SHAPE_PARAMS(BALANCES),
+	  NULL },
+	{ NULL, NULL, NULL, NULL, NULL, NULL },
 };

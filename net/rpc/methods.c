@@ -9,11 +9,15 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/hash.h"
+#include "engine/base/json.h"
 #include "engine/base/mem.h"
 #include "net/rpc/bridge.h"
+#include "net/rpc/json.h"
 #include "net/rpc/methods.h"
 #include "net/rpc/rpc.h"
+#include "net/rpc/shape.h"
 #include "net/surface/app.h"
+#include "net/surface/schema.h"
 
 /* Further tables of methods are added here. */
 static const struct rpc_method *const tables[] = { rpc_core_methods, rpc_ledger_methods, rpc_history_methods, rpc_event_methods };
@@ -84,6 +88,13 @@ const struct rpc_method *rpc_method_find(struct str name)
 	return NULL;
 }
 
+const struct rpc_method *const *rpc_methods(size_t *count)
+{
+	ASSERT(places);
+	*count = method_count;
+	return sorted;
+}
+
 void rpc_dispatch(struct app *app, struct rpc_request *request)
 {
 	request->app = app;
@@ -113,25 +124,40 @@ static void server_ping(struct app *app, struct rpc_request *request)
 	rpc_reply_end(request);
 }
 
+static void pack_schema(struct buf *out, const char *params)
+{
+	struct buf text = { 0 };
+	struct json_error error;
+	schema_write(&text, params);
+	yyjson_doc *doc = json_read(buf_view(&text), &error);
+	ASSERT(doc);
+	pack_key(out, "params");
+	pack_json(out, yyjson_doc_get_root(doc));
+	yyjson_doc_free(doc);
+	buf_free(&text);
+}
+
 static void rpc_list(struct app *app, struct rpc_request *request)
 {
 	struct buf *out = rpc_reply_begin(request);
 	(void)app;
 	pack_array(out, method_count);
 	for (size_t i = 0; i < method_count; i++) {
-		pack_map(out, 3);
+		pack_map(out, 3U + (sorted[i]->params != NULL));
 		pack_key(out, "name");
 		pack_text(out, str_of(sorted[i]->name));
 		pack_key(out, "doc");
 		pack_text(out, str_of(sorted[i]->doc));
 		pack_key(out, "permission");
 		pack_text(out, str_of(sorted[i]->permission));
+		if (sorted[i]->params)
+			pack_schema(out, sorted[i]->params);
 	}
 	rpc_reply_end(request);
 }
 
 const struct rpc_method rpc_core_methods[] = {
-	{ "rpc.methods", rpc_list, "public", "Every method: an array of {name, doc, permission}", NULL },
-	{ "server.ping", server_ping, "public", "Answers \"pong\"; params are not looked at", NULL },
-	{ NULL, NULL, NULL, NULL, NULL },
+	{ "rpc.methods", rpc_list, "public", "Every method: an array of {name, doc, permission, params?}", SHAPE_ANY, NULL },
+	{ "server.ping", server_ping, "public", "Answers \"pong\"; params are not looked at", SHAPE_ANY, NULL },
+	{ NULL, NULL, NULL, NULL, NULL, NULL },
 };

@@ -71,6 +71,7 @@ struct rpc_method {
 	void (*handle)(struct app *app, struct rpc_request *request);
 	const char *permission;        /* named from the start, enforced later: "ledger.write", "public" */
 	const char *doc;               /* one line, for rpc.methods */
+	const char *params;            /* JSON Schema of the params array (net/rpc/shape.h); NULL: the route says them */
 	const void *data;              /* the handler's own, such as a route; NULL */
 };
 
@@ -101,5 +102,7 @@ void rpc_ended(struct app *app, const struct rpc_request *request);        /* ta
 void rpc_methods_init(void);
 /* NULL: unknown. */
 const struct rpc_method *rpc_method_find(struct str name);
+/* All of them, by name; there for as long as the process. */
+const struct rpc_method *const *rpc_methods(size_t *count);
 
 #endif

@@ -52,6 +52,11 @@ static void ping_and_methods(void **state)
 		assert_true(strcmp(before, name) < 0);
 		assert_true(*yyjson_get_str(yyjson_obj_get(method, "doc")));
 		assert_true(*yyjson_get_str(yyjson_obj_get(method, "permission")));
+		/* A schema of the params array, but for those that the routes say. */
+		yyjson_val *params = yyjson_obj_get(method, "params"), *type = yyjson_obj_get(params, "type");
+		assert_true(!params || yyjson_equals_str(type, "array"));
+		if (!strcmp(name, "customers.get") || !strcmp(name, "events.ingest"))
+			assert_int_equal(params != NULL, *name == 'e');
 		found += !strcmp(name, "server.ping") || !strcmp(name, "customers.get") || !strcmp(name, "rules.create");
 		before = name;
 	}

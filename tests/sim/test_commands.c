@@ -18,6 +18,7 @@
 #include "net/rpc/rpc.h"
 #include "net/surface/reference.h"
 #include "tests/sim/commands/history.h"
+#include "tests/sim/commands/methods.h"
 #include "tests/sim/seeds.h"
 
 enum { SEEDS_DEFAULT = 60, SEEDS_FOR_ALL = 1000 };
@@ -59,7 +60,7 @@ static bool is_seldom(const char *name)
 static unsigned commands_missing(const struct commands_seen *seen, bool show)
 {
 	size_t count;
-	const struct reference *all = references(&count);
+	const struct reference *all = commands(&count);
 	unsigned missing = 0;
 	assert_true(count <= COMMANDS_MAX);
 	for (size_t i = 0; i < count; i++) {

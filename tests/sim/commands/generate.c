@@ -10,9 +10,8 @@
 #include "engine/base/json.h"
 #include "engine/base/mem.h"
 #include "engine/base/time.h"
-#include "net/rpc/json.h"
-#include "net/rpc/pack.h"
 #include "net/surface/schema.h"
+#include "tests/sim/commands/methods.h"
 #include "tests/sim/disk.h"
 
 enum { DEPTH_MAX = 7, SETS_MAX = 24, TRIES = 14, COMPONENTS_MAX = 512, PATTERNS_MAX = 256 };
@@ -36,6 +35,7 @@ static size_t component_count;
 static struct compiled { char *text; regex_t regex; bool good; } patterns[PATTERNS_MAX];
 static size_t pattern_count;
 static struct pool first_pool;
+static yyjson_doc *id_schema;
 static bool begun;
 
 static char *text_copy(struct str text)
@@ -610,7 +610,7 @@ static void array_write(struct generator *generator, struct buf *out, const stru
 	int64_t count = depth > DEPTH_MAX ? least : least + (int64_t)chance(generator, (uint64_t)(most - least) + 1);
 	if (!least && count > 1 && one_in(generator, 2))
 		count = 1;
-	if (yyjson_is_arr(first) && count < (int64_t)yyjson_arr_size(first))
+	if (yyjson_is_arr(first) && !set_get(set, "minItems") && count < (int64_t)yyjson_arr_size(first))
 		count = (int64_t)yyjson_arr_size(first);
 	buf_char(out, '[');
 	for (int64_t i = 0; i < count; i++) {
@@ -623,6 +623,78 @@ static void array_write(struct generator *generator, struct buf *out, const stru
 			generator->memo_count = memos;         /* the next row may be about something else */
 	}
 	buf_char(out, ']');
+}
+
+/* ---- binaries --------------------------------------------------------------------------------------------------------------------- */
+
+/* 32 hex digits, as HTTP has ids. */
+static void id_text(struct generator *generator, struct buf *out, struct str name)
+{
+	struct set set = { .count = 0 };
+	if (!id_schema)
+		id_schema = short_schema("{'type':'string','pattern':'^[0-9a-f]{32}$'}");
+	set_add(generator, &set, yyjson_doc_get_root(id_schema));
+	text_write(generator, out, &set, name, false);
+}
+
+/* Some of `bytes`, little-endian, in hex digits: mostly what was met, a small number, nothing, or one bit. */
+static void packed_number(struct generator *generator, struct buf *out, struct str name, unsigned bytes)
+{
+	const struct pool_value *value = pool_of(&generator->pool, name, false);
+	uint64_t number = 0;
+	unsigned way = (unsigned)chance(generator, 8);
+	if (way < 2 && value && value->kind == POOL_NUMBER)
+		number = strtoull(value->text, NULL, 10);
+	else if (way < 4)
+		number = chance(generator, bytes > 4 ? 60 : 3);
+	else if (bytes > 4 || way == 4)
+		number = bytes > 4 ? 1 + chance(generator, 20) : UINT64_C(1) << chance(generator, 6);
+	for (unsigned i = 0; i < bytes; i++)
+		buf_printf(out, "%02x", (unsigned)(i < 8 ? number >> 8 * i & 0xff : 0));
+}
+
+static void rows_write(struct generator *generator, struct buf *out, yyjson_val *fields)
+{
+	size_t i, max;
+	yyjson_val *field;
+	for (uint64_t rows = 1 + chance(generator, 4); rows-- > 0;) {
+		unsigned memos = generator->memo_count;
+		yyjson_arr_foreach(fields, i, max, field) {
+			struct str name = json_text(yyjson_arr_get(field, 0));
+			struct buf id = { 0 };
+			unsigned bytes = (unsigned)strtoul(json_raw(yyjson_arr_get(field, 1)).ptr, NULL, 10);
+			if (bytes == 16 && !one_in(generator, 8))
+				id_text(generator, &id, name);
+			if (id.len == 32)
+				for (unsigned b = 16; b-- > 0;)
+					buf_bytes(out, id.ptr + 2 * b, 2);
+			else
+				packed_number(generator, out, name, bytes);
+			buf_free(&id);
+		}
+		if (chance(generator, 4))
+			generator->memo_count = memos;
+	}
+	if (generator->spoil && one_in(generator, 10))
+		buf_lit(out, "00");
+}
+
+/* As marked text; see methods.h. */
+static void binary_json(struct generator *generator, struct buf *out, const struct set *set, struct str name)
+{
+	yyjson_val *fields = set_get(set, "x-rows");
+	buf_char(out, '"');
+	buf_lit(out, MARK_BIN);
+	if (fields) {
+		rows_write(generator, out, fields);
+	} else {
+		struct buf id = { 0 };
+		id_text(generator, &id, name);
+		for (size_t b = id.len / 2; b-- > 0;)
+			buf_bytes(out, id.ptr + 2 * b, 2);
+		buf_free(&id);
+	}
+	buf_char(out, '"');
 }
 
 /* ---- values -------------------------------------------------------------------------------------------------------------------------- */
@@ -669,7 +741,9 @@ static void text_json(struct generator *generator, struct buf *out, const struct
 static void typed_write(struct generator *generator, struct buf *out, const struct set *set, struct str type, struct str name,
 			unsigned depth)
 {
-	if (str_eq(type, STR("string")))
+	if (str_eq(type, STR("string")) && set_get(set, "contentEncoding"))
+		binary_json(generator, out, set, name);
+	else if (str_eq(type, STR("string")))
 		text_json(generator, out, set, name);
 	else if (str_eq(type, STR("integer")))
 		integer_write(generator, out, set, name);
@@ -703,6 +777,8 @@ static void value_write(struct generator *generator, struct buf *out, yyjson_val
 	}
 	yyjson_val *constant = set_get(&set, "const"), *list = set_get(&set, "enum"), *type = set_get(&set, "type");
 	yyjson_val *fallback = set_get(&set, "default"), *examples = set_get(&set, "examples");
+	if (!name.len)
+		name = json_text(set_get(&set, "title"));
 	if (constant) {
 		json_write(out, constant);
 	} else if (yyjson_is_arr(list) && yyjson_arr_size(list)) {
@@ -875,6 +951,19 @@ static void json_body(struct generator *generator, struct request *request)
 	yyjson_doc_free(doc);
 }
 
+/* Params of a method, as JSON with marks. */
+static void method_make(struct generator *generator, struct request *request)
+{
+	size_t i, max;
+	yyjson_val *item;
+	json_body(generator, request);
+	request->json = request->single = true;
+	yyjson_doc *doc = json_of(buf_view(&request->body));
+	yyjson_arr_foreach(yyjson_doc_get_root(doc), i, max, item)
+		request->dry_run |= yyjson_is_true(json_get(item, STR("dry_run")));
+	yyjson_doc_free(doc);
+}
+
 static void body_make(struct generator *generator, struct request *request)
 {
 	const struct reference *reference = request->reference;
@@ -913,12 +1002,16 @@ static void body_make(struct generator *generator, struct request *request)
 void request_make(struct generator *generator, size_t index, bool plain, struct request *request)
 {
 	size_t count;
-	const struct reference *reference = &references(&count)[index];
-	*request = (struct request){ .reference = reference, .index = index };
+	const struct reference *reference = &commands(&count)[index];
+	*request = (struct request){ .reference = reference, .index = index, .method = command_is_method(index) };
 	generator->memo_count = 0;
 	generator->plain = plain;
 	generator->spoil = !plain && one_in(generator, generator->spoil_one_in);
 	request->spoiled = generator->spoil;
+	if (request->method) {
+		method_make(generator, request);
+		return;
+	}
 	request->head = !plain && !strcmp(reference->route->method, "GET") && one_in(generator, 20);
 	parameters_make(generator, request);
 	if (plain)
@@ -1029,117 +1122,4 @@ void generator_learn(struct generator *generator, const struct request *request,
 	if (request->reference->route->kind && yyjson_is_obj(root))
 		learn_kind(generator, request->reference->route->kind, root);
 	yyjson_doc_free(doc);
-}
-
-/* ---- bytes ---------------------------------------------------------------------------------------------------------------------------- */
-
-static void percent_write(struct buf *out, const char *text)
-{
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
-		if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || strchr("-_.~", c))
-			buf_char(out, (char)c);
-		else
-			buf_printf(out, "%%%02X", c);
-	}
-}
-
-void request_http(const struct request *request, struct buf *out)
-{
-	const struct route *route = request->reference->route;
-	size_t part = 0;
-	buf_printf(out, "%s ", request->head ? "HEAD" : route->method);
-	for (const char *p = route->path; *p; p++) {
-		if (*p != '{') {
-			buf_char(out, *p);
-			continue;
-		}
-		percent_write(out, request->parts[part++].text);
-		p += strcspn(p, "}");
-	}
-	for (size_t i = 0; i < request->query_count; i++) {
-		buf_char(out, i ? '&' : '?');
-		percent_write(out, request->query[i].name);
-		buf_char(out, '=');
-		percent_write(out, request->query[i].text);
-	}
-	buf_lit(out, " HTTP/1.1\r\nHost: simulated\r\n");
-	for (size_t i = 0; i < request->header_count; i++) {
-		buf_printf(out, "%s: ", request->headers[i].name);
-		for (const char *p = request->headers[i].text; *p; p++)
-			buf_char(out, (unsigned char)*p < 0x20 || *p == 0x7f ? '?' : *p);
-		buf_lit(out, "\r\n");
-	}
-	if (request->type)
-		buf_printf(out, "Content-Type: %s\r\nContent-Length: %zu\r\n", request->type, request->body.len);
-	buf_lit(out, "\r\n");
-	buf_str(out, buf_view(&request->body));
-}
-
-static bool word_in(const char *words, const char *word)
-{
-	size_t len = strlen(word);
-	for (const char *at = words; at && (at = strstr(at, word)); at++)
-		if ((at == words || at[-1] == ' ') && (!at[len] || at[len] == ' '))
-			return true;
-	return false;
-}
-
-bool request_params(const struct request *request, struct buf *out, bool *dry_run)
-{
-	const struct route *route = request->reference->route;
-	bool bodiless = !strcmp(route->method, "GET") || !strcmp(route->method, "DELETE");
-	const char *brand = NULL;
-	size_t pairs = request->part_count, i, max;
-	yyjson_val *key, *value;
-	*dry_run = false;
-	if (!route->command || request->head)
-		return false;
-	for (i = 0; i < request->header_count; i++)
-		if (!strcasecmp(request->headers[i].name, "x-brand"))
-			brand = request->headers[i].text;
-	for (i = 0; i < request->part_count; i++)
-		if (!strcmp(request->parts[i].name, "brand"))
-			brand = NULL;          /* one key for both */
-	for (i = 0; i < request->query_count; i++)
-		pairs += bodiless || word_in(route->query, request->query[i].name);
-	yyjson_doc *doc = request->type && request->json ? json_of(buf_view(&request->body)) : NULL;
-	yyjson_val *root = yyjson_doc_get_root(doc);
-	if (request->json && !doc)
-		return false;
-	bool merged = yyjson_is_obj(root) && !(brand && json_get(root, STR("brand")));
-	for (i = 0; i < request->part_count; i++)
-		merged = merged && !json_get(root, str_of(request->parts[i].name));
-	pairs += brand != NULL;
-	pairs += merged ? yyjson_obj_size(root) : request->type != NULL;
-	pack_map(out, pairs);
-	if (brand) {
-		pack_key(out, "brand");
-		pack_text(out, str_of(brand));
-	}
-	for (i = 0; i < request->part_count; i++) {
-		pack_text(out, str_of(request->parts[i].name));
-		pack_text(out, str_of(request->parts[i].text));
-	}
-	for (i = 0; i < request->query_count; i++) {
-		if (!bodiless && !word_in(route->query, request->query[i].name))
-			continue;
-		*dry_run |= !strcmp(request->query[i].name, "dry_run") && request->dry_run;
-		pack_text(out, str_of(request->query[i].name));
-		pack_text(out, str_of(request->query[i].text));
-	}
-	if (merged) {
-		yyjson_obj_foreach(root, i, max, key, value) {
-			pack_text(out, json_text(key));
-			pack_json(out, value);
-		}
-	} else if (root) {
-		pack_key(out, "body");
-		pack_json(out, root);
-	} else if (request->type) {
-		pack_key(out, "body");
-		pack_text(out, buf_view(&request->body));
-	}
-	yyjson_doc_free(doc);
-	return true;
 }

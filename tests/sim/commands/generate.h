@@ -17,7 +17,8 @@ struct pair { const char *name; char *text; };     /* name borrowed, text owned 
 
 struct request {
 	const struct reference *reference;
-	size_t index;                  /* of the reference */
+	size_t index;                  /* of all commands (methods.h) */
+	bool method;                   /* it is no route's: the body has its params */
 	bool head;                     /* HEAD instead of GET */
 	struct pair parts[PATH_PARTS_MAX], query[REQUEST_PAIRS], headers[REQUEST_PAIRS];
 	size_t part_count, query_count, header_count;
@@ -53,7 +54,7 @@ void generator_learn(struct generator *generator, const struct request *request,
 
 /* As bytes of HTTP/1.1. */
 void request_http(const struct request *request, struct buf *out);
-/* As the params of the route's method (net/rpc/bridge.h).  False: it has none, or this request has no such form. */
+/* As the params array of its method (net/rpc/bridge.h).  False: it has none, or this request has no such form. */
 bool request_params(const struct request *request, struct buf *out, bool *dry_run);
 
 #endif
