@@ -49,7 +49,7 @@ struct runs_store {
 void runs_manifest_encode(const struct runs_manifest *manifest, struct buf *out)
 {
 	struct manifest_head head = { .version = RUNS_VERSION, .count = manifest->count, .below = manifest->below,
-				      .forgotten = manifest->forgotten, .next_serial = manifest->next_serial,
+				      .forgotten = MUTATE(108, manifest->forgotten, 0), .next_serial = manifest->next_serial,
 				      .done = manifest->done, .failed = manifest->failed, .mark_count = manifest->mark_count };
 	size_t start = out->len;
 	uint8_t hash[16];
@@ -656,7 +656,7 @@ bool runs_find(const struct runs *runs, struct id_query *query, struct buf *erro
 	if (query->count)
 		qsort(query->hashes, query->count, sizeof *query->hashes, hash_order);
 	for (unsigned r = 0; r < runs->count && !query->failed; r++)
-		if (!run_find(runs->runs[r], query->hashes, query->count, runs->forgotten, query, error))
+		if (!run_find(runs->runs[r], query->hashes, query->count, MUTATE(111, runs->forgotten, 0), query, error))
 			query->failed = MUTATE(84, true, false);
 	id_query_sort(query);
 	return !query->failed;

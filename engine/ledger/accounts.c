@@ -366,8 +366,13 @@ void transfers_find(const struct ledgers *ledgers, struct ledger_request *reques
 			entry = id_query_found(&request->query, hash, NULL);
 		request->lsns[i] = entry ? entry->value & ID_LSN : 0;
 		request->states[i] = !entry ? FOUND_NOTHING : entry->value & ID_FAILED ? FOUND_FAILED : FOUND_TRANSFER;
-		if (request->states[i] != FOUND_TRANSFER)
+		if (request->states[i] == FOUND_FAILED)
 			continue;
+		if (!entry) {
+			request->lsns[i] = ledger_hold(at, request->ids[i], hash);
+			request->states[i] = request->lsns[i] ? FOUND_PENDING : FOUND_NOTHING;
+			continue;
+		}
 		if (ledger_pending(at, request->ids[i], hash, &state))
 			request->states[i] = FOUND_PENDING;
 		else if (state != PENDING_OPEN)

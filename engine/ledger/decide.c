@@ -493,16 +493,11 @@ static uint16_t code_written(const struct transfer_run *run, uint64_t lsn)
 	return code;
 }
 
-/* The open hold of this name, whose id may be forgotten (--id-retention): it is known as long as it is open, as there cannot be two.
- * 0: none. */
+/* Where a hold of this name stands that is open, and whose id is forgotten; 0: nowhere. */
 static uint64_t hold_lsn(const struct transfer_run *run, const struct transfer_row *row, uint64_t hash)
 {
-	const struct ledger *ledger = ledger_of_partition(run->ledgers, partition_of(hash));
-	enum pending_state state;
-	if (!(row->flags & TRANSFER_PENDING) || !ledger->pending_total)
-		return 0;
-	const struct pending *open = ledger_pending(ledger, row->id, hash, &state);
-	return open && open->lsn < DRY_LSN ? open->lsn : 0;
+	uint64_t lsn = ledger_hold(ledger_of_partition(run->ledgers, partition_of(hash)), row->id, hash);
+	return lsn < DRY_LSN ? lsn : 0;
 }
 
 /* Where the outcome of the row's id stands in the log; 0: nowhere. */

@@ -29,6 +29,7 @@ struct ids {
 	const struct id_runs *runs;    /* borrowed; NULL: there are none */
 	uint64_t filed_below;          /* at replay and loading: those with an LSN below it are in the runs, and stay there */
 	uint64_t filed_done;           /* likewise, of shard 0: how many of those in the runs are no refusals */
+	bool forgets;                  /* what is in the runs may be forgotten (--id-retention), also the id of a hold that is open */
 	uint64_t left_out;             /* of loaded pieces: ids below this LSN were left out, as they were in runs */
 };
 

@@ -123,6 +123,8 @@ void ledger_limits(const struct ledger *ledger, const struct account *account, u
 
 /* A pending transfer by the hash of its id; NULL and *state for one that ended; NULL and PENDING_OPEN: there is none. */
 struct pending *ledger_pending(const struct ledger *ledger, u128 id, uint64_t id_hash, enum pending_state *state);
+/* The open hold of this name whose id may be forgotten: it is known as long as it is open, as there cannot be two.  Its LSN; 0: none. */
+uint64_t ledger_hold(const struct ledger *ledger, u128 id, uint64_t id_hash);
 /* The next pending transfer whose timeout has passed; NULL: none. */
 struct pending *ledger_due(struct ledger *ledger, int64_t now_ms);
 

@@ -50,6 +50,15 @@ struct pending *ledger_pending(const struct ledger *ledger, u128 id, uint64_t id
 	return NULL;
 }
 
+uint64_t ledger_hold(const struct ledger *ledger, u128 id, uint64_t id_hash)
+{
+	enum pending_state state;
+	if (!ledger->ids->forgets || !ledger->pending_total)
+		return 0;
+	const struct pending *open = ledger_pending(ledger, id, id_hash, &state);
+	return open ? MUTATE(109, open->lsn, 0) : 0;
+}
+
 static void heap_publish(struct ledger *ledger)
 {
 	atomic_store_explicit(&ledger->next_expiry_ms, ledger->heap_count ? ledger->heap[0].at_ms : INT64_MAX,

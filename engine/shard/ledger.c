@@ -197,7 +197,8 @@ static void split_claim(struct shard *shard, struct ledger_split *split, const s
 			continue;
 		struct transfer_row row = row_load(request->rows + (size_t)i * ROW_BYTES);
 		unsigned decider = transfer_decider(ledgers, &row, hash);
-		if (decider == SHARDS_MAX || ids_find(ids, hash, 0) || id_query_found(&request->query, hash, NULL)) {
+		if (decider == SHARDS_MAX || ids_find(ids, hash, 0) || id_query_found(&request->query, hash, NULL) ||
+		    ledger_hold(&shard->state.ledger, row.id, hash)) {
 			crossing = true;
 			break;
 		}

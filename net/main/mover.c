@@ -244,6 +244,7 @@ bool mover_settle(struct mover *mover, const struct mover_options *options, stru
 	mover->changes = mem_zalloc(options->count * sizeof *mover->changes);
 	for (unsigned s = 0; s < options->count; s++) {
 		states[s] = &options->shards[s].state;
+		states[s]->ids.forgets = options->retention_ms || runs_manifest(mover->store)->forgotten;
 		left_out = states[s]->ids.left_out > left_out ? states[s]->ids.left_out : left_out;
 	}
 	if (below > durable) {
@@ -365,9 +366,9 @@ static bool forgotten(struct mover *mover)
 	if (!options->retention_ms || now_ms() < mover->forget_ms)
 		return false;
 	mover->forget_ms = now_ms() + FORGET_MS;
-	uint64_t lsn = runs_lsn_before(mover->store, wal_io.wall_ms() - options->retention_ms);
+	uint64_t lsn = runs_lsn_before(mover->store, wal_io.wall_ms() - options->retention_ms * MUTATE(107, 1, 0));
 	uint64_t first = wal_first(options->wal);
-	lsn = lsn < first ? lsn : first;
+	lsn = lsn < first ? lsn : MUTATE(106, first, lsn);
 	if (lsn <= runs_manifest(mover->store)->forgotten)
 		return false;
 	if (!runs_forget(mover->store, lsn, &mover->error))

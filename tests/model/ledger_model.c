@@ -204,9 +204,25 @@ static unsigned *bucket_of(const struct model *model, u128 id)
 const struct model_transfer *model_transfer_find(const struct model *model, u128 id)
 {
 	for (unsigned i = *bucket_of(model, id); i; i = model->transfers[i - 1].next)
+		if (model->transfers[i - 1].row.id == id && !model->transfers[i - 1].forgotten)
+			return &model->transfers[i - 1];
+	return NULL;
+}
+
+struct model_transfer *model_transfer_version(const struct model *model, u128 id, const struct model_transfer *newer)
+{
+	for (unsigned i = newer ? newer->next : *bucket_of(model, id); i; i = model->transfers[i - 1].next)
 		if (model->transfers[i - 1].row.id == id)
 			return &model->transfers[i - 1];
 	return NULL;
+}
+
+const struct model_transfer *model_hold_find(const struct model *model, u128 id)
+{
+	for (const struct model_transfer *at = NULL; (at = model_transfer_version(model, id, at)) != NULL;)
+		if (at->state != FOUND_FAILED && (at->row.flags & TRANSFER_PENDING))
+			return at;
+	return model_transfer_find(model, id);
 }
 
 static struct model_transfer *transfer_add(struct model *model, struct model_transfer transfer)
@@ -395,7 +411,7 @@ static void reply_success(const struct model *model, struct model_transfer *tran
 static enum refusal post_or_void(struct model *model, const struct transfer_row *row, int64_t now_ms,
 				 struct model_reply *reply)
 {
-	struct model_transfer *pending = (struct model_transfer *)model_transfer_find(model, row->debit);
+	struct model_transfer *pending = (struct model_transfer *)model_hold_find(model, row->debit);
 	enum refusal refusal = pending_refusal(pending, row, now_ms);
 	if (refusal)
 		return refusal;
@@ -559,7 +575,7 @@ unsigned model_expire(struct model *model, int64_t now_ms)
 
 const struct model_transfer *model_expire_one(struct model *model, u128 id, int64_t now_ms)
 {
-	struct model_transfer *pending = (struct model_transfer *)model_transfer_find(model, id);
+	struct model_transfer *pending = (struct model_transfer *)model_hold_find(model, id);
 	if (!pending || pending->state != FOUND_PENDING || !pending->expires_ms || pending->expires_ms > now_ms)
 		return NULL;
 	pending_end(model, pending, FOUND_EXPIRED);

@@ -38,6 +38,9 @@ struct model_transfer {
 	int64_t balances[2];           /* the answer of then */
 	enum refusal refusal;          /* FOUND_FAILED: the answer of then */
 	unsigned next;                 /* index + 1 in the bucket; 0: the last */
+	/* For who follows a log, and fills them. */
+	uint64_t lsn;                  /* of its record; 0: not told */
+	bool forgotten;                /* the id is new again; only model_transfer_version finds it */
 };
 
 struct model_reply {
@@ -78,6 +81,11 @@ void model_transfers(struct model *model, const unsigned char *rows, uint32_t co
 unsigned model_expire(struct model *model, int64_t now_ms);
 /* NULL: unknown.  Valid until the next transfer. */
 const struct model_transfer *model_transfer_find(const struct model *model, u128 id);
+/* What had this id before `newer`, or (NULL) as the last, forgotten or not; NULL: nothing. */
+struct model_transfer *model_transfer_version(const struct model *model, u128 id, const struct model_transfer *newer);
+/* What a post or void of this id is about: the last pending transfer that had it, also where it is over and forgotten, or else what has it
+ * now; NULL: nothing. */
+const struct model_transfer *model_hold_find(const struct model *model, u128 id);
 
 /* For who follows a log, where chains, and what ends a pending transfer, stand one by one.
  * One chain (or one row); what it did can be taken back as long as nothing else was done. */

@@ -55,7 +55,8 @@ static bool kept_read(struct sim *sim, uint64_t hash, uint64_t lsn, struct id_ke
 		sim->damage_read |= wounded;
 		return false;
 	}
-	LAW(sim->oracle, "L4", kept->found || !sim->node.ids.store, "LSN %llu is gone, and its id is in no run", LLU(lsn));
+	LAW(sim->oracle, "L4", kept->found || !sim->node.ids.store || lsn < sim->oracle->forgotten, "LSN %llu is gone, and its id is in no run",
+	    LLU(lsn));
 	return true;
 }
 
@@ -108,11 +109,13 @@ static void transfers_answer(struct sim *sim, struct call *call)
 		    call->op->number, refused[0], refused[1]);
 		replies[refused[0]].refusal = (enum refusal)refused[1];
 	}
-	bool pruned = false;
-	for (uint32_t i = 0; i < request->known_count; i++)
+	bool pruned = false, gone = false;
+	for (uint32_t i = 0; i < request->known_count; i++) {
 		pruned |= request->known[i].lsn < wal_first(sim->node.wal);
+		gone |= request->known[i].lsn < sim->oracle->forgotten;        /* meanwhile */
+	}
 	reply_transfers(sim->oracle, call->op, replies, call_excuse(sim) | (pruned ? EXCUSE_PRUNED : 0) |
-			(pruned && sim->node.ids.store ? EXCUSE_KEPT : 0));
+			(pruned && sim->node.ids.store ? EXCUSE_KEPT : 0) | (gone ? EXCUSE_GONE : 0));
 }
 
 /* Whether a configuration that may have counted does `what`. */
@@ -193,11 +196,10 @@ bool call_known_check(struct sim *sim, const struct row *row, unsigned tenant)
 	struct buf record = { 0 };
 	struct event_view view;
 	ASSERT(text_copy(id, row->id));
-	uint64_t lsn = oracle_event_lsn(sim->oracle, tenant, id);
 	LAW(sim->oracle, "L4", row->result != ROW_OPEN, "event %s has no answer", id);
-	LAW(sim->oracle, row->result == ROW_DONE ? "L1" : "L4", lsn && lsn == row->lsn,
+	LAW(sim->oracle, row->result == ROW_DONE ? "L1" : "L4", oracle_event_at(sim->oracle, tenant, id, row->lsn),
 	    "event %s is %s at LSN %llu, the durable log has it at %llu", id, row->result == ROW_DONE ? "acknowledged" : "known",
-	    LLU(row->lsn), LLU(lsn));
+	    LLU(row->lsn), LLU(oracle_event_lsn(sim->oracle, tenant, id)));
 	if (row->result == ROW_DONE)
 		return true;
 	if (!call_record_read(sim, row->lsn, &record)) {

@@ -270,9 +270,11 @@ static void restored_check(struct sim *sim, struct disk *disk, uint64_t cut)
 	enum node_outcome outcome = sim_node_open(&node, &options, &error);
 	LAW(sim->oracle, "backup", outcome == NODE_GOOD, "what was restored up to LSN %llu is refused: %.*s", LLU(cut), (int)error.len,
 	    error.ptr);
+	uint64_t forgotten = sim_ids_forgotten(&node);
 	sim_node_dump(&node, &is);
 	sim_node_kill(&node);
 	reference(sim, cut, &was);
+	sim_dump_forget(&was, forgotten);
 	size_t line = 0, same = 0;
 	for (; is.len == was.len ? same < is.len && is.ptr[same] == was.ptr[same] : is.ptr[same] && is.ptr[same] == was.ptr[same]; same++)
 		line = is.ptr[same] == '\n' ? same + 1 : line;

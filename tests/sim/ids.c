@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/sim/ids.h"
 
+#include <stdlib.h>
+
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 #include "tests/sim/sim_int.h"
@@ -65,7 +67,7 @@ bool sim_ids_settle(struct sim_node *node, struct buf *error)
 	const struct mover_options options = {
 		.memory = own->memory, .run_ids = own->run_ids, .step_ids = own->step_ids, .step_bytes = own->step_bytes,
 		.wal = node->wal, .shards = node->shards, .count = node->shard_count, .post = ids_post, .hold = ids_hold,
-		.target = ids_target, .log = ids_said, .all_made = ids_all_made, .context = node,
+		.target = ids_target, .log = ids_said, .all_made = ids_all_made, .context = node, .retention_ms = own->retention_ms,
 	};
 	return !node->ids.mover || mover_settle(node->ids.mover, &options, error);
 }
@@ -154,6 +156,26 @@ void sim_ids_dump(const struct sim_node *node, struct buf *out)
 	runs_release(runs);
 }
 
+uint64_t sim_ids_forgotten(const struct sim_node *node)
+{
+	return node->ids.store ? runs_manifest(node->ids.store)->forgotten : 0;
+}
+
+void sim_dump_forget(struct buf *dump, uint64_t forgotten)
+{
+	size_t kept = 0;
+	for (size_t at = 0, next; forgotten && at < dump->len; at = next) {
+		const char *line = dump->ptr + at, *end = memchr(line, '\n', dump->len - at);
+		next = end ? (size_t)(end - dump->ptr) + 1 : dump->len;
+		const char *lsn = strncmp(line, "id ", 3) == 0 && end ? strstr(line, " lsn ") : NULL;
+		if (lsn && strtoull(lsn + 5, NULL, 10) < forgotten)
+			continue;
+		memmove(dump->ptr + kept, line, next - at);
+		kept += next - at;
+	}
+	dump->len = forgotten ? kept : dump->len;
+}
+
 uint64_t sim_ids_count(const struct sim_node *node)
 {
 	struct buf lines = { 0 };
@@ -180,13 +202,63 @@ void ids_swarm_draw(struct sim *sim)
 	};
 }
 
+void ids_retention_draw(struct sim *sim)
+{
+	static const int64_t times[] = { 1, 300, 2000, 9000, 60000, 86400000 };
+	if (!sim->past.swarm.on || sim_chance(sim, 2))
+		return;
+	sim->swarm.ids.on = true;
+	sim->swarm.ids.retention_ms = times[sim_chance(sim, sizeof times / sizeof *times)];
+	if (!sim_chance(sim, 3))
+		return;
+	/* Much goes, so that much can be forgotten. */
+	sim->past.swarm.bytes = 1 + sim_chance(sim, 20000);
+	sim->past.swarm.footers_one_in = sim->past.swarm.retain_one_in = 20;
+	sim->past.swarm.hold_one_in = 0;
+	sim->swarm.snapshot_one_in = 60 + (unsigned)sim_chance(sim, 100);
+	sim->swarm.snapshot_keep = 1;
+	sim->swarm.ops_a_life += 200;
+}
+
 struct sim_ids_options ids_options(struct sim *sim)
 {
 	const struct ids_swarm *swarm = &sim->swarm.ids;
 	return (struct sim_ids_options){
 		.on = swarm->on, .memory = sim_chance(sim, 5) ? swarm->memory : 0, .run_ids = swarm->run_ids,
-		.step_ids = swarm->step_ids, .step_bytes = swarm->step_bytes, .target = swarm->target,
+		.step_ids = swarm->step_ids, .step_bytes = swarm->step_bytes, .target = swarm->target, .retention_ms = swarm->retention_ms,
 	};
+}
+
+/* Whether all that was decided below an LSN is as old as ids must be to be forgotten, by a clock that shows `now_ms`. */
+static bool old_enough(const struct sim *sim, uint64_t lsn, int64_t now_ms)
+{
+	bool old = true;
+	for (size_t i = 0; i < sim->oracle->frame_count && sim->oracle->frames[i].lsn < lsn; i++)
+		old = sim->oracle->frames[i].time_ms <= now_ms - sim->swarm.ids.retention_ms;
+	return old;
+}
+
+/* What the node has forgotten of late: only what is old enough, and never what the log still has; and it stays so. */
+static void forgotten_check(struct sim *sim, int64_t now_ms)
+{
+	struct oracle *oracle = sim->oracle;
+	uint64_t forgotten = sim_ids_forgotten(&sim->node);
+	if (!sim->node.ids.store || forgotten == oracle->forgotten)
+		return;
+	LAW(oracle, "L4", forgotten > oracle->forgotten || sim->ids_emptied, "ids below LSN %llu were forgotten, and now it is those below %llu",
+	    LLU(oracle->forgotten), LLU(forgotten));
+	LAW(oracle, "L4", forgotten <= wal_first(sim->node.wal), "ids below LSN %llu are forgotten, and the log has all from %llu on",
+	    LLU(forgotten), LLU(wal_first(sim->node.wal)));
+	LAW(oracle, "L4", !forgotten || (sim->swarm.ids.retention_ms && old_enough(sim, forgotten, now_ms)), "ids below LSN %llu are forgotten "
+	    "before their time, %lld ms", LLU(forgotten), (long long)sim->swarm.ids.retention_ms);
+	if (forgotten > oracle->forgotten)
+		oracle->forgotten = forgotten;
+	sim->result->forgets++;
+}
+
+void ids_opened(struct sim *sim)
+{
+	forgotten_check(sim, sim->ids_latest_ms);      /* a manifest whose write was called failed may be there */
 }
 
 /* The disk has done something to a file of ids that is still there, or to the log that runs are made from. */
@@ -214,6 +286,10 @@ static enum mover_next mover_one(struct sim *sim)
 	uint32_t count = runs_manifest(ids->store)->count;
 	enum mover_next next = sim_mover_step(&sim->node);
 	const struct runs_manifest *now = runs_manifest(ids->store);
+	if (sim->disk->wall_ms > sim->ids_latest_ms)
+		sim->ids_latest_ms = sim->disk->wall_ms;
+	if (!sim->disk->dead)
+		forgotten_check(sim, sim->disk->wall_ms);
 	LAW(sim->oracle, "L1", now->below <= wal_durable(sim->node.wal) || sim->disk->dead, "ids up to LSN %llu are in runs, and %llu is durable",
 	    LLU(now->below), LLU(wal_durable(sim->node.wal)));
 	sim->result->id_runs += now->below > below && now->count > count;
@@ -236,6 +312,9 @@ bool ids_step(struct sim *sim)
 		reader_step(sim);
 		return true;
 	}
+	/* Once a minute it looks for what can be forgotten. */
+	if (sim->swarm.ids.retention_ms && sim_chance(sim, 300) == 0)
+		sim->disk->now_ns += 61000 * (uint64_t)MS;
 	if (ids->waits || sim_chance(sim, sim->swarm.ids.one_in))
 		return false;
 	return mover_one(sim) != MOVER_RESTS;
@@ -335,5 +414,10 @@ void ids_at_rest(struct sim *sim)
 		total += node->shards[s].state.ids.total;
 	LAW(sim->oracle, "L8", excused || !node->options.ids.memory || total <= node->options.ids.memory / ID_BYTES,
 	    "%llu ids stay in memory, the bound is %llu bytes", LLU(total), LLU(node->options.ids.memory));
+	const struct runs_manifest *manifest = runs_manifest(node->ids.store);
+	uint64_t most = wal_first(node->wal) < manifest->below ? wal_first(node->wal) : manifest->below;
+	LAW(sim->oracle, "L8", excused || !sim->swarm.ids.retention_ms || manifest->forgotten >= most ||
+	    !old_enough(sim, manifest->below, sim->disk->wall_ms), "ids below LSN %llu are older than %lld ms, and of those only the ones below "
+	    "%llu are forgotten", LLU(most), (long long)sim->swarm.ids.retention_ms, LLU(manifest->forgotten));
 	sim->disk->faults = faults;
 }

@@ -13,6 +13,7 @@ struct sim;
 struct sim_ids_options {
 	uint64_t memory, run_ids, step_ids, step_bytes;        /* of struct mover_options */
 	unsigned target;               /* so many sixteenths of the log are wanted in runs, whatever memory they take */
+	int64_t retention_ms;          /* ids whose part of the log is gone are forgotten when they are older; 0: never */
 	bool on;                       /* else as if there were no folder of runs, and none are made */
 };
 
@@ -40,6 +41,9 @@ bool sim_reader_step(struct sim_node *node);   /* true: it did something */
 bool sim_ids_kept(struct sim_node *node, uint64_t hash, uint64_t lsn, struct id_kept *kept);
 /* Those on disk, as state_dump writes those in memory.  The disk must do what it should. */
 void sim_ids_dump(const struct sim_node *node, struct buf *out);
+uint64_t sim_ids_forgotten(const struct sim_node *node);       /* ids below are */
+/* Takes the lines of ids below `forgotten` out of a dump. */
+void sim_dump_forget(struct buf *dump, uint64_t forgotten);
 /* All that are remembered, wherever; those that are moving twice. */
 uint64_t sim_ids_count(const struct sim_node *node);
 
@@ -48,8 +52,11 @@ struct ids_swarm {
 	bool on;
 	uint64_t memory, run_ids, step_ids, step_bytes;
 	unsigned one_in, target;
+	int64_t retention_ms;          /* 0: nothing is forgotten */
 };
 void ids_swarm_draw(struct sim *sim);
+void ids_retention_draw(struct sim *sim);      /* behind past_draw: where log goes, ids may */
+void ids_opened(struct sim *sim);
 struct sim_ids_options ids_options(struct sim *sim);
 /* One step of mover or reader; true: something happened. */
 bool ids_step(struct sim *sim);

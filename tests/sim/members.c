@@ -274,8 +274,14 @@ void oracle_on_event(struct oracle *oracle, const unsigned char *record, uint32_
 	LAW(oracle, "L4", tenant < 2 && text_copy(id, view.id), "LSN %llu: an event of nobody", LLU(lsn));
 	LAW(oracle, "L4", outcome_of_record(&view, &is), "LSN %llu: event %s came to more than can be: %u executions, %u effects", LLU(lsn),
 	    id, view.execution_count, is.effect_count);
-	LAW(oracle, "L4", !oracle_event_lsn(oracle, tenant, id), "LSN %llu: event %s is in the log for the second time, first at %llu",
-	    LLU(lsn), id, LLU(oracle_event_lsn(oracle, tenant, id)));
+	uint64_t known = oracle_event_lsn(oracle, tenant, id);
+	LAW(oracle, "L4", known < oracle->following || !known, "LSN %llu: event %s is in the log for the second time, before at %llu; ids "
+	    "below %llu are forgotten", LLU(lsn), id, LLU(known), LLU(oracle->following));
+	for (unsigned i = 0; i < oracle->event_count && known && reversal; i++)
+		LAW(oracle, "L4", !oracle->events[i].reversal || oracle->events[i].tenant != tenant || strcmp(oracle->events[i].id, id) != 0,
+		    "LSN %llu: %s is in the log for the second time, first at %llu: an event is undone twice", LLU(lsn), id,
+		    LLU(oracle->events[i].lsn));
+	oracle->anew += known > 0;
 	struct member_model *member = oracle_member(oracle, tenant, view.profile);
 	u128 account_id = account_id_of_member(view.tenant, view.profile, STR("default"), STR("points"));
 	struct model_account *account = model_account_find(oracle->model, account_id);
@@ -336,7 +342,7 @@ void oracle_on_event(struct oracle *oracle, const unsigned char *record, uint32_
 	ASSERT(oracle->event_count < EVENTS_KEPT);
 	struct event_entry *entry = &oracle->events[oracle->event_count++];
 	*entry = (struct event_entry){ .lsn = lsn, .id_hash = view.head.id_hash, .tenant = tenant,
-					 .moved = is.moved && !reversal };
+					 .moved = is.moved && !reversal, .reversal = reversal };
 	memcpy(entry->id, id, TEXT);
 	oracle->happened++;
 	oracle->reversals += reversal;

@@ -151,10 +151,18 @@ struct member_model *oracle_member(struct oracle *oracle, unsigned tenant, struc
 
 uint64_t oracle_event_lsn(const struct oracle *oracle, unsigned tenant, const char *id)
 {
-	for (unsigned i = 0; i < oracle->event_count; i++)
+	for (unsigned i = oracle->event_count; i-- > 0;)
 		if (oracle->events[i].tenant == tenant && strcmp(oracle->events[i].id, id) == 0)
 			return oracle->events[i].lsn;
 	return 0;
+}
+
+bool oracle_event_at(const struct oracle *oracle, unsigned tenant, const char *id, uint64_t lsn)
+{
+	for (unsigned i = 0; i < oracle->event_count; i++)
+		if (oracle->events[i].lsn == lsn && oracle->events[i].tenant == tenant && strcmp(oracle->events[i].id, id) == 0)
+			return true;
+	return false;
 }
 
 /* The account as it is from this record on; and its chain. */
@@ -282,7 +290,7 @@ static const char *transfer_differs(struct oracle *oracle, const struct transfer
 	const struct transfer_row *row = &made->row;
 	bool debit_whole = head->flags & TRANSFER_DEBIT_WHOLE, credit_whole = head->flags & TRANSFER_CREDIT_WHOLE;
 	bool ends = row->flags & (TRANSFER_POST | TRANSFER_VOID);
-	const struct model_transfer *pending = ends ? model_transfer_find(oracle->model, row->debit) : NULL;
+	const struct model_transfer *pending = ends ? model_hold_find(oracle->model, row->debit) : NULL;
 	uint64_t amount = row->flags & TRANSFER_VOID ? pending->amount : made->amount;
 	if (u128_load(head->id) != row->id)
 		return "id";
@@ -346,6 +354,48 @@ static const char *failed_differs(const struct parsed *record, const struct mode
 	return failed.refusal == (uint32_t)made->refusal ? NULL : "reason of the refusal";
 }
 
+/* An id that may be new again: its outcome is older than what is forgotten, and no open hold's.  True: from now on the model takes it
+ * for new. */
+static bool id_forget(struct oracle *oracle, u128 id)
+{
+	struct model_transfer *known = (struct model_transfer *)model_transfer_find(oracle->model, id);
+	if (!known || known->state == FOUND_PENDING || known->lsn >= oracle->following)
+		return false;
+	known->forgotten = true;
+	return true;
+}
+
+/* What stands in the log was new to who wrote it, if it could be. */
+static void records_forget(struct oracle *oracle, const struct parsed *records, unsigned count)
+{
+	for (unsigned i = 0; i < count && oracle->following; i++) {
+		struct transfer_view view;
+		struct failed_record failed;
+		u128 id = 0;
+		if (records[i].head.type == RECORD_TRANSFER && transfer_record_read(records[i].at, records[i].head.size, &view) &&
+		    !(view.head.flags & TRANSFER_EXPIRED))
+			id = u128_load(view.head.id);
+		else if (records[i].head.type == RECORD_FAILED && failed_record_read(records[i].at, records[i].head.size, &failed))
+			id = u128_load(failed.id);
+		oracle->anew += id && id_forget(oracle, id);
+	}
+}
+
+/* All that the chain names, or (back) as it was: what was forgotten just now may have been known still to who looked a moment before.
+ * Returns how many. */
+static unsigned chain_forget(struct oracle *oracle, const struct op *op, uint32_t first, uint32_t behind, u128 *ids)
+{
+	unsigned count = 0;
+	for (uint32_t i = first; i < behind && oracle->following; i++) {
+		struct transfer_row row = row_load(op->rows + (size_t)i * ROW_BYTES);
+		if (id_forget(oracle, row.id))
+			ids[count++] = row.id;
+		if ((row.flags & (TRANSFER_POST | TRANSFER_VOID)) && id_forget(oracle, row.debit))
+			ids[count++] = row.debit;
+	}
+	return count;
+}
+
 /* Whether the model, given this chain now, makes exactly these records.  How many in *used. */
 static const char *chain_differs(struct oracle *oracle, const struct op *op, uint32_t first, uint32_t behind,
 				 const struct parsed *records, unsigned count, int64_t time_ms, unsigned *used)
@@ -383,6 +433,7 @@ static bool linked(const struct op *op, uint32_t index)
 static unsigned on_chain(struct oracle *oracle, u128 id, const struct parsed *records, unsigned count, int64_t time_ms)
 {
 	const char *why = "nobody asked for it";
+	records_forget(oracle, records, count);
 	for (uint32_t at = oracle->slots[slot_of(id)]; at; at = oracle->occurrences[at - 1].next) {
 		const struct occurrence *occurrence = &oracle->occurrences[at - 1];
 		const struct op *op = occurrence->op;
@@ -397,10 +448,17 @@ static unsigned on_chain(struct oracle *oracle, u128 id, const struct parsed *re
 		if (linked(op, behind - 1))
 			continue;              /* an open chain: always refused */
 		why = chain_differs(oracle, op, first, behind, records, count, time_ms, &used);
+		u128 ids[2 * OP_ROWS];
+		unsigned forgot = why ? chain_forget(oracle, op, first, behind, ids) : 0;
+		if (forgot)
+			why = chain_differs(oracle, op, first, behind, records, count, time_ms, &used);
+		for (unsigned i = 0; why && i < forgot; i++)
+			((struct model_transfer *)model_transfer_version(oracle->model, ids[i], NULL))->forgotten = false;
 		if (why)
 			continue;
 		for (unsigned i = 0; i < used; i++) {
 			struct transfer_view view;
+			oracle->model->transfers[oracle->model->transfer_count - used + i].lsn = records[i].lsn;
 			if (records[i].head.type != RECORD_TRANSFER)
 				continue;
 			transfer_record_read(records[i].at, records[i].head.size, &view);
@@ -536,6 +594,7 @@ static void frame_follow(struct oracle *oracle, const struct kept_frame *frame)
 	LAW(oracle, "time", frame->time_ms >= oracle->last_time, "LSN %llu: time goes back from %lld to %lld", LLU(frame->lsn),
 	    (long long)oracle->last_time, (long long)frame->time_ms);
 	oracle->last_time = frame->time_ms;
+	oracle->following = frame->forgotten;
 	for (uint32_t at = 0; at < frame->size; at += records[count++].head.size) {
 		ASSERT(count < RECORDS);
 		records[count] = (struct parsed){ .at = bytes + at, .lsn = frame->lsn + at };
@@ -602,7 +661,7 @@ void oracle_published(struct oracle *oracle, const struct sim_frame *frame)
 	LAW(oracle, "order", frame->lsn >= end + WAL_FRAME_HEADER && frame->end >= frame->lsn + frame->size,
 	    "a frame at LSN %llu over the one that ends at %llu", LLU(frame->lsn), LLU(end));
 	oracle->frames[oracle->frame_count++] = (struct kept_frame){ frame->lsn, frame->end, frame->size, frame->time_ms,
-								     oracle->bytes.len };
+								     oracle->forgotten, oracle->bytes.len };
 	buf_bytes(&oracle->bytes, frame->body, frame->size);
 	while (oracle->bytes.len % 8)
 		buf_char(&oracle->bytes, 0);

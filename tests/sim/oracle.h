@@ -8,7 +8,7 @@
  *   L1  what is acknowledged is in the durable log; what was durable is there after every crash, byte for byte
  *   L2  an answer rests on nothing beyond the durable log, and never on less than an earlier one did
  *   L3  the sums of a book are zero; floors and ceilings hold (the model refuses what would pass them)
- *   L4  one outcome for an id, the same for each repeat; other content is refused
+ *   L4  one outcome for an id, the same for each repeat; other content is refused; once it is forgotten, perhaps another one
  *   L6  recovery shows exactly the frames that were written, and cuts or refuses by name
  *   L8  bounds
  *   rules, order, history, time: events come to what the rules say; chains of LSNs lead back; time does not
@@ -31,6 +31,7 @@ struct kept_frame {
 	uint64_t lsn, end;
 	uint32_t size;
 	int64_t time_ms;
+	uint64_t forgotten;            /* ids below it might be new again when it was decided */
 	size_t at;                     /* in oracle.bytes */
 };
 
@@ -60,7 +61,7 @@ struct before {
 
 struct occurrence { const struct op *op; uint32_t index; uint32_t next; };      /* next: index + 1 */
 
-struct event_entry { uint64_t lsn; uint64_t id_hash; unsigned tenant; bool moved; char id[TEXT]; };
+struct event_entry { uint64_t lsn; uint64_t id_hash; unsigned tenant; bool moved, reversal; char id[TEXT]; };
 
 struct document_model { uint64_t id, lsn, version; unsigned kind, tenant; yyjson_doc *doc; uint64_t json_hash; bool removed; };
 
@@ -84,6 +85,8 @@ struct oracle {
 	size_t consumed;               /* so many of them are durable, and in the model */
 	size_t replayed;               /* while a node opens */
 	int64_t last_time;
+	uint64_t forgotten;            /* ids below it have been forgotten; the node's word */
+	uint64_t following;            /* the same, for the frame that is followed */
 	/* what was asked */
 	struct op **ops;               /* owned */
 	unsigned op_count, op_cap;
@@ -93,7 +96,7 @@ struct oracle {
 	struct event_entry *events;    /* by arrival in the log */
 	unsigned event_count;
 	/* counts, so that a run can be seen to do something */
-	uint64_t records, transfers, failures, expiries, happened, reversals, customers, changes, replies, repeats;
+	uint64_t records, transfers, failures, expiries, happened, reversals, customers, changes, replies, repeats, anew;
 	struct sim_seen seen;
 	/* who breaks a law ends here */
 	jmp_buf *broken;
@@ -127,10 +130,11 @@ const unsigned char *oracle_record(const struct oracle *oracle, uint64_t lsn, ui
 struct document_model *oracle_document(struct oracle *oracle, uint64_t id);   /* NULL; also one that was removed */
 /* remade.c: breaks a law unless the chain of the member's records makes this member. */
 void member_remade(struct oracle *oracle, const struct member_model *member);
-uint64_t oracle_event_lsn(const struct oracle *oracle, unsigned tenant, const char *id);       /* 0: none */
+uint64_t oracle_event_lsn(const struct oracle *oracle, unsigned tenant, const char *id);       /* the last; 0: none */
+bool oracle_event_at(const struct oracle *oracle, unsigned tenant, const char *id, uint64_t lsn);      /* that one, or one before it */
 
 /* Replies as they leave the node; `excuses`: what may be full, or gone. */
-enum excuse { EXCUSE_DISK = 1, EXCUSE_MEMORY = 2, EXCUSE_PRUNED = 4, EXCUSE_KEPT = 64 };
+enum excuse { EXCUSE_DISK = 1, EXCUSE_MEMORY = 2, EXCUSE_PRUNED = 4, EXCUSE_KEPT = 64, EXCUSE_GONE = 128 };
 void reply_transfers(struct oracle *oracle, const struct op *op, const struct model_reply *replies, unsigned excuses);
 void reply_specs(struct oracle *oracle, const struct op *op, const struct account_spec *specs, unsigned excuses);
 void reply_view(struct oracle *oracle, const struct account_view *view, uint64_t wait_lsn, uint64_t not_before);

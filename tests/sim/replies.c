@@ -45,7 +45,7 @@ static bool named_in_chain(const struct op *op, struct chain chain, uint32_t but
 static bool lasting_reason(struct oracle *oracle, const struct op *op, struct chain chain, uint32_t index, enum refusal refusal)
 {
 	struct transfer_row row = row_of(op, index);
-	const struct model_transfer *pending = model_transfer_find(oracle->model, row.debit);
+	const struct model_transfer *pending = model_hold_find(oracle->model, row.debit), *other = NULL;
 	const struct model_account *debit = model_account_find(oracle->model, row.debit);
 	const struct model_account *credit = model_account_find(oracle->model, row.credit);
 	bool both = debit && credit;
@@ -55,7 +55,10 @@ static bool lasting_reason(struct oracle *oracle, const struct op *op, struct ch
 		return true;
 	switch (refusal) {
 	case REFUSED_PENDING_TRANSFER_NOT_PENDING:
-		return pending && pending->state != FOUND_FAILED && !(pending->row.flags & TRANSFER_PENDING);
+		while ((other = model_transfer_version(oracle->model, row.debit, other)) != NULL)
+			if (other->state != FOUND_FAILED && !(other->row.flags & TRANSFER_PENDING))
+				return true;
+		return false;
 	case REFUSED_PENDING_TRANSFER_HAS_DIFFERENT_CODE:
 		return pending && (pending->row.flags & TRANSFER_PENDING) && row.code && row.code != pending->row.code;
 	case REFUSED_EXCEEDS_PENDING_TRANSFER_AMOUNT:
@@ -89,12 +92,13 @@ static bool chain_all_refused(struct chain chain, const struct model_reply *repl
 	return true;
 }
 
-static bool reply_holds(struct oracle *oracle, const struct op *op, uint32_t index, const struct model_reply *replies, unsigned excuses)
+/* With this one as what had the id. */
+static bool reply_rests_on(struct oracle *oracle, const struct op *op, uint32_t index, const struct model_reply *replies, unsigned excuses,
+			   const struct model_transfer *first)
 {
 	struct transfer_row row = row_of(op, index);
 	struct chain chain = chain_of(op, index);
 	enum refusal refusal = replies[index].refusal, content = model_content_refusal(&row);
-	const struct model_transfer *first = model_transfer_find(oracle->model, row.id);
 	bool again = named_in_chain(op, chain, index, row.id);
 	if (refusal && !chain_all_refused(chain, replies))
 		return false;
@@ -111,7 +115,8 @@ static bool reply_holds(struct oracle *oracle, const struct op *op, uint32_t ind
 		return excuses & EXCUSE_MEMORY;
 	if (refusal == REFUSED_OUTCOME_PRUNED)
 		return (excuses & EXCUSE_PRUNED) && !content && first &&
-		       (!(excuses & EXCUSE_KEPT) || (first->state != FOUND_FAILED && !model_known_refusal(first, &row)));
+		       (!(excuses & EXCUSE_KEPT) || ((excuses & EXCUSE_GONE) && first->lsn < oracle->forgotten) ||
+			(first->state != FOUND_FAILED && !model_known_refusal(first, &row)));
 	if (refusal == REFUSED_EXISTS_WITH_DIFFERENT_CONTENT)
 		return (excuses & EXCUSE_KEPT) && !content && first && first->state != FOUND_FAILED && model_known_refusal(first, &row);
 	if (refusal == REFUSED_DISK_FULL)
@@ -131,6 +136,16 @@ static bool reply_holds(struct oracle *oracle, const struct op *op, uint32_t ind
 	if (refusal_burns(refusal))    /* without memory for it no id is used up, and another may have used it since */
 		return excuses & EXCUSE_MEMORY;
 	return lasting_reason(oracle, op, chain, index, refusal);
+}
+
+/* An id that was forgotten may have had another outcome before. */
+static bool reply_holds(struct oracle *oracle, const struct op *op, uint32_t index, const struct model_reply *replies, unsigned excuses)
+{
+	const struct model_transfer *last = model_transfer_version(oracle->model, row_of(op, index).id, NULL), *at = last;
+	bool holds = (!last || last->lsn < oracle->forgotten) && reply_rests_on(oracle, op, index, replies, excuses, NULL);
+	for (; at && !holds; at = model_transfer_version(oracle->model, at->row.id, at))
+		holds = reply_rests_on(oracle, op, index, replies, excuses, at);
+	return holds;
 }
 
 void reply_transfers(struct oracle *oracle, const struct op *op, const struct model_reply *replies, unsigned excuses)

@@ -842,6 +842,7 @@ static bool open_node(struct sim *sim, bool quiet)
 	sim->disk->faults = (struct disk_faults){ .no_direct = faults.no_direct, .no_direct_write = faults.no_direct_write,
 						  .capacity = faults.capacity };
 	past_opened(sim);
+	ids_opened(sim);
 	audit(sim);
 	sim->disk->faults = faults;
 	return true;
@@ -1085,6 +1086,7 @@ void sim_run(uint64_t seed, bool trace, struct sim_result *result)
 	sim->oracle->broken = &sim->broken;
 	swarm_draw(sim);
 	past_draw(sim);
+	ids_retention_draw(sim);
 	backups_draw(sim);
 	sim->oracle->followed = past_followed;
 	sim->oracle->context = sim;
@@ -1110,6 +1112,7 @@ void sim_run(uint64_t seed, bool trace, struct sim_result *result)
 	result->events = oracle->happened;
 	result->reversals = oracle->reversals;
 	result->customers = oracle->customers;
+	result->anew = oracle->anew;
 	result->changes = oracle->changes;
 	result->seen = oracle->seen;
 	result->verdict = oracle->verdict;

@@ -29,7 +29,7 @@ struct sim_result {
 	/* what it came to, so that it can be seen that something happened */
 	uint64_t lives, cuts, cuts_in_calls, kills, deaths, stops, ops, replies, records, transfers, failures, expiries, events, reversals,
 		customers, changes, retries, repeats, refused, tails, full, segments, unread, dumps, snapshots, loads, passed_over, dropped, asked, pruned,
-		backups, broken_off, restores, id_runs, id_merges, ids_unread, ids_remade;
+		backups, broken_off, restores, id_runs, id_merges, ids_unread, ids_remade, forgets, anew;
 };
 
 void sim_run(uint64_t seed, bool trace, struct sim_result *result);

@@ -78,6 +78,7 @@ struct sim {
 	uint64_t tick_ns, idle_ns;
 	bool expiring;
 	bool ids_emptied;              /* somebody removed the folder of ids, at some time */
+	int64_t ids_latest_ms;         /* the latest time at which ids may have been forgotten */
 	bool damage_read;              /* a record is damaged: asking again is no use */
 	unsigned shards, slow_shard;   /* SHARDS_MAX: none is slow */
 	char last_cut[600];

@@ -16,7 +16,7 @@
 #include "tests/sim/seeds.h"
 #include "tests/sim/sim.h"
 
-enum { SEEDS_DEFAULT = 200, COUNTS = 37 };
+enum { SEEDS_DEFAULT = 200, COUNTS = 39 };
 
 #define LLU(x) ((unsigned long long)(x))
 
@@ -30,6 +30,7 @@ static const char *const names[COUNTS] = {
 	"snapshots written", "snapshots loaded", "broken ones passed over", "damaged records read",
 	"segments dropped", "answers of the past", "outcomes pruned", "runs of ids made", "merged", "ids that could not be looked up",
 	"folders of ids made again", "backups", "backups broken off", "restores",
+	"times ids were forgotten", "ids taken anew",
 };
 
 static void counts_of(const struct sim_result *result, struct counts *counts)
@@ -40,7 +41,7 @@ static void counts_of(const struct sim_result *result, struct counts *counts)
 		result->customers, result->changes, result->retries, result->repeats, result->reversals, result->refused, result->tails, result->full,
 		result->segments, result->dumps, result->snapshots, result->loads, result->passed_over,
 		result->unread, result->dropped, result->asked, result->pruned, result->id_runs, result->id_merges, result->ids_unread,
-		result->ids_remade, result->backups, result->broken_off, result->restores,
+		result->ids_remade, result->backups, result->broken_off, result->restores, result->forgets, result->anew,
 	};
 	for (unsigned i = 0; i < COUNTS; i++)
 		counts->list[i] += list[i];
@@ -128,6 +129,8 @@ static void histories(void **state)
 	assert_int_equal(broken, 0);
 	/* That there was something to see. */
 	for (unsigned i = 0; i < 18 && seeds >= SEEDS_DEFAULT; i++)
+		assert_true(counts.list[i] > 0);
+	for (unsigned i = COUNTS - 2; i < COUNTS && seeds >= 5 * SEEDS_DEFAULT; i++)
 		assert_true(counts.list[i] > 0);
 	if (seeds >= 5 * SEEDS_DEFAULT)
 		tables_exercised(&counts.seen);

@@ -198,6 +198,8 @@ static void forget(struct world *world, u128 id)
 	const struct table_entry *entry = ids_find(ids, hash, 0);
 	assert_non_null(entry);
 	ids_remove(ids, hash, entry->value);
+	for (unsigned s = 0; s < world->shard_count; s++)
+		world->shards[s].state.ids.forgets = true;
 	world->pruned_lsn = world_end(world);
 }
 
@@ -222,6 +224,15 @@ static void forgotten_holds(void **unused)
 			world_transfers(world, (const unsigned char *)chain, 2, false, replies);
 			assert_int_equal(replies[0].refusal, REFUSED_LINKED_EVENT_FAILED);
 			assert_int_equal(replies[1].refusal, REFUSED_OUTCOME_PRUNED);
+			struct transfer_row plain = move(rich, other, 5);
+			plain.id = hold.id;
+			assert_int_equal(send(world, plain), REFUSED_OUTCOME_PRUNED);
+			u128 id = hold.id;
+			uint64_t lsn = 0;
+			uint8_t found = FOUND_NOTHING;
+			world_find(world, &id, &lsn, &found, 1);
+			assert_int_equal(found, FOUND_PENDING);
+			assert_true(lsn != 0);
 			assert_true(view_of(world, other).credits_pending == 5);
 			end.id = id_new();
 			end.flags = round & 1 ? TRANSFER_VOID : TRANSFER_POST;
