@@ -415,11 +415,12 @@ static const struct pool_value *candidate(struct generator *generator, struct st
 	snprintf(refers, sizeof refers, "ref%.*s", (int)(name.len < 30 ? name.len : 30), name.ptr);
 	if (what < (generator->plain ? 98 : 82) && (value = pool_of(pool, str_of(refers), false)))
 		return value;
-	if (one_in(generator, generator->fresh_one_in))
+	steady = (steady || pool_is_steady(pool, name)) && pool_shape_of(pool, name) == SHAPE_WORD;
+	if (!(steady && generator->plain) && one_in(generator, generator->fresh_one_in))
 		return NULL;
-	if ((steady || pool_is_steady(pool, name)) && pool_shape_of(pool, name) == SHAPE_WORD && what < (generator->plain ? 99 : 88) && (value = pool_of(pool, name, true)))
+	if (steady && what < (generator->plain ? 99 : 88) && (value = pool_of(pool, name, true)))
 		return value;
-	if (what < 60 && (value = pool_made_like(pool, name)))
+	if (what < (generator->plain ? 92 : 68) && (value = pool_made_like(pool, name)))
 		return value;
 	if (what < 60)
 		return pool_of(pool, name, what < 30);
@@ -469,6 +470,9 @@ static void text_write(struct generator *generator, struct buf *out, const struc
 		out->len = start;
 		/* Of ids of one form any that was met may be it. */
 		value = form && i < TRIES / 2 ? pool_any(&generator->pool) : candidate(generator, name, steady);
+		/* A form that no value is known of may be the name of a member of what has no shape. */
+		if (!i && set_pattern(set) && !pool_of(&generator->pool, name, true))
+			value = pool_of(&generator->pool, STR("member"), false);
 		if (value && value->kind != POOL_JSON)
 			buf_str(out, pool_text(value));
 		else
@@ -572,6 +576,10 @@ static void object_write(struct generator *generator, struct buf *out, const str
 	for (size_t s = 0; s < set->count; s++)
 		members += yyjson_obj_size(json_get(set->list[s], STR("properties")));
 	if (!members && !others && (known = pool_of(&generator->pool, name, false)) && known->kind == POOL_JSON && known->text[0] == '{') {
+		yyjson_doc *doc = json_of(pool_text(known));
+		yyjson_obj_foreach(yyjson_doc_get_root(doc), i, max, key, value)
+			pool_add(&generator->pool, STR("member"), json_text(key), POOL_STRING, false);
+		yyjson_doc_free(doc);
 		buf_str(out, pool_text(known));
 		return;
 	}
@@ -610,6 +618,8 @@ static void array_write(struct generator *generator, struct buf *out, const stru
 	int64_t count = depth > DEPTH_MAX ? least : least + (int64_t)chance(generator, (uint64_t)(most - least) + 1);
 	if (!least && count > 1 && one_in(generator, 2))
 		count = 1;
+	if (generator->plain && !count && most && depth <= DEPTH_MAX && chance(generator, 4))
+		count = 1;             /* a rule without actions does little */
 	if (yyjson_is_arr(first) && !set_get(set, "minItems") && count < (int64_t)yyjson_arr_size(first))
 		count = (int64_t)yyjson_arr_size(first);
 	buf_char(out, '[');
@@ -831,8 +841,7 @@ static char *parameter_text(struct generator *generator, const struct reference_
 	return out;
 }
 
-/* Ids that answers of other operations gave for this one (links) are kept under this name. */
-static void link_name(char out[POOL_NAME], struct str operation)
+void link_name(char out[POOL_NAME], struct str operation)
 {
 	snprintf(out, POOL_NAME, "link%.*s", (int)(operation.len < 34 ? operation.len : 34), operation.ptr);
 }
@@ -849,6 +858,48 @@ static char *part_text(struct generator *generator, const struct reference *refe
 	if (value && !strcmp(parameter->row.name, "id") && chance(generator, 8))
 		return text_copy(pool_text(value));
 	return parameter_text(generator, parameter, str_of(parameter->row.name));
+}
+
+/* Path and required parameters as one answer said them together: a customer and what that customer has. */
+static void scene_take(struct generator *generator, const struct reference *reference)
+{
+	struct str names[REFERENCE_PARAMETERS_MAX];
+	size_t count = 0;
+	for (size_t i = 0; i < reference->parameter_count; i++)
+		if (reference->parameters[i].row.required)
+			names[count++] = str_of(reference->parameters[i].row.name);
+	const struct pool_scene *scene = one_in(generator, 4) ? NULL : pool_scene_pick(&generator->pool, names, count);
+	for (size_t i = 0; scene && i < count; i++) {
+		const struct pool_value *value = pool_scene_value(scene, names[i]);
+		if (value)
+			memo_keep(generator, names[i], pool_text(value));
+	}
+}
+
+bool generator_suits(struct generator *generator, size_t index)
+{
+	size_t count;
+	const struct reference *reference = &commands(&count)[index];
+	char link[POOL_NAME];
+	link_name(link, str_of(reference->tag));
+	const struct pool_value *own = strchr(reference->route->path, '{') ? pool_of(&generator->pool, str_of(link), true) : NULL;
+	if (own && pool_is_item(own))
+		return true;
+	for (unsigned s = 0; s < SCENES_OF_ITEMS; s++) {
+		unsigned parts = 0, said = 0;
+		bool item = false;
+		for (size_t i = 0; i < reference->parameter_count; i++) {
+			if (strcmp(reference->parameters[i].in, "path") != 0)
+				continue;
+			const struct pool_value *value = pool_scene_value(&generator->pool.scenes[s], str_of(reference->parameters[i].row.name));
+			parts++;
+			said += value != NULL;
+			item |= value && pool_is_item(value);
+		}
+		if (item && parts > 1 && said == parts)
+			return true;
+	}
+	return false;
 }
 
 static void parameters_make(struct generator *generator, struct request *request)
@@ -1013,6 +1064,7 @@ void request_make(struct generator *generator, size_t index, bool plain, struct 
 		return;
 	}
 	request->head = !plain && !strcmp(reference->route->method, "GET") && one_in(generator, 20);
+	scene_take(generator, reference);
 	parameters_make(generator, request);
 	if (plain)
 		for (size_t i = 0; i < request->query_count; i++)
@@ -1057,69 +1109,4 @@ void request_free(struct request *request)
 	buf_free(&request->body);
 	mem_free((char *)(uintptr_t)request->type);
 	*request = (struct request){ 0 };
-}
-
-/* ---- what answers show --------------------------------------------------------------------------------------------------------------- */
-
-static void learn_links(struct generator *generator, const struct reference *reference, yyjson_val *root)
-{
-	struct str id = json_text(json_get(root, STR("id")));
-	if (reference->links) {
-		char name[POOL_NAME];
-		pool_made(&generator->pool, id);
-		link_name(name, str_of(reference->tag));
-		pool_add(&generator->pool, str_of(name), id, POOL_STRING, false);
-	}
-	for (const char *at = reference->links; at && *at && id.len;) {
-		char name[POOL_NAME];
-		size_t len = strcspn(at, " ");
-		link_name(name, (struct str){ at, len });
-		pool_add(&generator->pool, str_of(name), id, POOL_STRING, false);
-		at += len + (at[len] == ' ');
-	}
-}
-
-/* What fields of other kinds refer to a document by. */
-static void learn_kind(struct generator *generator, const struct kind *kind, yyjson_val *root)
-{
-	const struct kind *other;
-	const struct pool_value *brand = pool_of(&generator->pool, STR("brand"), true);
-	if (!brand || !str_eq(pool_text(brand), json_text(json_get(root, STR("brand")))) || yyjson_is_false(json_get(root, STR("active"))))
-		return;                /* of a brand that few ask for, or asleep */
-	for (size_t k = 0; (other = kind_at(k)); k++)
-		for (const struct field *field = other->fields; field->name; field++) {
-			if (field->type != FIELD_REF || strcmp(field->ref_kind, kind->name) != 0)
-				continue;
-			struct str text = json_text(json_get(root, str_of(field->ref_key ? field->ref_key : "id")));
-			char name[POOL_NAME];
-			snprintf(name, sizeof name, "ref%s", field->name);
-			pool_add(&generator->pool, str_of(name), text, POOL_STRING, false);
-		}
-}
-
-void generator_learn(struct generator *generator, const struct request *request, int status, struct str headers, struct str body)
-{
-	for (size_t at = 0; at < headers.len;) {
-		const char *line = headers.ptr + at, *end = memmem(line, headers.len - at, "\r\n", 2);
-		size_t len = end ? (size_t)(end - line) : headers.len - at;
-		const char *colon = memchr(line, ':', len);
-		if (colon && (size_t)(colon - line) + 2 < len) {
-			struct str name = { line, (size_t)(colon - line) }, value = { colon + 2, (size_t)(line + len - colon) - 2 };
-			static const struct str cursor = { "x-next-cursor", 13 };
-			pool_add(&generator->pool, name, value, POOL_STRING, false);
-			if (name.len == cursor.len && !strncasecmp(name.ptr, cursor.ptr, cursor.len))
-				pool_add(&generator->pool, STR("cursor"), value, POOL_STRING, false);
-		}
-		at += len + 2;
-	}
-	if (status >= 300 || body.len > 16384)
-		return;
-	yyjson_doc *doc = json_of(body);
-	yyjson_val *root = yyjson_doc_get_root(doc);
-	pool_learn(&generator->pool, STR(""), root, false);
-	if (yyjson_is_obj(root))
-		learn_links(generator, request->reference, root);
-	if (request->reference->route->kind && yyjson_is_obj(root))
-		learn_kind(generator, request->reference->route->kind, root);
-	yyjson_doc_free(doc);
 }

@@ -46,13 +46,17 @@ struct generator {
 void generator_begin(struct generator *generator, uint64_t seed);
 /* `plain`: not spoiled, not dry. */
 void request_make(struct generator *generator, size_t index, bool plain, struct request *request);
+/* Some answer said all of what its path takes, and what a customer has among it. */
+bool generator_suits(struct generator *generator, size_t index);
 void request_copy(struct request *to, const struct request *from);
 void request_free(struct request *request);
 
-/* What was answered is there to be used. */
+/* Ids that answers of other operations gave for this one, or for those of a tag, are kept under this name. */
+void link_name(char out[POOL_NAME], struct str operation);
+/* learn.c: what was answered is there to be used. */
 void generator_learn(struct generator *generator, const struct request *request, int status, struct str headers, struct str body);
 
-/* As bytes of HTTP/1.1. */
+/* bytes.c: as bytes of HTTP/1.1. */
 void request_http(const struct request *request, struct buf *out);
 /* As the params array of its method (net/rpc/bridge.h).  False: it has none, or this request has no such form. */
 bool request_params(const struct request *request, struct buf *out, bool *dry_run);

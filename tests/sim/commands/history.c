@@ -652,6 +652,10 @@ static size_t index_pick(struct history *history)
 {
 	size_t count, index;
 	const struct reference *all = commands(&count);
+	/* What few answers make possible. */
+	for (index = one_in(history, 10) ? chance(history, count) : count; index < count && !one_in(history, 200); index = chance(history, count))
+		if (generator_suits(&history->generator, index))
+			return index;
 	do
 		index = chance(history, count);
 	while (!all[index].described || (command_is_method(index) && !history->swarm.rpc_one_in) || (!strcmp(all[index].route->method, "GET") && chance(history, 3)) ||
@@ -983,8 +987,11 @@ static enum end prepare(struct history *history)
 	size_t count;
 	const struct reference *all = references(&count);
 	const struct kind *kind;
-	for (size_t k = 0; (kind = kind_at(k / 3)); k++)
-		for (size_t i = 0; i < count; i++)
+	size_t kinds = 0;
+	while (kind_at(kinds))
+		kinds++;
+	for (size_t k = 0; k < 3 * kinds; k++)
+		for (size_t i = 0; (kind = kind_at(k % kinds)) && i < count; i++)
 			if (all[i].route->kind == kind && all[i].body && !strcmp(all[i].route->method, "POST") && chance(history, 4)) {
 				struct request request;
 				request_make(&history->generator, i, true, &request);
@@ -993,7 +1000,8 @@ static enum end prepare(struct history *history)
 				if (end != GOES_ON)
 					return end;
 			}
-	for (size_t i = 0; i < count; i++)
+	for (size_t k = 0; k < 2 * count; k++) {
+		size_t i = k % count;
 		if (!all[i].route->kind && all[i].body && !strchr(all[i].route->path, '{') && chance(history, 4)) {
 			struct request request;
 			request_make(&history->generator, i, true, &request);
@@ -1002,6 +1010,7 @@ static enum end prepare(struct history *history)
 			if (end != GOES_ON)
 				return end;
 		}
+	}
 	return GOES_ON;
 }
 

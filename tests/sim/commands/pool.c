@@ -185,3 +185,79 @@ const struct pool_value *pool_any(struct pool *pool)
 {
 	return recent_of(pool, (enum pool_shape)disk_chance(&pool->seed, SHAPES));
 }
+
+bool pool_is_item(const struct pool_value *value)
+{
+	return shape_of(pool_text(value)) == SHAPE_ITEM;
+}
+
+/* ---- scenes ---------------------------------------------------------------------------------------------------------------------- */
+
+const struct pool_value *pool_scene_value(const struct pool_scene *scene, struct str name)
+{
+	char key[POOL_NAME];
+	name_write(key, name);
+	for (unsigned i = 0; i < scene->count; i++)
+		if (!strcmp(scene->pairs[i].name, key))
+			return &scene->pairs[i].value;
+	return NULL;
+}
+
+static void scene_add(struct pool_scene *scene, struct str name, struct str text)
+{
+	if (scene->count == SCENE_PAIRS || !name.len || !text.len || text.len > 64 || pool_scene_value(scene, name))
+		return;
+	struct pool_pair *pair = &scene->pairs[scene->count++];
+	name_write(pair->name, name);
+	pair->value = (struct pool_value){ .kind = POOL_STRING, .len = (uint8_t)text.len };
+	memcpy(pair->value.text, text.ptr, text.len);
+}
+
+static void scene_fill(struct pool_scene *scene, yyjson_val *value, struct str name)
+{
+	size_t i, max;
+	yyjson_val *key, *item;
+	if (yyjson_is_str(value) && !memchr(json_text(value).ptr, '\0', json_text(value).len))
+		scene_add(scene, name, json_text(value));
+	yyjson_obj_foreach(value, i, max, key, item)
+		scene_fill(scene, item, json_text(key));
+	yyjson_arr_foreach(value, i, max, item)
+		scene_fill(scene, item, name);
+}
+
+void pool_scene_begin(struct pool *pool, yyjson_val *root)
+{
+	struct pool_scene scene = { .count = 0 };
+	bool item = false;
+	/* Of a list, the newest. */
+	scene_fill(&scene, yyjson_is_arr(root) ? yyjson_arr_get_first(root) : root, STR(""));
+	for (unsigned i = 0; i < scene.count; i++)
+		item |= shape_of(pool_text(&scene.pairs[i].value)) == SHAPE_ITEM;
+	pool->scene = &pool->scenes[item ? pool->item_count++ % SCENES_OF_ITEMS :
+				    SCENES_OF_ITEMS + pool->scene_count++ % (SCENES - SCENES_OF_ITEMS)];
+	*pool->scene = scene;
+}
+
+void pool_scene_say(struct pool *pool, struct str name, struct str text)
+{
+	scene_add(pool->scene, name, text);
+}
+
+const struct pool_scene *pool_scene_pick(struct pool *pool, const struct str *names, size_t count)
+{
+	const struct pool_scene *best = NULL;
+	size_t most = 1;
+	unsigned equal = 0;
+	for (unsigned s = 0; s < SCENES; s++) {
+		size_t said = 0;
+		for (size_t n = 0; n < count; n++)
+			said += pool_scene_value(&pool->scenes[s], names[n]) != NULL;
+		if (said < 2 || said < most)
+			continue;
+		equal = said > most ? 1 : equal + 1;
+		most = said;
+		if (disk_chance(&pool->seed, equal) == 0)
+			best = &pool->scenes[s];
+	}
+	return best;
+}
