@@ -109,10 +109,10 @@ crash: deps ## kill it KILLS=3000 times, and fail each call and allocation of a 
 	@bash .make/run-crash.sh $(BUILD) $(KILLS)
 
 .PHONY: sim
-sim: deps ## simulated histories under faults: SEEDS=1000 FROM=1, or SEED=x with a trace (ONLY=sim or commands)
+sim: deps ## simulated histories under faults: SEEDS=1000 FROM=1, or SEED=x with a trace (ONLY=sim, commands or jobs)
 	@sh .make/deps.sh $(DEPS) test
 	@$(MAKE) --no-print-directory sim-program
-	@for program in $(or $(ONLY),sim commands); do SEEDS=$(or $(SEEDS),1000) FROM=$(FROM) SEED=$(SEED) \
+	@for program in $(or $(ONLY),sim commands jobs); do SEEDS=$(or $(SEEDS),1000) FROM=$(FROM) SEED=$(SEED) \
 		JOBS=$(or $(JOBS),$(shell nproc)) $(OUT)/tests/sim/test_$$program || exit 1; done
 
 .PHONY: sim-mutants
@@ -122,7 +122,7 @@ sim-mutants: deps ## see that the simulator finds each seeded fault (ONLY="3 17"
 	@ONLY="$(ONLY)" bash .make/run-mutants.sh $(BUILD)/mutants/tests/sim/test_sim tests/sim/mutants.txt $(or $(SEEDS),2000)
 
 .PHONY: sim-program
-sim-program: $(OUT)/tests/sim/test_sim $(OUT)/tests/sim/test_commands
+sim-program: $(OUT)/tests/sim/test_sim $(OUT)/tests/sim/test_commands $(OUT)/tests/sim/test_jobs
 
 .PHONY: test-programs threaded-programs crash-programs
 test-programs: $(TESTS:%.c=$(OUT)/%)
