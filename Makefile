@@ -119,7 +119,7 @@ sim: deps ## simulated histories under faults: SEEDS=1000 FROM=1, or SEED=x with
 sim-mutants: deps ## see that the simulator finds each seeded fault (ONLY="3 17": those)
 	@sh .make/deps.sh $(DEPS) test
 	@$(MAKE) --no-print-directory MODE=mutants sim-program
-	@ONLY="$(ONLY)" bash .make/run-mutants.sh $(BUILD)/mutants/tests/sim/test_sim tests/sim/mutants.txt $(or $(SEEDS),2000)
+	@ONLY="$(ONLY)" bash .make/run-mutants.sh $(BUILD)/mutants/tests/sim/test_sim tests/sim/mutants.txt $(or $(SEEDS),6000)
 
 .PHONY: sim-program
 sim-program: $(OUT)/tests/sim/test_sim $(OUT)/tests/sim/test_commands $(OUT)/tests/sim/test_jobs

@@ -22,7 +22,7 @@ mutant() {
 		touch "$results/bad"
 		return
 	fi
-	MUTANT=$number STOP=1 JOBS=1 SEEDS=$seeds timeout 300 "$run" >"$log" 2>&1
+	MUTANT=$number STOP=1 JOBS=1 SEEDS=$seeds timeout 900 "$run" >"$log" 2>&1
 	found=$(grep -a -o -m 1 '^seed [0-9]*: .*' "$log")
 	if [[ -z $found ]]; then
 		printf '%3d  %-55s  NOT FOUND in %d seeds\n' "$number" "$what" "$seeds"

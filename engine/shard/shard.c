@@ -689,6 +689,9 @@ static void run_view(struct shard *shard, struct catalog_request *request)
 	struct catalog_view *old = (struct catalog_view *)(uintptr_t)tenant->view;
 	tenant->view = MUTATE(35, request->view, shard->state.shard ? old : request->view);
 	view_unref(MUTATE(35, old, shard->state.shard ? request->view : old));
+	/* What is answered by this view rests on a change that may not be durable yet (law L2). */
+	if (MUTATE(112, request->message.wait_lsn, 0) > shard->appended_lsn)
+		shard->appended_lsn = request->message.wait_lsn;
 	if (atomic_fetch_sub(&request->waiting, 1) == 1) {
 		mem_free(request->views);
 		shard->env->done(shard->env->context, &request->message);

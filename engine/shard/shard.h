@@ -46,7 +46,7 @@ struct shard {
 	_Atomic(struct message *) mailbox;     /* newest first; the step turns it round */
 	atomic_uint depth;             /* messages in mailbox and queue */
 	struct message *queue, **queue_end;    /* oldest first; private to the step */
-	uint64_t appended_lsn;         /* end of the last frame of this shard */
+	uint64_t appended_lsn;         /* end of the last frame that its state rests on: its own, or another's */
 	_Atomic uint64_t hooked_lsn;   /* its newest event of which another system is to be told; 0: none since the start */
 	uint64_t memory_limit;         /* bytes this shard may use; beyond it new ids and members are refused; 0: none */
 	struct claims claims;

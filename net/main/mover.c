@@ -24,7 +24,7 @@ struct gathering {
 	int64_t time_ms;               /* of the last one */
 	unsigned char *window;         /* owned */
 	uint64_t window_lsn;
-	size_t window_len, window_cap;
+	size_t window_size, window_len, window_cap;
 };
 
 struct mover {
@@ -92,7 +92,7 @@ static const unsigned char *log_bytes(const struct wal *wal, struct gathering *g
 {
 	if (lsn >= gathering->window_lsn && lsn + size <= gathering->window_lsn + gathering->window_len)
 		return gathering->window + (lsn - gathering->window_lsn);
-	size_t most = size > WINDOW ? size : WINDOW;
+	size_t most = size > gathering->window_size ? size : gathering->window_size;
 	if (most > gathering->window_cap) {
 		mem_free(gathering->window);
 		gathering->window = mem_alloc(gathering->window_cap = most);
@@ -130,23 +130,23 @@ static bool ids_gather(const struct wal *wal, struct gathering *gathering, uint6
 	const uint64_t end = wal_durable(wal), from = gathering->lsn;
 	while (gathering->lsn < upto && gathering->count < most && gathering->lsn - from < bytes) {
 		struct wal_frame frame;
-		const char *why = "it cannot be read";
-		uint64_t hash, left = WAL_BLOCK - gathering->lsn % WAL_BLOCK;
+		const char *why = NULL;        /* it is no good frame; NULL: the disk does not give it */
+		uint64_t hash, base = 0, behind = 0;
+		wal_segment_at(wal, gathering->lsn, &base, &behind);
 		const unsigned char *head = end - gathering->lsn < WAL_FRAME_HEADER
 						    ? NULL : log_bytes(wal, gathering, gathering->lsn, WAL_FRAME_HEADER, end), *all;
-		bool good = head && frame_header(head, gathering->lsn, UINT64_MAX, &frame, &hash, &why) == FRAME_GOOD;
-		if (!good && left < WAL_FRAME_HEADER) {
-			gathering->lsn += left;        /* the rest of a segment, too short for a header */
+		bool good = head && frame_header(head, gathering->lsn, end - gathering->lsn, &frame, &hash, &why) == FRAME_GOOD;
+		behind = MUTATE(110, behind, (gathering->lsn / WAL_BLOCK + 1) * WAL_BLOCK);
+		if (!good && behind - gathering->lsn < WAL_FRAME_HEADER) {
+			gathering->lsn = behind;       /* the rest of a segment, too short for a header */
 			continue;
 		}
 		const uint32_t size = good ? frame.size : WAL_FRAME_HEADER;
-		good = good && frame.size <= end - gathering->lsn &&
-		       (all = log_bytes(wal, gathering, gathering->lsn, frame.size, end)) != NULL && frame_body(all, &frame, hash, &why);
-		if (!good) {
-			uint64_t base = 0, behind;
-			wal_segment_at(wal, gathering->lsn, &base, &behind);
-			buf_printf(error, "damage at LSN %llu, file %016llx.log, %u bytes from byte %llu: %s",
-				   (unsigned long long)gathering->lsn, (unsigned long long)base, size, (unsigned long long)(gathering->lsn - base), why);
+		all = good ? log_bytes(wal, gathering, gathering->lsn, frame.size, end) : NULL;
+		if (!all || !frame_body(all, &frame, hash, &why)) {
+			buf_printf(error, "%s LSN %llu, file %016llx.log, %u bytes from byte %llu%s%s",
+				   why ? "damage at" : "the log cannot be read at", (unsigned long long)gathering->lsn, (unsigned long long)base, size,
+				   (unsigned long long)(gathering->lsn - base), why ? ": " : "", why ? why : "");
 			return false;
 		}
 		if (frame.kind == WAL_FRAME_RECORDS)
@@ -203,7 +203,8 @@ static enum mover_next moving_begin(struct mover *mover, uint64_t end, uint64_t 
 	mover->end = end;
 	mover->goal = goal;
 	mover->moved = 0;
-	mover->gathering = (struct gathering){ .lsn = runs_manifest(mover->store)->below };
+	mover->gathering = (struct gathering){ .lsn = runs_manifest(mover->store)->below,
+					      .window_size = mover->options.window ? (size_t)mover->options.window : WINDOW };
 	return part_begin(mover);
 }
 

@@ -24,6 +24,7 @@ struct mover_options {
 	int64_t retention_ms;          /* ids whose part of the log is gone are forgotten when they are older; 0: never */
 	uint64_t run_ids;              /* of one run before it is merged; 0: 4 million, 96 MB while it is made */
 	uint64_t step_ids, step_bytes; /* written, and read of the log, in one step; 0: as is good for a thread */
+	uint64_t window;               /* bytes of the log read at once; 0: 1 MiB */
 	const struct wal *wal;
 	struct shard *shards;
 	unsigned count;

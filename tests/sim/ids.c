@@ -39,6 +39,7 @@ static void ids_said(void *context, const char *level, const char *line)
 {
 	struct sim_node *node = context;
 	node->ids.complained |= *level == 'e';
+	node->ids.damage |= *level == 'e' && strstr(line, "damage at");
 	if (node->options.said)
 		node->options.said(node->options.context, level, line);
 }
@@ -66,6 +67,7 @@ bool sim_ids_settle(struct sim_node *node, struct buf *error)
 	const struct sim_ids_options *own = &node->options.ids;
 	const struct mover_options options = {
 		.memory = own->memory, .run_ids = own->run_ids, .step_ids = own->step_ids, .step_bytes = own->step_bytes,
+		.window = own->window,
 		.wal = node->wal, .shards = node->shards, .count = node->shard_count, .post = ids_post, .hold = ids_hold,
 		.target = ids_target, .log = ids_said, .all_made = ids_all_made, .context = node, .retention_ms = own->retention_ms,
 	};
@@ -197,7 +199,8 @@ void ids_swarm_draw(struct sim *sim)
 	struct ids_swarm *swarm = &sim->swarm.ids;
 	*swarm = (struct ids_swarm){
 		.on = sim_chance(sim, 2), .memory = ID_BYTES * (UINT64_C(4) << sim_chance(sim, 6)), .run_ids = 4 + sim_chance(sim, 200),
-		.step_ids = 1 + sim_chance(sim, 60), .step_bytes = UINT64_C(400) << sim_chance(sim, 8), .one_in = often[sim_chance(sim, 3)],
+		.step_ids = 1 + sim_chance(sim, 60), .step_bytes = UINT64_C(400) << sim_chance(sim, 8),
+		.window = sim_chance(sim, 2) ? 0 : UINT64_C(64) << sim_chance(sim, 8), .one_in = often[sim_chance(sim, 3)],
 		.target = sim_chance(sim, 3) ? 0 : 1 + (unsigned)sim_chance(sim, 15),
 	};
 }
@@ -225,7 +228,8 @@ struct sim_ids_options ids_options(struct sim *sim)
 	const struct ids_swarm *swarm = &sim->swarm.ids;
 	return (struct sim_ids_options){
 		.on = swarm->on, .memory = sim_chance(sim, 5) ? swarm->memory : 0, .run_ids = swarm->run_ids,
-		.step_ids = swarm->step_ids, .step_bytes = swarm->step_bytes, .target = swarm->target, .retention_ms = swarm->retention_ms,
+		.step_ids = swarm->step_ids, .step_bytes = swarm->step_bytes,
+		.window = swarm->window, .target = swarm->target, .retention_ms = swarm->retention_ms,
 	};
 }
 
@@ -296,9 +300,10 @@ static enum mover_next mover_one(struct sim *sim)
 	sim->result->id_merges += now->count < count;
 	LAW(sim->oracle, "L7", !ids->complained || sim->disk->ids_failed || harmed(sim) || sim->disk->dead,
 	    "ids are not moved to disk, and nothing is wrong");
+	LAW(sim->oracle, "L6", !ids->damage || harmed(sim), "the mover of ids finds damage, and nothing is wrong");
 	if (ids->complained)
 		sim->disk->ids_failed = false;
-	ids->complained = false;
+	ids->complained = ids->damage = false;
 	return next;
 }
 

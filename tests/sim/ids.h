@@ -11,7 +11,7 @@ struct sim_node;
 struct sim;
 
 struct sim_ids_options {
-	uint64_t memory, run_ids, step_ids, step_bytes;        /* of struct mover_options */
+	uint64_t memory, run_ids, step_ids, step_bytes, window;        /* of struct mover_options */
 	unsigned target;               /* so many sixteenths of the log are wanted in runs, whatever memory they take */
 	int64_t retention_ms;          /* ids whose part of the log is gone are forgotten when they are older; 0: never */
 	bool on;                       /* else as if there were no folder of runs, and none are made */
@@ -21,7 +21,7 @@ struct sim_ids {
 	struct runs_store *store;      /* NULL: none */
 	struct mover *mover;
 	bool waits, rests;             /* as the last step said */
-	bool complained;               /* something was not moved */
+	bool complained, damage;       /* something was not moved; since bytes are wrong that were read */
 	struct id_query *queries, **queries_end;       /* oldest first */
 	struct runs *reading;          /* held: the set that the oldest query is looked up in */
 	unsigned unread;               /* queries that could not be answered */
@@ -50,7 +50,7 @@ uint64_t sim_ids_count(const struct sim_node *node);
 /* The history's part (sim_int.h). */
 struct ids_swarm {
 	bool on;
-	uint64_t memory, run_ids, step_ids, step_bytes;
+	uint64_t memory, run_ids, step_ids, step_bytes, window;
 	unsigned one_in, target;
 	int64_t retention_ms;          /* 0: nothing is forgotten */
 };
