@@ -181,6 +181,12 @@ static void slices_make(struct transfer_run *run, struct lane *lane)
 		lane->credit = slice_make(run, lane, lane->credit_kind, 1, &lane->credit_number);
 }
 
+/* There would be slices to make, and no memory for them: the row is refused, and nothing is written for it. */
+static bool slices_refused(const struct transfer_run *run, const struct lane *lane)
+{
+	return run->memory_full && ((lane->debit_kind && !lane->debit) || (lane->credit_kind && !lane->credit));
+}
+
 struct ending {
 	struct pending *pending;
 	uint64_t hash;
@@ -546,6 +552,8 @@ static enum refusal decide_new(struct transfer_run *run, uint32_t index, struct 
 		return (enum refusal)lane->refusal;
 	if (is_end(row))
 		return decide_end(run, index, lane, row);
+	if (slices_refused(run, lane))
+		return REFUSED_MEMORY_FULL;
 	slices_make(run, lane);
 	if (lane->debit->flags & ACCOUNT_CLOSED)
 		return REFUSED_DEBIT_ACCOUNT_CLOSED;
@@ -714,7 +722,7 @@ static bool decide_chain(struct transfer_run *run, uint32_t first, uint32_t behi
 	/* Slices' entries outlive a chain that fails: they are made before it. */
 	for (uint32_t i = first; i < behind; i++) {
 		struct transfer_row row = row_at(run, i);
-		if (!run->lanes[i - run->first].refusal && !is_end(&row))
+		if (!run->lanes[i - run->first].refusal && !is_end(&row) && !slices_refused(run, &run->lanes[i - run->first]))
 			slices_make(run, &run->lanes[i - run->first]);
 	}
 	bool kept = run->keeping;

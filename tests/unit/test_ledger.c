@@ -999,7 +999,8 @@ static void no_room_no_change(void **unused)
 	for (unsigned s = 0; s < COUNT_OF(shard_counts); s++) {
 		struct world *world = world_new(shard_counts[s], 5);
 		u128 debit = raw_new(world), credit = raw_new(world);
-		struct transfer_row first = move(debit, credit, 10),
+		u128 sliced = account_with(world, (struct account_spec){ .kind = ACCOUNT_REDEEMED });
+		struct transfer_row first = move(debit, credit, 10), of_slice = move(credit, sliced, 1),
 				    rows[3] = { move(debit, credit, 1), move(debit, credit, 0), first };
 		struct model_reply replies[3];
 		struct account_spec spec = { .id = id_new(), .tenant = NORTH, .unit = POINTS };
@@ -1021,6 +1022,13 @@ static void no_room_no_change(void **unused)
 		assert_int_equal(replies[2].refusal, REFUSAL_NONE);
 		world_accounts(world, &spec, 1);
 		assert_int_equal(spec.refusal, REFUSED_MEMORY_FULL);
+		/* Nor is a slice made for a row that is refused, alone or in a chain. */
+		for (unsigned linked = 0; linked < 2; linked++) {
+			struct transfer_row both[2] = { of_slice, move(credit, sliced, 2) };
+			both[0].flags = linked ? TRANSFER_LINKED : 0;
+			world_transfers(world, (const unsigned char *)both, 2, false, replies);
+			assert_int_equal(replies[0].refusal, REFUSED_MEMORY_FULL);
+		}
 		assert_int_equal(world_end(world), end);
 		for (unsigned i = 0; i < world->shard_count; i++)
 			world->shards[i].memory_limit = 0;

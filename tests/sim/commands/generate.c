@@ -139,7 +139,7 @@ static void tables_read(void)
 		for (size_t n = 0; n < all[i].parameter_count; n++) {
 			const struct reference_parameter *parameter = &all[i].parameters[n];
 			/* Whom a request is about: the same in paths, headers and bodies. */
-			if (strcmp(parameter->in, "query") != 0 && !strcmp(parameter->row.schema, "Name"))
+			if ((strcmp(parameter->in, "query") != 0 || parameter->row.required) && !strcmp(parameter->row.schema, "Name"))
 				pool_steady(&first_pool, header_name(parameter->row.name));
 		}
 }
