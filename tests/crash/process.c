@@ -143,7 +143,7 @@ static bool ready_read(struct process *process, const char *path)
 
 bool process_start(struct process *process, unsigned shards, const char *const *options)
 {
-	char data[FOLDER_PATH + 8], ready[FOLDER_PATH + 8], output[FOLDER_PATH + 8], count[16];
+	char data[FOLDER_PATH + 8], ready[FOLDER_PATH + 8], output[FOLDER_PATH + 8], before[FOLDER_PATH + 24], count[16];
 	snprintf(data, sizeof data, "%s/data", process->folder);
 	snprintf(ready, sizeof ready, "%s/ready", process->folder);
 	snprintf(output, sizeof output, "%s/log", process->folder);
@@ -155,7 +155,8 @@ bool process_start(struct process *process, unsigned shards, const char *const *
 		words[n] = *options++;
 	}
 	unlink(ready);
-	unlink(output);
+	snprintf(before, sizeof before, "%s.%u", output, process->lives++);
+	rename(output, before);        /* what the one before has said */
 	fflush(NULL);
 	process->pid = fork();
 	assert_true(process->pid >= 0);
@@ -218,6 +219,19 @@ void process_said(const struct process *process, struct buf *text)
 	char path[FOLDER_PATH + 8];
 	snprintf(path, sizeof path, "%s/log", process->folder);
 	text->len = 0;
+	file_read(path, text);
+	buf_char(text, '\0');
+}
+
+void process_said_ever(const struct process *process, struct buf *text)
+{
+	char path[FOLDER_PATH + 24];
+	text->len = 0;
+	for (unsigned life = 1; life < process->lives; life++) {
+		snprintf(path, sizeof path, "%s/log.%u", process->folder, life);
+		file_read(path, text);
+	}
+	snprintf(path, sizeof path, "%s/log", process->folder);
 	file_read(path, text);
 	buf_char(text, '\0');
 }

@@ -21,6 +21,7 @@ struct process {
 	uint16_t port;                 /* of HTTP */
 	uint16_t rpc_port;
 	int status;                    /* as waitpid gave it, once it ended */
+	unsigned lives;                /* starts */
 	char folder[FOLDER_PATH];
 	void (*prepare)(const char *folder);   /* runs in the child before the program starts; may be NULL */
 };
@@ -42,6 +43,7 @@ int process_stop(struct process *process);         /* SIGTERM, and waits; the ex
 int process_wait(struct process *process);         /* waits until it ends by itself; the same */
 int process_status(const struct process *process); /* of one that ended: the exit status, or minus the signal */
 void process_said(const struct process *process, struct buf *text);        /* what the last one wrote, as a text */
+void process_said_ever(const struct process *process, struct buf *text);   /* the same with those before it */
 
 /* Runs `tally WORD...` to its end; words ended by NULL.  Its output, both streams, is appended.  The exit status. */
 int program_run(const char *const *words, struct buf *output);
