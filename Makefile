@@ -56,6 +56,8 @@ MODEL    := $(OUT)/libmodel.a
 # A program test_NAME with a folder NAME has helpers of its own there; of the others it takes what it needs (helpers.a).
 own       = $(wildcard $(dir $(1))$(patsubst test_%,%,$(notdir $(1)))/*.c)
 shared    = $(patsubst %.c,$(OUT)/%.o,$(filter-out $(1)test_%.c $(1)fuzz_%.c,$(wildcard $(1)*.c)))
+# The fuzz targets of the surfaces have theirs in the simulator of commands.
+home      = $(if $(filter %/fuzz_commands %/fuzz_cursor,$(1)),tests/sim/test_commands,$(1))
 helpers   = $(if $(own),$(patsubst %.c,$(OUT)/%.o,$(own)) $(OUT)/$(dir $(1))helpers.a,$(call shared,$(dir $(1))))
 
 PROGRAM := $(if $(filter release,$(MODE)),$(BUILD)/tally,$(OUT)/tally)
@@ -151,7 +153,7 @@ fuzz: deps ## fuzz each parser for SECONDS=60 (ONLY=NAME: that one)
 .PHONY: fuzz-programs
 fuzz-programs: $(FUZZERS:%.c=$(OUT)/%)
 
-$(FUZZERS:%.c=$(OUT)/%): $(OUT)/%: $(OUT)/%.o $$(call helpers,$$*) $(MODEL) $(LIBRARY)
+$(FUZZERS:%.c=$(OUT)/%): $(OUT)/%: $(OUT)/%.o $$(call helpers,$$(call home,$$*)) $(MODEL) $(LIBRARY)
 	@$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 # Programs of the benchmark: but ids_fill they link nothing of the product.

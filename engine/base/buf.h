@@ -59,4 +59,10 @@ static inline struct str buf_view(const struct buf *buf)
 	return (struct str){ buf->ptr, buf->len };
 }
 
+/* What was added since it was `from` bytes long; good until it grows. */
+static inline struct str buf_since(const struct buf *buf, size_t from)
+{
+	return buf->ptr ? (struct str){ buf->ptr + from, buf->len - from } : buf_view(buf);
+}
+
 #endif

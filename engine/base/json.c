@@ -202,8 +202,9 @@ bool json_int(yyjson_val *value, int64_t *out)
 
 yyjson_val *json_empty_object(void)
 {
-	static struct yyjson_val empty = { .tag = YYJSON_TYPE_OBJ | YYJSON_SUBTYPE_NONE, .uni.ofs = sizeof empty };
-	return &empty;
+	/* yyjson_obj_foreach looks where a first member and its value would be. */
+	static struct yyjson_val empty[3] = { { .tag = YYJSON_TYPE_OBJ | YYJSON_SUBTYPE_NONE, .uni.ofs = sizeof *empty } };
+	return empty;
 }
 
 void json_write(struct buf *out, yyjson_val *value)

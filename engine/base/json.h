@@ -58,6 +58,12 @@ static inline yyjson_val *json_get(yyjson_val *object, struct str key)
 bool json_duplicate_key(yyjson_val *object, struct str *duplicate);
 
 yyjson_val *json_empty_object(void);       /* {} that lives for ever, for what was left out */
+/* json_get for yyjson_obj_foreach, which adds to the pointer it is given: what is absent is empty. */
+static inline yyjson_val *json_members(yyjson_val *object, struct str key)
+{
+	yyjson_val *found = json_get(object, key);
+	return found ? found : json_empty_object();
+}
 void json_write(struct buf *out, yyjson_val *value);       /* minified; numbers as they were written */
 
 const char *json_type_name(yyjson_val *value);             /* "string", "number", "object", … for messages */

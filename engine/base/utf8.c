@@ -5,6 +5,8 @@
 
 bool utf8_valid(struct str text)
 {
+	if (!text.len)
+		return true;           /* it may have no bytes to point at */
 	const unsigned char *at = (const unsigned char *)text.ptr, *end = at + text.len;
 	while (at < end) {
 		uint64_t eight;

@@ -323,7 +323,7 @@ bool task_parameter(struct task *task, const char *name, struct buf *out, bool *
 	bool bad = false;
 	size_t before = out->len;
 	*found = http_query_get(task->request->query, name, out, &bad);
-	if (bad || !utf8_valid((struct str){ out->ptr + before, out->len - before })) {
+	if (bad || !utf8_valid(buf_since(out, before))) {
 		/* Callers end here, without a look at what is theirs to free. */
 		out->len = before;
 		if (!before)

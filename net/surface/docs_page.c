@@ -233,7 +233,7 @@ static void component_html(struct buf *out, struct str name)
 	buf_lit(out, "</b> <span class=s>");
 	html(out, json_text(json_get(root, STR("description"))));
 	buf_lit(out, "</span></summary><table>");
-	yyjson_obj_foreach(json_get(root, STR("properties")), i, max, key, value) {
+	yyjson_obj_foreach(json_members(root, STR("properties")), i, max, key, value) {
 		size_t n, count;
 		yyjson_val *needed;
 		bool is_needed = false;

@@ -415,7 +415,7 @@ static void history_found(struct ledger_call *call)
 	account_id_json(&task->out, ledger_view(call)->id);
 	buf_lit(&task->out, ",\"transfers\":[");
 	for (size_t i = 0; i < walk->movements.len / sizeof *list; i++) {
-		struct str event = { walk->texts.ptr + list[i].event_at, list[i].event_len };
+		struct str event = { list[i].event_len ? walk->texts.ptr + list[i].event_at : "", list[i].event_len };
 		if (i)
 			buf_char(&task->out, ',');
 		pos_transfer_json(&task->out, &list[i], event, ids[2 * i], ids[2 * i + 1]);
@@ -636,7 +636,7 @@ static void balance_get(struct task *task)
 	}
 	buf_str(&task->text, buf_view(&customer));
 	buf_free(&customer);
-	struct str org = { task->text.ptr, org_len }, member = { task->text.ptr + org_len, task->text.len - org_len };
+	struct str org = { task->text.ptr, org_len }, member = buf_since(&task->text, org_len);
 	if (!has_org || !has_customer || !task_name_ok(org) || !task_name_ok(member)) {
 		task_problem(task, 400, "query_invalid", "the query parameters org_id and customer_id are required, 1 to 200 bytes each");
 		return;

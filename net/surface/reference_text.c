@@ -203,7 +203,7 @@ static void component_markdown(struct buf *out, struct str name)
 	buf_lit(out, ".\n\n");
 	if (members)
 		buf_lit(out, "| member | is | |\n| --- | --- | --- |\n");
-	yyjson_obj_foreach(members, i, max, key, value) {
+	yyjson_obj_foreach(json_members(root, STR("properties")), i, max, key, value) {
 		struct buf words = { 0 };
 		size_t n, count;
 		yyjson_val *needed;

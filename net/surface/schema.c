@@ -306,7 +306,7 @@ static void example_object(struct buf *out, yyjson_val *schema, unsigned depth)
 	yyjson_val *key, *value, *name;
 	bool first = true;
 	buf_char(out, '{');
-	yyjson_obj_foreach(json_get(schema, STR("properties")), i, max, key, value) {
+	yyjson_obj_foreach(json_members(schema, STR("properties")), i, max, key, value) {
 		yyjson_val *fallback = json_get(value, STR("default"));
 		bool shown = fallback && !yyjson_is_null(fallback);
 		yyjson_arr_foreach(json_get(schema, STR("required")), n, count, name)

@@ -589,7 +589,7 @@ static void object_write(struct generator *generator, struct buf *out, const str
 		extra = (uint64_t)least;
 	buf_char(out, '{');
 	for (size_t s = 0; s < set->count; s++)
-		yyjson_obj_foreach(json_get(set->list[s], STR("properties")), i, max, key, value) {
+		yyjson_obj_foreach(json_members(set->list[s], STR("properties")), i, max, key, value) {
 			bool needed = is_required(set, json_text(key));
 			if (needed && generator->spoil && one_in(generator, 12))
 				continue;

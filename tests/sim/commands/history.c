@@ -11,13 +11,13 @@
 #include "engine/base/hash.h"
 #include "engine/base/json.h"
 #include "engine/base/mem.h"
-#include "engine/ledger/refusal.h"
 #include "engine/shard/ledger.h"
 #include "net/rpc/json.h"
 #include "net/rpc/session.h"
 #include "net/surface/jobs.h"
 #include "tests/sim/commands/generate.h"
 #include "tests/sim/commands/host.h"
+#include "tests/sim/commands/laws.h"
 #include "tests/sim/commands/methods.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -260,27 +260,6 @@ static void rpc_parse(struct call *call)
 	buf_free(&frame);
 }
 
-static bool status_listed(const struct reference *reference, int status)
-{
-	for (const struct answer *answer = reference->answers; answer->status; answer++)
-		if (answer->status == status)
-			return true;
-	return false;
-}
-
-/* `any`: whatever the list of codes has. */
-static bool problem_listed(const struct reference *reference, int status, const char *code, bool any)
-{
-	for (size_t i = 0; i < reference->problem_count; i++)
-		if (reference->problems[i].status == status && (!*code || !strcmp(reference->problems[i].code, code)))
-			return true;
-	for (const struct problem_code *row = reference_problems(); row->code; row++)
-		if ((row->status == status || row->also == status) && (!*code || !strcmp(row->code, code)) &&
-		    (any || reference_problem_common(row) || row->scope == PROBLEM_RPC))
-			return true;
-	return false;
-}
-
 /* 5xx: did the disk, or whoever drew its size, have a share in it? */
 static bool explained(const struct history *history, int status, const char *code)
 {
@@ -325,10 +304,8 @@ static void body_read(struct call *call)
 static void documented_check(struct call *call)
 {
 	const struct reference *reference = call->request.reference;
-	bool listed = call->rpc && call->status < 400 ? true : status_listed(reference, call->status);
-	/* HEAD has no body to tell. */
-	listed = listed || (call->status >= 400 && (call->request.head || *call->code) && problem_listed(reference, call->status, call->code,
-		 call->request.method));
+	bool listed = (call->rpc && call->status < 400) ||
+		      law_listed(reference, call->status, call->request.head && !*call->code ? NULL : call->code, call->request.method);
 	LAW(call->history, "reference", listed, "%s answers %d %s, which its operation does not list: %.*s", name_of(call), call->status,
 	    call->code, (int)(call->body.len < 300 ? call->body.len : 300), call->body.ptr);
 	LAW(call->history, "5xx", explained(call->history, call->status, call->code), "%s answers %d %s without a fault: %.*s",
@@ -702,22 +679,13 @@ static struct call *request_begin(struct history *history, const struct request 
 	return call;
 }
 
-/* The refusal used up the id: that is something to remember. */
-static bool burns(const struct call *call)
-{
-	for (const struct refusal_info *info = refusals; info->number; info++)
-		if (!strcmp(info->name, call->code))
-			return info->burns;
-	return false;
-}
-
 static bool may_change(const struct call *call)
 {
 	if (is_read(call) || call->dry_run)
 		return false;
 	if (call->status >= 500)
 		return call->history->disk->read_failed;
-	return call->status < 300 || burns(call);
+	return call->status < 300 || law_burns(call->code);
 }
 
 /* What was done alone, and is durable. */
