@@ -21,8 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/crash/injection.h"
-#include "tests/crash/journal.h"
+#include "tests/crash/scene.h"
 
 enum { ROUNDS = 12, BATCH = 200, CALLS = 400, PATH = 700 };
 
@@ -36,41 +35,6 @@ static const char *const little[] = { SMALL_LOG, "--snapshot-log-bytes",
 /* And what is gone is forgotten after a second. */
 static const char *const brief[] = { SMALL_LOG, "--snapshot-log-bytes",
 				     "0", "--snapshot-rate", "0", "--id-memory", "8K", "--retain-bytes", "1M", "--id-retention", "1", NULL };
-
-struct scene {
-	const char *const *options;
-	struct process process;
-	struct journal journal;
-	struct inject *page;
-	struct connection connection;
-	unsigned shards;
-	uint64_t seed;
-	char data[FOLDER_PATH + 8];
-};
-
-static void serve(struct scene *scene)
-{
-	process_serve(&scene->process, &scene->shards, scene->options, &scene->connection);
-}
-
-static void scene_begin(struct scene *scene, const char *library, const char *const *options)
-{
-	*scene = (struct scene){ .shards = 4, .seed = share_seed(), .options = options };
-	folder_make(scene->process.folder);
-	snprintf(scene->data, sizeof scene->data, "%s/data", scene->process.folder);
-	scene->page = injection_open(&scene->process, library);
-	serve(scene);
-	journal_configure(&scene->journal, &scene->connection);
-}
-
-static void scene_end(struct scene *scene)
-{
-	connection_close(&scene->connection);
-	process_kill(&scene->process);
-	injection_close(scene->page);
-	journal_free(&scene->journal);
-	folder_remove(scene->process.folder);
-}
 
 /* New events in one array; false: the server is gone, or its log. */
 static bool events_try(struct scene *scene)
@@ -113,20 +77,6 @@ static void some_again(struct scene *scene)
 		if (count)
 			journal_resend(journal, &scene->connection, numbers, count, true);
 	}
-}
-
-static void dumps_compare(const struct scene *scene)
-{
-	struct buf texts[2] = { { 0 } };
-	for (unsigned log_only = 0; log_only < 2; log_only++) {
-		const char *words[] = { "dump", scene->data, log_only ? "--log-only" : NULL, NULL };
-		if (program_run(words, &texts[log_only]) != 0)
-			fail_msg("tally dump: %.*s", (int)texts[log_only].len, texts[log_only].ptr);
-	}
-	if (texts[0].len != texts[1].len || memcmp(texts[0].ptr, texts[1].ptr, texts[0].len) != 0)
-		fail_msg("the state with runs of ids is another than that of the log alone");
-	buf_free(&texts[0]);
-	buf_free(&texts[1]);
 }
 
 static bool run_file(const struct scene *scene, char path[PATH])
@@ -173,7 +123,7 @@ static void interrupted_while_ids_move(void **unused)
 		connection_close(&scene.connection);
 		process_kill(&scene.process);
 		dumps_compare(&scene);
-		serve(&scene);
+		scene_serve(&scene);
 		some_again(&scene);
 		for (unsigned m = 0; m < MEMBERS; m += 7)
 			journal_compare(&scene.journal, &scene.connection, m);
@@ -223,7 +173,7 @@ static void a_broken_run_is_refused_and_made_again(void **unused)
 	buf_char(&said, '\0');
 	assert_non_null(strstr(said.ptr, "the snapshot left ids below LSN"));
 	assert_int_equal(program_run(log_only, &said), 0);
-	serve(&scene);
+	scene_serve(&scene);
 	said.len = 0;
 	process_said(&scene.process, &said);
 	assert_non_null(strstr(said.ptr, "are taken from the log again"));
@@ -267,7 +217,7 @@ static void killed_and_served(struct scene *scene)
 {
 	connection_close(&scene->connection);
 	process_kill(&scene->process);
-	serve(scene);
+	scene_serve(scene);
 }
 
 /* With --id-retention an id whose log is gone is new again when it is old enough; the others are known as ever. */

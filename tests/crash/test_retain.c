@@ -24,26 +24,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/crash/injection.h"
-#include "tests/crash/journal.h"
+#include "tests/crash/scene.h"
+
+#define KEEPS_LITTLE SMALL_LOG, "--snapshot-log-bytes", "1M", "--snapshot-rate", "0", "--snapshot-keep", "1", "--retain-bytes", "2M"
 
 enum { ROUNDS_FEW = 18, ROUNDS_MANY = 400, ARRAY = 20, ARRAYS = 14, PADDING = 9000, CALLS = 250, LINE = 1200, DROP_WAIT_MS = 30000 };
-
-struct scene {
-	struct process process;
-	struct journal journal;
-	struct inject *page;
-	struct connection connection;
-	unsigned shards;
-	uint64_t seed;
-	char archive[FOLDER_PATH + 16];
-	const char *options[24];
-};
-
-static void serve(struct scene *scene)
-{
-	process_serve(&scene->process, &scene->shards, scene->options, &scene->connection);
-}
 
 /* False: the server is gone. */
 static bool array_send(struct scene *scene)
@@ -67,31 +52,13 @@ static bool array_send(struct scene *scene)
 	return true;
 }
 
-static void scene_begin(struct scene *scene, bool archive)
+static void retain_begin(struct scene *scene, bool archive)
 {
-	static const char *const options[] = { SMALL_LOG, "--snapshot-log-bytes",
-					       "1M", "--snapshot-rate", "0", "--snapshot-keep", "1", "--retain-bytes", "2M" };
-	*scene = (struct scene){ .shards = 4, .seed = share_seed(), .journal = { .padding = PADDING } };
-	folder_make(scene->process.folder);
-	snprintf(scene->archive, sizeof scene->archive, "%s/archive", scene->process.folder);
-	memcpy(scene->options, options, sizeof options);
-	size_t count = sizeof options / sizeof *options;
-	if (archive) {
-		scene->options[count++] = "--archive";
-		scene->options[count++] = scene->archive;
-	}
-	scene->page = injection_open(&scene->process, "calls");
-	serve(scene);
-	journal_configure(&scene->journal, &scene->connection);
-}
-
-static void scene_end(struct scene *scene)
-{
-	connection_close(&scene->connection);
-	process_kill(&scene->process);
-	injection_close(scene->page);
-	journal_free(&scene->journal);
-	folder_remove(scene->process.folder);
+	static const char *with[] = { KEEPS_LITTLE, "--archive", NULL, NULL };
+	static const char *const without[] = { KEEPS_LITTLE, NULL };
+	with[sizeof with / sizeof *with - 2] = scene->archive;
+	scene_begin(scene, "calls", archive ? with : without);
+	scene->journal.padding = PADDING;
 }
 
 __attribute__((format(printf, 1, 2)))
@@ -103,14 +70,6 @@ static void shell(const char *format, ...)
 	vsnprintf(line, sizeof line, format, arguments);
 	va_end(arguments);
 	assert_int_equal(system(line), 0);
-}
-
-static void dump(const char *data, bool log_only, struct buf *text)
-{
-	const char *words[] = { "dump", data, log_only ? "--log-only" : NULL, NULL };
-	text->len = 0;
-	if (program_run(words, text) != 0)
-		fail_msg("tally dump: %.*s", (int)text->len, text->ptr);
 }
 
 /* Archive and log put together, as one data directory. */
@@ -125,8 +84,8 @@ static void joined_compare(struct scene *scene, bool serving)
 	snprintf(other, sizeof other, "%s/data", joined.folder);
 	shell("mkdir -p -m 700 %s/log && cp %s/seed %s/ && { cp %s/log/*.log %s/log/ 2>/dev/null; cp %s/log/*.log %s/log/; }", other, data, other,
 	      scene->archive, other, data, other);
-	dump(data, false, &ours);
-	dump(other, true, &whole);
+	dump_read(data, false, &ours);
+	dump_read(other, true, &whole);
 	if (ours.len != whole.len || memcmp(ours.ptr, whole.ptr, ours.len) != 0)
 		fail_msg("archive and log together have another state than the directory");
 	if (serving) {
@@ -197,7 +156,7 @@ static void archived_and_dropped(void **unused)
 	(void)unused;
 	if (share_out(__func__))
 		return;
-	scene_begin(&scene, true);
+	retain_begin(&scene, true);
 	for (unsigned i = 0; i < ARRAYS; i++)
 		assert_true(array_send(&scene));
 	for (unsigned step = share_step(ROUNDS_MANY, ROUNDS_FEW); share_next(&turn, step, ROUNDS_MANY, &number);) {
@@ -229,7 +188,7 @@ static void archived_and_dropped(void **unused)
 		}
 		books_check(&scene.process);
 		joined_compare(&scene, turn % 3 == 0);
-		serve(&scene);
+		scene_serve(&scene);
 	}
 	/* At rest everything that may go goes. */
 	for (uint64_t until = clock_us() + DROP_WAIT_MS * 1000u; log_first(&scene) < 3 << 20; usleep(100000)) {
@@ -268,7 +227,7 @@ static void kept_where_the_archive_is_full(void **unused)
 	struct scene scene;
 	struct buf said = { 0 };
 	(void)unused;
-	scene_begin(&scene, true);
+	retain_begin(&scene, true);
 	shell("rm -r %s/log && touch %s/log", scene.archive, scene.archive);
 	for (uint64_t until = clock_us() + DROP_WAIT_MS * 1000u;; usleep(20000)) {
 		assert_true(array_send(&scene));
@@ -293,7 +252,7 @@ static void without_any_snapshot_there_is_no_start(void **unused)
 	struct buf text = { 0 };
 	char data[FOLDER_PATH + 8];
 	(void)unused;
-	scene_begin(&scene, false);
+	retain_begin(&scene, false);
 	for (unsigned i = 0; i < ARRAYS; i++)
 		assert_true(array_send(&scene));
 	/* 409: one is being written because of the log's growth. */

@@ -22,8 +22,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/crash/injection.h"
-#include "tests/crash/journal.h"
+#include "tests/crash/scene.h"
 
 enum { ROUNDS = 8, CALLS = 45, EVENTS = 30, SEGMENT = 1 << 20, PATH = 600 };
 
@@ -33,21 +32,6 @@ static const char *const fast[] = { SMALL_LOG, "--snapshot-log-bytes",
 static const char *const slow[] = { SMALL_LOG, "--snapshot-log-bytes",
 				    "0", "--snapshot-rate", "512K", "--snapshot-keep", "2", NULL };
 
-struct scene {
-	struct process process;
-	struct journal journal;
-	struct inject *page;
-	struct connection connection;
-	unsigned shards;
-	uint64_t seed;
-	char data[FOLDER_PATH + 8];
-};
-
-static void serve(struct scene *scene, const char *const *options)
-{
-	process_serve(&scene->process, &scene->shards, options, &scene->connection);
-}
-
 static void events_send(struct scene *scene, unsigned count)
 {
 	uint32_t numbers[EVENTS];
@@ -56,25 +40,11 @@ static void events_send(struct scene *scene, unsigned count)
 	journal_resend(&scene->journal, &scene->connection, numbers, count, false);
 }
 
-static void scene_begin(struct scene *scene, const char *const *options)
+static void scene_prepare(struct scene *scene, const char *const *options)
 {
-	*scene = (struct scene){ .shards = 4, .seed = share_seed() };
-	folder_make(scene->process.folder);
-	snprintf(scene->data, sizeof scene->data, "%s/data", scene->process.folder);
-	scene->page = injection_open(&scene->process, "calls");
-	serve(scene, options);
-	journal_configure(&scene->journal, &scene->connection);
+	scene_begin(scene, "calls", options);
 	for (unsigned i = 0; i < 6; i++)
 		events_send(scene, EVENTS);
-}
-
-static void scene_end(struct scene *scene)
-{
-	connection_close(&scene->connection);
-	process_kill(&scene->process);
-	injection_close(scene->page);
-	journal_free(&scene->journal);
-	folder_remove(scene->process.folder);
 }
 
 /* The status of an answer to a request for a snapshot; -1: the server is gone. */
@@ -99,34 +69,6 @@ static uint64_t answer_number(struct scene *scene, const char *name)
 	assert_true(json_int(json_get(yyjson_doc_get_root(doc), str_of(name)), &value));
 	yyjson_doc_free(doc);
 	return (uint64_t)value;
-}
-
-static void dump(const struct scene *scene, bool log_only, struct buf *text)
-{
-	const char *words[] = { "dump", scene->data, log_only ? "--log-only" : NULL, NULL };
-	text->len = 0;
-	if (program_run(words, text) != 0)
-		fail_msg("tally dump: %.*s", (int)text->len, text->ptr);
-}
-
-static void tail_show(const struct buf *text)
-{
-	print_error("%.*s\n", (int)(text->len < 2000 ? text->len : 2000), text->ptr);
-}
-
-/* Law L5, of a directory that no server works on.  What a torn tail is told about goes the same way in both. */
-static void dumps_compare(const struct scene *scene)
-{
-	struct buf with = { 0 }, without = { 0 };
-	dump(scene, false, &with);
-	dump(scene, true, &without);
-	if (with.len != without.len || memcmp(with.ptr, without.ptr, with.len) != 0) {
-		tail_show(&with);
-		tail_show(&without);
-		fail_msg("the state with snapshots is another than that of the log alone");
-	}
-	buf_free(&with);
-	buf_free(&without);
 }
 
 static void all_compare(struct scene *scene)
@@ -182,7 +124,7 @@ static void interrupted_at_each_call(void **unused)
 	(void)unused;
 	if (share_out(__func__))
 		return;
-	scene_begin(&scene, fast);
+	scene_prepare(&scene, fast);
 	snapshot_take(&scene);
 	unsigned calls = calls_of_a_snapshot(&scene), hows_count = sizeof hows / sizeof *hows;
 	unsigned total = calls * hows_count;
@@ -212,7 +154,7 @@ static void interrupted_at_each_call(void **unused)
 			process_kill(&scene.process);
 		}
 		dumps_compare(&scene);
-		serve(&scene, fast);
+		scene_serve(&scene);
 		all_compare(&scene);
 		if (number % 5 == 0) {
 			events_send(&scene, 2);
@@ -239,7 +181,7 @@ static void killed_under_load(void **unused)
 	struct connection asking = { .fd = -1 };
 	unsigned whole = 0;
 	(void)unused;
-	scene_begin(&scene, slow);
+	scene_prepare(&scene, slow);
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		uint64_t until = clock_us() + random_next(&scene.seed) % 1500000;
 		assert_true(connection_open(&asking, scene.process.port));
@@ -255,7 +197,7 @@ static void killed_under_load(void **unused)
 		connection_close(&asking);
 		connection_close(&scene.connection);
 		dumps_compare(&scene);
-		serve(&scene, slow);
+		scene_serve(&scene);
 		all_compare(&scene);
 	}
 	print_message("# %u snapshots in work, %u of them came to their end\n", ROUNDS, whole);
@@ -293,7 +235,7 @@ static void a_broken_snapshot_gives_way(void **unused)
 	struct buf checked = { 0 };
 	char path[PATH];
 	(void)unused;
-	scene_begin(&scene, slow);
+	scene_prepare(&scene, slow);
 	snapshot_take(&scene);
 	for (unsigned broken = 0; broken < 3; broken++) {
 		if (broken < 2) {
@@ -312,7 +254,7 @@ static void a_broken_snapshot_gives_way(void **unused)
 			buf_char(&checked, '\0');
 			assert_non_null(strstr(checked.ptr, "DAMAGED: snapshot"));
 		}
-		serve(&scene, slow);
+		scene_serve(&scene);
 		said_contains(&scene, "BROKEN SNAPSHOT", broken > 0);
 		said_contains(&scene, " loaded: ", true);
 		all_compare(&scene);
@@ -324,7 +266,7 @@ static void a_broken_snapshot_gives_way(void **unused)
 	unlink(path);
 	assert_true(snapshot_files(&scene, "manifest", path));
 	byte_flip(path, 90);
-	serve(&scene, slow);
+	scene_serve(&scene);
 	said_contains(&scene, "the log is read from its beginning", true);
 	said_contains(&scene, " loaded: ", false);
 	all_compare(&scene);
@@ -339,7 +281,7 @@ static void a_log_behind_its_snapshot_is_refused(void **unused)
 	char path[FOLDER_PATH + 60];
 	static const char zeros[512];
 	(void)unused;
-	scene_begin(&scene, fast);
+	scene_prepare(&scene, fast);
 	snapshot_take(&scene);
 	uint64_t end = answer_number(&scene, "end_lsn");
 	connection_close(&scene.connection);
