@@ -60,10 +60,36 @@ static int64_t clock_ms(void)
 
 /* ---- the cursor's file: "tally courier 1\nLSN\n" ------------------------------------------------------------------------- */
 
+/* Digits up to the end of the line, as they are written; *at moves behind it. */
+static bool number_line(struct str text, size_t *at, uint64_t *out)
+{
+	size_t begin = *at;
+	for (*out = 0; *at < text.len && text.ptr[*at] >= '0' && text.ptr[*at] <= '9'; ++*at)
+		if (__builtin_mul_overflow(*out, UINT64_C(10), out) || __builtin_add_overflow(*out, (uint64_t)(text.ptr[*at] - '0'), out))
+			return false;
+	bool plain = *at > begin && (text.ptr[begin] != '0' || *at == begin + 1);
+	return plain && *at < text.len && text.ptr[(*at)++] == '\n';
+}
+
+bool courier_cursor_read(struct str text, uint64_t *version, uint64_t *lsn)
+{
+	static const char begin[] = "tally courier ";
+	size_t at = sizeof begin - 1;
+	*version = 0;
+	if (text.len < at || memcmp(text.ptr, begin, at) != 0 || !number_line(text, &at, version))
+		return false;
+	return *version == 1 && number_line(text, &at, lsn) && at == text.len;
+}
+
+size_t courier_cursor_write(char out[COURIER_TEXT], uint64_t lsn)
+{
+	return (size_t)snprintf(out, COURIER_TEXT, "tally courier 1\n%" PRIu64 "\n", lsn);
+}
+
 /* *found is false where there is no such file yet. */
 static bool cursor_load(const char *path, uint64_t *lsn, bool *found, struct buf *error)
 {
-	char text[64] = "";
+	char text[COURIER_TEXT];
 	FILE *file = fopen(path, "re");
 	*found = file != NULL;
 	if (!file) {
@@ -72,14 +98,13 @@ static bool cursor_load(const char *path, uint64_t *lsn, bool *found, struct buf
 		buf_printf(error, "%s: %s", path, strerror(errno));
 		return false;
 	}
-	size_t len = fread(text, 1, sizeof text - 1, file);
+	size_t len = fread(text, 1, sizeof text, file);
 	fclose(file);
-	text[len] = '\0';
-	unsigned version = 0;
-	if (sscanf(text, "tally courier %u\n%" SCNu64, &version, lsn) == 2 && version == 1)
+	uint64_t version;
+	if (courier_cursor_read((struct str){ text, len }, &version, lsn))
 		return true;
 	if (version > 1)
-		buf_printf(error, "%s is of format %u, and this version reads format 1: a newer version wrote it", path, version);
+		buf_printf(error, "%s is of format %" PRIu64 ", and this version reads format 1: a newer version wrote it", path, version);
 	else
 		buf_printf(error, "%s is not the cursor of webhooks; without it they begin with the next event", path);
 	return false;
@@ -87,13 +112,13 @@ static bool cursor_load(const char *path, uint64_t *lsn, bool *found, struct buf
 
 static bool cursor_save(const char *path, uint64_t lsn)
 {
-	char temporary[PATH_BYTES + 8], text[64];
-	int len = snprintf(text, sizeof text, "tally courier 1\n%" PRIu64 "\n", lsn);
+	char temporary[PATH_BYTES + 8], text[COURIER_TEXT];
+	size_t len = courier_cursor_write(text, lsn);
 	snprintf(temporary, sizeof temporary, "%s.new", path);
 	int fd = files_open(temporary, O_WRONLY | O_CREAT | O_TRUNC);
 	if (fd < 0)
 		return false;
-	bool good = !files_write(fd, text, (size_t)len, 0) && !files_sync(fd);
+	bool good = !files_write(fd, text, len, 0) && !files_sync(fd);
 	close(fd);
 	/* Where the name is not durable yet an older cursor comes back: deliveries are repeated, none is lost. */
 	return good && rename(temporary, path) == 0;
@@ -358,6 +383,13 @@ struct courier *courier_start(const struct courier_options *options, struct buf 
 	}
 	if (lsn < wal_first(options->wal))
 		lsn = wal_first(options->wal);
+	uint64_t end = wal_durable(options->wal);
+	if (lsn > end) {
+		/* It would wait for events that are long told when the log comes there. */
+		log_line(LOG_LEVEL_WARN, "webhooks", "%s says LSN %" PRIu64 ", and the log ends at LSN %" PRIu64 ": they begin there",
+			 courier->path, lsn, end);
+		lsn = end;
+	}
 	courier->saved_lsn = lsn;
 	options->hold(options->context, lsn);
 	curl_global_init(CURL_GLOBAL_DEFAULT);

@@ -19,7 +19,7 @@
 #include "engine/base/buf.h"
 #include "wal/wal.h"
 
-enum { COURIER_WAITING = 1024, COURIER_IN_FLIGHT = 16 };
+enum { COURIER_WAITING = 1024, COURIER_IN_FLIGHT = 16, COURIER_TEXT = 64 };
 
 struct courier_options {
 	const char *dir;               /* the data directory */
@@ -35,6 +35,11 @@ struct courier_options {
 };
 
 struct courier;
+
+/* What its file holds: "tally courier 1\n", the LSN in digits and a newline.  False: it is something else; *version is that of a file of
+ * another version, or 0. */
+bool courier_cursor_read(struct str text, uint64_t *version, uint64_t *lsn);
+size_t courier_cursor_write(char out[COURIER_TEXT], uint64_t lsn);         /* its length */
 
 /* NULL with a line in `error`: its file cannot be read, or the thread cannot be started. */
 struct courier *courier_start(const struct courier_options *options, struct buf *error);

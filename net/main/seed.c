@@ -49,11 +49,23 @@ static bool has_log(const char *data)
 	return folder >= 0 || errno != ENOENT;
 }
 
+bool seed_read(struct str text, uint64_t *seed)
+{
+	static const char digits[] = "0123456789abcdef";
+	*seed = 0;
+	for (size_t i = 0; i < text.len && i + 1 < SEED_TEXT; i++) {
+		const char *digit = memchr(digits, text.ptr[i], 16);
+		if (!digit)
+			return false;
+		*seed = *seed << 4 | (uint64_t)(digit - digits);
+	}
+	return text.len == SEED_TEXT && text.ptr[SEED_TEXT - 1] == '\n';
+}
+
 bool seed_load(const char *data, bool make, struct buf *error)
 {
-	char path[FILES_PATH], text[SEED_TEXT + 1] = "";
+	char path[FILES_PATH], text[SEED_TEXT];
 	uint64_t seed;
-	int end = 0;
 	snprintf(path, sizeof path, "%s/seed", data);
 	int fd = files_open(path, O_RDONLY);
 	if (fd < 0 && errno == ENOENT && make && !has_log(data))
@@ -65,7 +77,7 @@ bool seed_load(const char *data, bool make, struct buf *error)
 	ssize_t len = files_read(fd, text, SEED_TEXT, 0);
 	int failed = len < 0 ? errno : 0;
 	wal_io.close(fd);
-	if (len != SEED_TEXT || sscanf(text, "%16" SCNx64 "%n", &seed, &end) != 1 || end != 16 || text[16] != '\n') {
+	if (len < 0 || !seed_read((struct str){ text, (size_t)len }, &seed)) {
 		buf_printf(error, "%s does not hold 16 hexadecimal digits%s%s", path, failed ? ": " : "", failed ? strerror(failed) : "");
 		return false;
 	}

@@ -15,4 +15,7 @@
  * `error`: it cannot be read, or it is missing beside a log. */
 bool seed_load(const char *data, bool make, struct buf *error);
 
+/* What the file holds.  False: it is not 16 lower-case hexadecimal digits and a newline. */
+bool seed_read(struct str text, uint64_t *seed);
+
 #endif

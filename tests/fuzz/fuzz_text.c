@@ -3,6 +3,7 @@
  *
  * Expected: refused, or taken; what is taken and written out is read as the same again, nothing is read outside.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "engine/base/assert.h"
@@ -14,6 +15,8 @@
 #include "engine/event/effect.h"
 #include "net/cli/backup.h"
 #include "net/cli/options.h"
+#include "net/hook/courier.h"
+#include "net/main/seed.h"
 #include "net/surface/ledger_text.h"
 #include "net/surface/transaction.h"
 
@@ -125,14 +128,30 @@ static void options_try(struct str text)
 	mem_free(word);
 }
 
+/* Small files of the data directory. */
+static void files_try(struct str text)
+{
+	char written[COURIER_TEXT], digits[18];
+	uint64_t version, lsn, seed;
+	if (courier_cursor_read(text, &version, &lsn)) {
+		size_t len = courier_cursor_write(written, lsn);
+		ASSERT(str_eq((struct str){ written, len }, text));
+	}
+	if (seed_read(text, &seed)) {
+		snprintf(digits, sizeof digits, "%016llx\n", (unsigned long long)seed);
+		ASSERT(str_eq(str_of(digits), text));
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static void (*const parsers[])(struct str text) = { time_try, decimal_try, ids_try, listing_try, options_try };
+	/* In this order 'a' to 'f' are ids, listings, options, times, decimals and files. */
+	static void (*const parsers[])(struct str text) = { files_try, ids_try, listing_try, options_try, time_try, decimal_try };
 	if (!size)
 		return 0;
 	/* A copy of just that length, so that what reads beyond it is seen. */
 	char *copy = mem_dup(data + 1, size - 1);
-	parsers[data[0] % 5]((struct str){ copy, size - 1 });
+	parsers[data[0] % 6]((struct str){ copy, size - 1 });
 	mem_free(copy);
 	return 0;
 }
