@@ -45,6 +45,7 @@ static void counts_print(const struct commands_seen *seen)
 	print_message("# %llu lives, %llu power cuts, %llu in the middle of a call, %llu kills, %llu failed writes, %llu clean stops, %llu "
 		      "snapshots loaded\n", LLU(seen->lives), LLU(seen->cuts), LLU(seen->cuts_in_calls), LLU(seen->kills),
 		      LLU(seen->deaths), LLU(seen->stops), LLU(seen->snapshots_loaded));
+	print_message("# %llu times ids moved to disk, %llu times some were looked up there\n", LLU(seen->id_runs), LLU(seen->id_reads));
 	print_message("# states: %llu as before a request that changes nothing, %llu as before a repeat, %llu as before a crash, %llu as "
 		      "their files; %llu books\n", LLU(seen->states_kept), LLU(seen->states_same), LLU(seen->states_recovered),
 		      LLU(seen->states_compared), LLU(seen->books));
@@ -87,7 +88,7 @@ static void histories_of_commands(void **state)
 	/* That there was something to see. */
 	if (seeds >= SEEDS_DEFAULT)
 		assert_true(seen.cuts && seen.kills && seen.stops && seen.states_kept && seen.states_same && seen.states_recovered &&
-			    seen.states_compared && seen.repeats && seen.books);
+			    seen.states_compared && seen.repeats && seen.books && seen.id_runs && seen.id_reads);
 }
 
 /* The same seed is the same history. */

@@ -57,6 +57,8 @@ struct past { bool used, acked, rpc; unsigned number; struct request request; in
 struct made { bool used; struct request get; };
 
 struct swarm {
+	struct sim_ids_options ids;
+	unsigned move_one_in;          /* ids move to disk */
 	unsigned lives, phases, requests, snapshot_one_in, rpc_one_in, repeat_one_in, jump_one_in, tick_one_in, lazy_one_in;
 	bool full, small_memory, calls_cut, scheduler, prepared;
 	struct disk_faults faults;
@@ -142,6 +144,15 @@ static void ignore_frame(void *context, const struct sim_frame *frame)
 	(void)context, (void)frame;
 }
 
+/* The disk does what it should meanwhile. */
+static void dump(struct history *history, struct buf *out)
+{
+	struct disk_faults faults = history->disk->faults;
+	history->disk->faults = (struct disk_faults){ 0 };
+	sim_node_dump(&history->node, out);
+	history->disk->faults = faults;
+}
+
 /* What the files say to another node with another number of shards. */
 static void files_compare(struct history *history, bool log_only, const char *what)
 {
@@ -155,7 +166,7 @@ static void files_compare(struct history *history, bool log_only, const char *wh
 	options.log_only = log_only;
 	options.wall_ms = &copy->wall_ms;
 	copy->seed = chance(history, UINT64_MAX);
-	sim_node_dump(&history->node, &live);
+	dump(history, &live);
 	disk_mount(copy);
 	enum node_outcome outcome = sim_node_open(&other, &options, &error);
 	LAW(history, "L5", outcome == NODE_GOOD, "a copy of the files is refused: %.*s", (int)error.len, error.ptr);
@@ -484,12 +495,44 @@ static bool alive(struct history *history, enum node_outcome outcome)
 	return outcome == NODE_GOOD;
 }
 
+/* An id is looked up on disk: that fails where the disk did, and nowhere else. */
+static void reader_step(struct history *history)
+{
+	struct sim_node *node = &history->node;
+	unsigned unread = node->ids.unread;
+	uint64_t refused = history->disk->reads_refused;
+	history->seen->id_reads += node->ids.reading != NULL;
+	sim_reader_step(node);
+	LAW(history, "L6", node->ids.unread == unread || history->disk->reads_refused > refused, "ids cannot be looked up, and nothing is wrong");
+	history->disk->read_failed |= node->ids.unread != unread;
+}
+
+/* What threads behind the shards do.  False: the power went. */
+static bool behind_step(struct history *history)
+{
+	struct sim_node *node = &history->node;
+	struct disk *disk = history->disk;
+	if (one_in(history, 12))
+		sim_footers_step(node);
+	if (node->ids.mover && !node->ids.waits && one_in(history, history->swarm.move_one_in) && !disk->dead) {
+		uint32_t runs = runs_manifest(node->ids.store)->count;
+		sim_mover_step(node);
+		history->seen->id_runs += runs_manifest(node->ids.store)->count != runs;
+		LAW(history, "L1", disk->dead || runs_manifest(node->ids.store)->below <= wal_durable(node->wal), "ids up to LSN %llu are in runs, "
+		    "and %llu is durable", LLU(runs_manifest(node->ids.store)->below), LLU(wal_durable(node->wal)));
+		LAW(history, "L7", !node->ids.complained || disk->ids_failed || disk->dead || history->swarm.full,
+		    "ids are not moved to disk, and nothing is wrong");
+		node->ids.complained = false;
+	}
+	return !disk->dead;
+}
+
 /* One step of something.  False: the process is gone.  *did: there was something to do. */
 static bool step(struct history *history, bool *did)
 {
 	struct sim_node *node = &history->node;
 	unsigned ways[SHARDS_MAX + 8], count = 0;
-	enum { LOG = SHARDS_MAX, TAKE, WORK, WRITER, MAKER };
+	enum { LOG = SHARDS_MAX, TAKE, WORK, WRITER, READER, MAKER };
 	bool unwritten = wal_appended(node->wal) != wal_durable(node->wal), some = false;
 	for (unsigned s = 0; s < node->shard_count; s++)
 		if (node->awake[s])
@@ -502,12 +545,14 @@ static bool step(struct history *history, bool *did)
 		ways[count++] = WORK;
 	if (node->writer && node->writer_due_ns <= history->disk->now_ns)
 		ways[count++] = WRITER;
+	if (node->ids.queries)
+		ways[count++] = READER;
 	*did = count > 0 || node->writer;
 	ways[count++] = MAKER;
 	unsigned way = ways[chance(history, count)];
 	enum node_outcome outcome = NODE_GOOD;
-	if (one_in(history, 12))
-		sim_footers_step(node);
+	if (!behind_step(history))
+		return false;
 	history->disk->now_ns += 1000 + chance(history, 4000);
 	if (count == 1 && node->writer && node->writer_due_ns > history->disk->now_ns)
 		history->disk->now_ns = node->writer_due_ns;
@@ -517,6 +562,7 @@ static bool step(struct history *history, bool *did)
 	case TAKE: host_take(&history->host); break;
 	case WORK: host_work(&history->host, &history->seed); break;
 	case WRITER: host_snapshot_step(&history->host); break;
+	case READER: reader_step(history); break;
 	case MAKER: outcome = sim_maker_step(node, &some); break;
 	default: sim_shard_step(node, way, 1 + (unsigned)chance(history, 4)); break;
 	}
@@ -706,7 +752,7 @@ static enum end alone(struct history *history, const struct request *given, stru
 	struct buf before = { 0 }, after = { 0 };
 	bool look = !plain || expected;
 	if (look)
-		sim_node_dump(&history->node, &before);
+		dump(history, &before);
 	struct call *call = request_begin(history, given, past, plain);
 	if (!settle(history, call)) {
 		buf_free(&before);
@@ -721,7 +767,7 @@ static enum end alone(struct history *history, const struct request *given, stru
 	bool same_again = call->past_acked && call->request.single && is_good(call) &&
 			  is_idempotent(call->request.reference) && !call->dry_run;
 	if (look) {
-		sim_node_dump(&history->node, &after);
+		dump(history, &after);
 		if (!may_change(call)) {
 			char what[200];
 			snprintf(what, sizeof what, "%s leaves something (%d %s%s)", name_of(call), call->status, call->code,
@@ -831,8 +877,10 @@ static bool open_once(struct history *history, bool quiet)
 		.shards = counts[chance(history, sizeof counts / sizeof *counts)], .segment_size = UINT64_C(65536) << chance(history, 3),
 		.ring_size = 64 << 10, .direct = chance(history, 2), .written = ignore_frame, .replayed = ignore_frame, .said = on_said,
 		.context = history, .past = true, .wall_ms = &disk->wall_ms, .memory = history->swarm.small_memory ? 900000 : 0,
+		.ids = history->swarm.ids,
 	};
-	disk->read_failed = disk->snapshot_failed = disk->sync_failed = disk->full = false;
+	options.ids.memory = chance(history, 5) ? options.ids.memory : 0;
+	disk->ids_failed = disk->read_failed = disk->snapshot_failed = disk->sync_failed = disk->full = false;
 	disk->faults = quiet ? (struct disk_faults){ .capacity = 0 } : history->swarm.faults;
 	disk->cut_in = quiet || !history->swarm.calls_cut || chance(history, 3) ? 0 : 1 + chance(history, 80);
 	enum node_outcome outcome = sim_node_open(&history->node, &options, &error);
@@ -840,8 +888,11 @@ static bool open_once(struct history *history, bool quiet)
 	if (outcome == NODE_GOOD && disk->dead)
 		sim_node_kill(&history->node);
 	if (!disk->dead && outcome != NODE_GOOD)
-		LAW(history, "L6", outcome == NODE_DIED ? disk->sync_failed : disk->read_failed || disk->sync_failed, "it cannot be opened: %.*s",
-		    (int)error.len, error.ptr);
+		LAW(history, "L6", outcome == NODE_DIED ? disk->sync_failed : disk->read_failed || disk->sync_failed || disk->ids_failed ||
+		    (history->swarm.full && memmem(error.ptr, error.len, "No space left", 13)), "it cannot be opened: %.*s", (int)error.len,
+		    error.ptr);
+	if (memmem(error.ptr ? error.ptr : "", error.len, "No space left", 13))
+		disk->faults.capacity = history->swarm.faults.capacity = 0;
 	bool good = outcome == NODE_GOOD && !disk->dead;
 	if (disk->dead || (!good && chance(history, 2)))
 		disk_power_cut(disk);
@@ -878,7 +929,7 @@ static bool open_node(struct history *history, bool quiet)
 						      .capacity = faults.capacity };
 	if (history->expected.len) {
 		struct buf now = { 0 };
-		sim_node_dump(&history->node, &now);
+		dump(history, &now);
 		states_compare(history, "L5", &history->expected, &now, "the state after the start is another");
 		history->seen->states_recovered++;
 		buf_free(&now);
@@ -996,7 +1047,7 @@ static void stop_cleanly(struct history *history)
 		disk_power_cut(history->disk);
 		return;
 	}
-	sim_node_dump(&history->node, &history->expected);
+	dump(history, &history->expected);
 	host_end(&history->host);
 	calls_drop(history);
 	history->up = false;
@@ -1030,7 +1081,7 @@ static void life_end(struct history *history, enum end end)
 	} else if (one_in(history, 2)) {
 		history->seen->kills++;
 		if (host_idle(&history->host))
-			sim_node_dump(&history->node, &history->expected);
+			dump(history, &history->expected);
 		node_lost(history);
 		disk_process_end(disk);
 	} else {
@@ -1051,7 +1102,7 @@ static void live(struct history *history, bool first)
 	history->disk->cut_in = 0;
 	life_end(history, end);
 	if (one_in(history, 3))
-		history->clock_offset_ms += (int64_t)chance(history, 9 * 86400) * 1000;
+		history->clock_offset_ms += (int64_t)chance(history, (one_in(history, 3) ? 90 : 9) * 86400) * 1000;
 }
 
 static void swarm_draw(struct history *history)
@@ -1077,6 +1128,12 @@ static void swarm_draw(struct history *history)
 		.sync_fails = rare[chance(history, 5)], .write_fails = rare[chance(history, 5)],
 		.read_fails = one_in(history, 6) ? 60 : 0, .no_direct = one_in(history, 3), .no_direct_write = one_in(history, 6),
 	};
+	swarm->ids = (struct sim_ids_options){
+		.on = chance(history, 2), .memory = UINT64_C(24) * (UINT64_C(2) << chance(history, 5)), .run_ids = 4 + chance(history, 60),
+		.step_ids = 1 + chance(history, 60), .step_bytes = UINT64_C(400) << chance(history, 8),
+		.target = chance(history, 2) ? 0 : 1 + (unsigned)chance(history, 15),
+	};
+	swarm->move_one_in = 2U << chance(history, 5);
 	generator->extra_max = (unsigned)chance(history, 6);
 	generator->spoil_one_in = 4 + (unsigned)chance(history, 20);
 	generator->fresh_one_in = 5 + (unsigned)chance(history, 15);

@@ -56,42 +56,13 @@ struct footers *node_footers(struct node *node)
 struct filer *node_filer(struct node *node)
 {
 	(void)node;
-	return NULL;                   /* no ids are on disk */
+	return NULL;                   /* it would only be asked for the following */
 }
 
-/* ---- tests/sim/ids.h: no ids are on disk here ----------------------------------------------------------------------------------- */
-
-bool sim_ids_open(struct sim_node *node, struct state *const *states, struct buf *error)
+bool filer_kept(struct filer *filer, uint64_t hash, uint64_t lsn, struct id_kept *kept)
 {
-	(void)node, (void)states, (void)error;
-	return true;
-}
-
-bool sim_ids_settle(struct sim_node *node, struct buf *error)
-{
-	(void)node, (void)error;
-	return true;
-}
-
-void sim_ids_start(struct sim_node *node)
-{
-	(void)node;
-}
-
-void sim_ids_free(struct sim_node *node)
-{
-	(void)node;
-}
-
-void sim_ids_read(struct sim_node *node, struct id_query *query)
-{
-	(void)node, (void)query;
-	ASSERT(!"an id is looked up on disk");
-}
-
-void sim_ids_dump(const struct sim_node *node, struct buf *out)
-{
-	(void)node, (void)out;
+	(void)filer;
+	return sim_ids_kept(host_here->node.sim, hash, lsn, kept);
 }
 
 /* ---- what else the surfaces call ---------------------------------------------------------------------------------------------- */
