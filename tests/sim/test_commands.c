@@ -21,7 +21,8 @@
 #include "tests/sim/commands/methods.h"
 #include "tests/sim/seeds.h"
 
-enum { SEEDS_DEFAULT = 60, SEEDS_FOR_ALL = 1000 };
+/* Half of what is written comes to be replayed: of so few it may be none. */
+enum { SEEDS_DEFAULT = 60, SEEDS_FOR_ALL = 1000, LOST_MAX = 4 };
 
 #define LLU(x) ((unsigned long long)(x))
 
@@ -59,7 +60,7 @@ static unsigned commands_missing(const struct commands_seen *seen, bool show)
 	unsigned missing = 0;
 	assert_true(count <= COMMANDS_MAX);
 	for (size_t i = 0; i < count; i++) {
-		bool bad = !seen->command_good[i], lost = seen->command_changed[i] && !seen->command_replayed[i];
+		bool bad = !seen->command_good[i], lost = seen->command_changed[i] > LOST_MAX && !seen->command_replayed[i];
 		missing += bad || lost;
 		if (show || bad || lost)
 			print_message("# %-32s %6llu sent, %6llu good, %6llu alone wrote something, %6llu of that replayed%s\n", all[i].name,

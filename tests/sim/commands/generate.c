@@ -584,7 +584,7 @@ static void object_write(struct generator *generator, struct buf *out, const str
 		return;
 	}
 	set_number(set, "minProperties", &least);
-	uint64_t extra = depth > DEPTH_MAX || (generator->plain && depth && chance(generator, 2)) ? 0 : chance(generator, generator->extra_max / (1 + depth / 2) + 1);
+	uint64_t extra = depth > DEPTH_MAX || (generator->plain && chance(generator, 2)) ? 0 : chance(generator, generator->extra_max / (1 + depth / 2) + 1);
 	if (extra < (uint64_t)least)
 		extra = (uint64_t)least;
 	buf_char(out, '{');

@@ -323,15 +323,6 @@ static void documented_check(struct call *call)
 	    name_of(call), call->status, call->code, (int)(call->body.len < 300 ? call->body.len : 300), call->body.ptr);
 }
 
-/* Whether the reference says that the same request once more changes nothing. */
-static bool is_idempotent(const struct reference *reference)
-{
-	for (const struct answer *answer = reference->answers; answer->status; answer++)
-		if (answer->status == 200 && answer->doc && (strstr(answer->doc, "repeat") || strstr(answer->doc, "was there")))
-			return true;
-	return false;
-}
-
 static bool is_read(const struct call *call)
 {
 	return !strcmp(call->request.reference->route->method, "GET");
@@ -357,16 +348,6 @@ static bool is_whole(const struct call *call)
 	return whole;
 }
 
-static size_t reference_index(struct str name)
-{
-	size_t count;
-	const struct reference *all = references(&count);
-	for (size_t i = 0; i < count; i++)
-		if (str_eq(str_of(all[i].name), name))
-			return i;
-	return SIZE_MAX;
-}
-
 /* What a 201 names must be there from now on. */
 static void made_keep(struct history *history, const struct call *call)
 {
@@ -375,7 +356,7 @@ static void made_keep(struct history *history, const struct call *call)
 		at += strcspn(at, " ");
 		at += *at == ' ';
 	}
-	size_t index = at && *at && *call->id ? reference_index((struct str){ at, strcspn(at, " ") }) : SIZE_MAX;
+	size_t index = at && *at && *call->id ? command_find((struct str){ at, strcspn(at, " ") }) : SIZE_MAX;
 	if (index == SIZE_MAX || call->status != 201)
 		return;
 	size_t count;
@@ -436,7 +417,7 @@ static void past_keep(struct history *history, struct call *call)
 /* The same once more names the same thing. */
 static void repeat_check(struct call *call)
 {
-	if (!call->past_acked || call->status >= 500 || !call->request.single || !is_idempotent(call->request.reference))
+	if (!call->past_acked || call->status >= 500 || !call->request.single || !command_repeats(call->request.reference))
 		return;
 	/* Somebody has closed it since, or opened it again; that nothing is done is looked at elsewhere. */
 	if (!strcmp(call->code, "account_exists_with_different_flags"))
@@ -765,7 +746,7 @@ static enum end alone(struct history *history, const struct request *given, stru
 	LAW(history, "L1", !expected || call->status == expected || call->status >= 500, "%s of what was made answers %d %s after the start",
 	    name_of(call), call->status, call->code);
 	bool same_again = call->past_acked && call->request.single && is_good(call) &&
-			  is_idempotent(call->request.reference) && !call->dry_run;
+			  command_repeats(call->request.reference) && !call->dry_run;
 	if (look) {
 		dump(history, &after);
 		if (!may_change(call)) {

@@ -51,6 +51,24 @@ bool command_is_method(size_t index)
 	return index >= route_count;
 }
 
+bool command_repeats(const struct reference *reference)
+{
+	for (const struct answer *answer = reference->answers; answer->status; answer++)
+		if (answer->status == 200 && answer->doc && (strstr(answer->doc, "repeat") || strstr(answer->doc, "was there")))
+			return true;
+	return false;
+}
+
+size_t command_find(struct str name)
+{
+	size_t count;
+	const struct reference *list = commands(&count);
+	for (size_t i = 0; i < count; i++)
+		if (str_eq(str_of(list[i].name), name))
+			return i;
+	return SIZE_MAX;
+}
+
 /* ---- marks -------------------------------------------------------------------------------------------------------------------- */
 
 static unsigned digit_of(char c)

@@ -19,6 +19,11 @@
 const struct reference *commands(size_t *count);
 bool command_is_method(size_t index);
 
+size_t command_find(struct str name);          /* SIZE_MAX: there is none */
+
+/* The same request once more changes nothing. */
+bool command_repeats(const struct reference *reference);
+
 void pack_marked(struct buf *out, yyjson_val *value);
 bool json_marked(struct buf *out, struct rpc_reader *reader, struct str name);     /* false: it is no object of MessagePack */
 
