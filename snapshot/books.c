@@ -311,31 +311,24 @@ static void transfer_add(struct books *books, const struct transfer_view *view, 
 static void event_add(struct books *books, const struct event_view *view, uint64_t lsn)
 {
 	uint32_t tenant = tenant_of(books->names, view->tenant);
-	const unsigned char *at = view->executions;
 	struct books_row *row = row_of(books, tenant, lsn);
 	struct books_line *line = NULL;
 	if (!row)
 		return;
 	row->events++;
-	for (unsigned i = 0; i < view->execution_count; i++) {
-		struct execution_view execution;
-		execution_next(&at, &execution);
-		const unsigned char *effects = execution.effects;
-		for (unsigned e = 0; e < execution.head.effect_count; e++) {
-			struct effect_view effect;
-			effect_next(&effects, &effect);
-			unsigned type = effect.head.type;
-			int moves = effect_kinds[type].moves;
-			bool redeemed = type == EFFECT_BURN || type == EFFECT_BURN_REVERSED;
-			unsigned other = redeemed ? ACCOUNT_REDEEMED : ACCOUNT_LIABILITY;
-			uint64_t points = (uint64_t)effect.head.points;
-			if (!moves || !points)
-				continue;
-			if (!line)
-				line = books_line(books, book_of(books->names, view->tenant, STR("points")));
-			side_add(line, moves > 0 ? other : ACCOUNT_MEMBER, false, points, 0);
-			side_add(line, moves > 0 ? ACCOUNT_MEMBER : other, true, points, 0);
-		}
+	struct effects effects = effects_of(view);
+	for (struct effect_view effect; effects_next(&effects, &effect);) {
+		unsigned type = effect.head.type;
+		int moves = effect_kinds[type].moves;
+		bool redeemed = type == EFFECT_BURN || type == EFFECT_BURN_REVERSED;
+		unsigned other = redeemed ? ACCOUNT_REDEEMED : ACCOUNT_LIABILITY;
+		uint64_t points = (uint64_t)effect.head.points;
+		if (!moves || !points)
+			continue;
+		if (!line)
+			line = books_line(books, book_of(books->names, view->tenant, STR("points")));
+		side_add(line, moves > 0 ? other : ACCOUNT_MEMBER, false, points, 0);
+		side_add(line, moves > 0 ? ACCOUNT_MEMBER : other, true, points, 0);
 	}
 }
 

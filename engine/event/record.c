@@ -148,6 +148,26 @@ void effect_next(const unsigned char **at, struct effect_view *effect)
 	*at += effect->head.text_len;
 }
 
+struct effects effects_of(const struct event_view *event)
+{
+	return (struct effects){ .at = event->executions, .executions_left = event->execution_count };
+}
+
+bool effects_next(struct effects *effects, struct effect_view *effect)
+{
+	while (!effects->effects_left) {
+		if (!effects->executions_left)
+			return false;
+		effects->executions_left--;
+		execution_next(&effects->at, &effects->execution);
+		effects->effect = effects->execution.effects;
+		effects->effects_left = effects->execution.head.effect_count;
+	}
+	effects->effects_left--;
+	effect_next(&effects->effect, effect);
+	return true;
+}
+
 struct str tag_next(const unsigned char **at)
 {
 	uint16_t len;

@@ -171,6 +171,15 @@ void execution_next(const unsigned char **at, struct execution_view *execution);
 void effect_next(const unsigned char **at, struct effect_view *effect);
 struct str tag_next(const unsigned char **at);
 
+/* All effects of an event, execution by execution. */
+struct effects {
+	struct execution_view execution;       /* that the last effect belongs to */
+	const unsigned char *at, *effect;
+	unsigned executions_left, effects_left;
+};
+struct effects effects_of(const struct event_view *event);     /* borrows what the view does */
+bool effects_next(struct effects *effects, struct effect_view *effect);        /* false: there are no more */
+
 /* Whether the rule's condition held: a rule that a limit held back has a text, too. */
 static inline bool execution_matched(const struct execution_view *execution)
 {

@@ -267,21 +267,14 @@ static i128 left_of(const struct event_view *event, i128 spent, const struct mem
 
 i128 reverse_spent(const struct event_view *later, uint64_t undone, uint64_t since)
 {
-	const unsigned char *at = later->executions;
 	i128 spent = 0;
-	for (unsigned i = 0; i < later->execution_count; i++) {
-		struct execution_view execution;
-		execution_next(&at, &execution);
-		const unsigned char *effects = execution.effects;
-		for (unsigned e = 0; e < execution.head.effect_count; e++) {
-			struct effect_view effect;
-			effect_next(&effects, &effect);
-			switch (effect.head.type) {
-			case EFFECT_BURN: spent += effect.head.points; break;
-			case EFFECT_EARN_REVERSED: spent += undone > since ? 0 : effect.head.points; break;
-			case EFFECT_BURN_REVERSED: spent -= undone > since ? effect.head.points : 0; break;
-			default: break;
-			}
+	struct effects effects = effects_of(later);
+	for (struct effect_view effect; effects_next(&effects, &effect);) {
+		switch (effect.head.type) {
+		case EFFECT_BURN: spent += effect.head.points; break;
+		case EFFECT_EARN_REVERSED: spent += undone > since ? 0 : effect.head.points; break;
+		case EFFECT_BURN_REVERSED: spent -= undone > since ? effect.head.points : 0; break;
+		default: break;
 		}
 	}
 	return spent;

@@ -240,20 +240,13 @@ static struct member *event_apply(struct state *state, const struct event_view *
 		ASSERT(member->account);
 	}
 	struct tenant_slice *slice = slice_of(member->tenant, partition);
-	const unsigned char *at = event->executions;
-	for (unsigned i = 0; i < event->execution_count; i++) {
-		struct execution_view execution;
-		execution_next(&at, &execution);
-		const unsigned char *effects = execution.effects;
-		for (unsigned e = 0; e < execution.head.effect_count; e++) {
-			struct effect_view effect;
-			effect_next(&effects, &effect);
-			if (MUTATE(69, false, execution.head.emitted && !(lsn >> 63)))
-				continue;
-			points_apply(state, member, group_of(partition), &effect, sides);
-			if (sides & LEDGER_MEMBER_SIDE)
-				effect_apply(state, member, &effect, event->head.time_ms);
-		}
+	struct effects effects = effects_of(event);
+	for (struct effect_view effect; effects_next(&effects, &effect);) {
+		if (MUTATE(69, false, effects.execution.head.emitted && !(lsn >> 63)))
+			continue;
+		points_apply(state, member, group_of(partition), &effect, sides);
+		if (sides & LEDGER_MEMBER_SIDE)
+			effect_apply(state, member, &effect, event->head.time_ms);
 	}
 	if (sides & LEDGER_SLICE_SIDE) {
 		slice->last_lsn = lsn;

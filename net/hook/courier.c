@@ -166,24 +166,17 @@ static void deliver(struct courier *courier, uint64_t frame_lsn, const struct ev
 
 static void event_look(struct courier *courier, uint64_t frame_lsn, const struct event_view *event, uint64_t lsn)
 {
-	const unsigned char *at = event->executions;
 	unsigned number = 0;
-	for (unsigned i = 0; i < event->execution_count; i++) {
-		struct execution_view execution;
-		execution_next(&at, &execution);
-		const unsigned char *effects = execution.effects;
-		for (unsigned e = 0; e < execution.head.effect_count; e++) {
-			struct effect_view effect;
-			effect_next(&effects, &effect);
-			/* Numbers go on without a gateway, so that they name the same delivery ever after. */
-			bool message = effect.head.type == EFFECT_MESSAGE;
-			if (effect.head.type == EFFECT_WEBHOOK)
-				deliver(courier, frame_lsn, event, lsn, number, &execution, effect_word(&effect), (struct str){ "", 0 });
-			else if (message && courier->options.message_url)
-				deliver(courier, frame_lsn, event, lsn, number, &execution, str_of(courier->options.message_url),
-					effect_word(&effect));
-			number += message || effect.head.type == EFFECT_WEBHOOK;
-		}
+	struct effects effects = effects_of(event);
+	for (struct effect_view effect; effects_next(&effects, &effect);) {
+		/* Numbers go on without a gateway, so that they name the same delivery ever after. */
+		bool message = effect.head.type == EFFECT_MESSAGE;
+		if (effect.head.type == EFFECT_WEBHOOK)
+			deliver(courier, frame_lsn, event, lsn, number, &effects.execution, effect_word(&effect), (struct str){ "", 0 });
+		else if (message && courier->options.message_url)
+			deliver(courier, frame_lsn, event, lsn, number, &effects.execution, str_of(courier->options.message_url),
+				effect_word(&effect));
+		number += message || effect.head.type == EFFECT_WEBHOOK;
 	}
 }
 

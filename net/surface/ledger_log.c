@@ -126,33 +126,26 @@ void log_movement(struct movement *movement, const struct transfer_view *view)
 static void event_movements(struct log_walk *walk, const struct link *link)
 {
 	const struct event_view *event = &link->event;
-	const unsigned char *at = event->executions;
 	size_t first = walk->movements.len, text = walk->texts.len;
 	uint16_t number = 0;
 	buf_str(&walk->texts, event->id);
-	for (unsigned i = 0; i < event->execution_count; i++) {
-		struct execution_view execution;
-		execution_next(&at, &execution);
-		const unsigned char *effects = execution.effects;
-		for (unsigned e = 0; e < execution.head.effect_count; e++) {
-			struct effect_view effect;
-			effect_next(&effects, &effect);
-			enum effect_type type = (enum effect_type)effect.head.type;
-			bool to_member = effect_kinds[type].moves > 0;
-			bool redeemed = type == EFFECT_BURN || type == EFFECT_BURN_REVERSED;
-			uint8_t other = redeemed ? ACCOUNT_REDEEMED : ACCOUNT_LIABILITY;
-			if (!effect_kinds[type].moves || !effect.head.points)
-				continue;
-			struct movement movement = {
-				.lsn = link->lsn, .time_ms = link->time_ms, .amount = (uint64_t)effect.head.points,
-				.requested = (uint64_t)effect.head.points, .balance = effect.head.balance,
-				.debit = to_member ? 0 : walk->number, .credit = to_member ? walk->number : 0,
-				.debit_kind = to_member ? other : 0, .credit_kind = to_member ? 0 : other,
-				.number = number++,
-				.event_at = text, .event_len = event->id.len,
-			};
-			buf_bytes(&walk->movements, &movement, sizeof movement);
-		}
+	struct effects effects = effects_of(event);
+	for (struct effect_view effect; effects_next(&effects, &effect);) {
+		enum effect_type type = (enum effect_type)effect.head.type;
+		bool to_member = effect_kinds[type].moves > 0;
+		bool redeemed = type == EFFECT_BURN || type == EFFECT_BURN_REVERSED;
+		uint8_t other = redeemed ? ACCOUNT_REDEEMED : ACCOUNT_LIABILITY;
+		if (!effect_kinds[type].moves || !effect.head.points)
+			continue;
+		struct movement movement = {
+			.lsn = link->lsn, .time_ms = link->time_ms, .amount = (uint64_t)effect.head.points,
+			.requested = (uint64_t)effect.head.points, .balance = effect.head.balance,
+			.debit = to_member ? 0 : walk->number, .credit = to_member ? walk->number : 0,
+			.debit_kind = to_member ? other : 0, .credit_kind = to_member ? 0 : other,
+			.number = number++,
+			.event_at = text, .event_len = event->id.len,
+		};
+		buf_bytes(&walk->movements, &movement, sizeof movement);
 	}
 	/* They are found in the order in which they happened. */
 	struct movement *list = (struct movement *)(void *)(walk->movements.ptr + first);
@@ -284,20 +277,13 @@ static void transfer_undo(struct log_sums *sums, const struct link *link)
 
 static void event_undo(struct log_sums *sums, const struct event_view *event)
 {
-	const unsigned char *at = event->executions;
-	for (unsigned i = 0; i < event->execution_count; i++) {
-		struct execution_view execution;
-		execution_next(&at, &execution);
-		const unsigned char *effects = execution.effects;
-		for (unsigned e = 0; e < execution.head.effect_count; e++) {
-			struct effect_view effect;
-			effect_next(&effects, &effect);
-			int moves = effect_kinds[effect.head.type].moves;
-			if (moves > 0)
-				sums->credits_posted -= (uint64_t)effect.head.points;
-			else if (moves < 0)
-				sums->debits_posted -= (uint64_t)effect.head.points;
-		}
+	struct effects effects = effects_of(event);
+	for (struct effect_view effect; effects_next(&effects, &effect);) {
+		int moves = effect_kinds[effect.head.type].moves;
+		if (moves > 0)
+			sums->credits_posted -= (uint64_t)effect.head.points;
+		else if (moves < 0)
+			sums->debits_posted -= (uint64_t)effect.head.points;
 	}
 }
 

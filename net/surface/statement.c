@@ -75,34 +75,27 @@ struct scan {
 
 static void scan_event(struct scan *scan, struct log_walk *walk, const struct event_view *event, uint64_t lsn)
 {
-	const unsigned char *at = event->executions;
 	size_t text = walk->texts.len;
 	uint16_t number = 0;
 	buf_str(&walk->texts, event->id);
-	for (unsigned i = 0; i < event->execution_count; i++) {
-		struct execution_view execution;
-		execution_next(&at, &execution);
-		const unsigned char *effects = execution.effects;
-		for (unsigned e = 0; e < execution.head.effect_count; e++) {
-			struct effect_view effect;
-			effect_next(&effects, &effect);
-			unsigned type = effect.head.type;
-			int moves = effect_kinds[type].moves;
-			unsigned other = type == EFFECT_BURN || type == EFFECT_BURN_REVERSED ? ACCOUNT_REDEEMED : ACCOUNT_LIABILITY;
-			if (!moves || !effect.head.points)
-				continue;
-			number++;
-			if (other != scan->kind)
-				continue;
-			struct movement movement = {
-				.lsn = lsn, .time_ms = event->head.time_ms, .amount = (uint64_t)effect.head.points,
-				.requested = (uint64_t)effect.head.points, .debit = moves > 0 ? 0 : event->head.account,
-				.credit = moves > 0 ? event->head.account : 0, .debit_kind = (uint8_t)(moves > 0 ? other : 0),
-				.credit_kind = (uint8_t)(moves > 0 ? 0 : other), .number = (uint16_t)(number - 1), .event_at = text,
-				.event_len = event->id.len,
-			};
-			buf_bytes(&walk->movements, &movement, sizeof movement);
-		}
+	struct effects effects = effects_of(event);
+	for (struct effect_view effect; effects_next(&effects, &effect);) {
+		unsigned type = effect.head.type;
+		int moves = effect_kinds[type].moves;
+		unsigned other = type == EFFECT_BURN || type == EFFECT_BURN_REVERSED ? ACCOUNT_REDEEMED : ACCOUNT_LIABILITY;
+		if (!moves || !effect.head.points)
+			continue;
+		number++;
+		if (other != scan->kind)
+			continue;
+		struct movement movement = {
+			.lsn = lsn, .time_ms = event->head.time_ms, .amount = (uint64_t)effect.head.points,
+			.requested = (uint64_t)effect.head.points, .debit = moves > 0 ? 0 : event->head.account,
+			.credit = moves > 0 ? event->head.account : 0, .debit_kind = (uint8_t)(moves > 0 ? other : 0),
+			.credit_kind = (uint8_t)(moves > 0 ? 0 : other), .number = (uint16_t)(number - 1), .event_at = text,
+			.event_len = event->id.len,
+		};
+		buf_bytes(&walk->movements, &movement, sizeof movement);
 	}
 }
 

@@ -195,21 +195,14 @@ size_t movements_json(struct buf *out, const struct event_view *event, uint64_t 
 {
 	struct movement { struct effect_view effect; uint64_t rule_id; unsigned number; };
 	struct buf found = { 0 };
-	const unsigned char *at = event->executions;
 	size_t given = 0;
 	unsigned number = 0;
-	for (unsigned i = 0; i < event->execution_count; i++) {
-		struct execution_view execution;
-		execution_next(&at, &execution);
-		const unsigned char *effects = execution.effects;
-		for (unsigned e = 0; e < execution.head.effect_count; e++) {
-			struct effect_view effect;
-			effect_next(&effects, &effect);
-			if (!effect_kinds[effect.head.type].moves || !effect.head.points)
-				continue;
-			struct movement movement = { effect, execution.head.rule_id, number++ };
-			buf_bytes(&found, &movement, sizeof movement);
-		}
+	struct effects effects = effects_of(event);
+	for (struct effect_view effect; effects_next(&effects, &effect);) {
+		if (!effect_kinds[effect.head.type].moves || !effect.head.points)
+			continue;
+		struct movement movement = { effect, effects.execution.head.rule_id, number++ };
+		buf_bytes(&found, &movement, sizeof movement);
 	}
 	while (number--) {
 		struct movement movement;
