@@ -335,8 +335,32 @@ static uint64_t frame_end_before(const struct sim *sim, uint64_t lsn)
 	return end;
 }
 
+/* Where the last frame of the backup ends up to which none is later than this; 0: none. */
+static uint64_t frame_end_at(const struct sim *sim, const struct backup *backup, int64_t time_ms)
+{
+	const struct oracle *oracle = sim->oracle;
+	uint64_t end = 0;
+	for (size_t i = 0; i < oracle->frame_count && oracle->frames[i].end <= backup->end && oracle->frames[i].time_ms <= time_ms; i++)
+		end = oracle->frames[i].end;
+	return end;
+}
+
+/* What is asked for: an LSN, a time, or (both 0) the end. */
+struct target { uint64_t lsn; int64_t time_ms; };
+
+/* Whether there is a reason to call it out of reach. */
+static bool out_of_reach(const struct sim *sim, const struct backup *backup, const struct target *to, const struct restore *restore)
+{
+	if (to->time_ms) {
+		int64_t latest = backup->made_ms > backup->time_ms ? backup->made_ms : backup->time_ms;
+		return to->time_ms > latest || frame_end_at(sim, backup, to->time_ms) <= backup->first ||
+		       (backup->first && !snapshot_before(backup, restore->cut));
+	}
+	return to->lsn && ((backup->first && !snapshot_before(backup, to->lsn)) || !frame_end_before(sim, to->lsn));
+}
+
 /* Tries, the last of them without faults; each may be interrupted. */
-static void restore_try(struct sim *sim, const struct backup *backup, uint64_t to)
+static void restore_try(struct sim *sim, const struct backup *backup, struct target to)
 {
 	struct disk *disk = disk_copy(sim->backups.disk);
 	struct restore restore;
@@ -347,7 +371,8 @@ static void restore_try(struct sim *sim, const struct backup *backup, uint64_t t
 		bool clean = left == 1;
 		disk->faults = clean ? (struct disk_faults){ 0 } : faults;
 		disk->cut_in = !clean && one_in(sim, 2) ? 1 + sim_chance(sim, 40) : 0;
-		restore = (struct restore){ .from = "backup", .dir = ".", .target = to ? RESTORE_LSN : RESTORE_END, .lsn = to };
+		restore = (struct restore){ .from = "backup", .dir = ".", .lsn = to.lsn, .time_ms = to.time_ms,
+					    .target = to.lsn ? RESTORE_LSN : to.time_ms ? RESTORE_TIME : RESTORE_END };
 		error.len = 0;
 		disk_mount(disk);
 		result = restore_once(&restore, &error);
@@ -369,11 +394,11 @@ static void restore_try(struct sim *sim, const struct backup *backup, uint64_t t
 			result = RESTORED;             /* then all of it must be there */
 	}
 	if (result == NOT_REACHED) {
-		LAW(sim->oracle, "backup", to && ((backup->first && !snapshot_before(backup, to)) || !frame_end_before(sim, to)),
-		    "LSN %llu is said to be out of reach: %.*s", LLU(to), (int)error.len, error.ptr);
+		LAW(sim->oracle, "backup", out_of_reach(sim, backup, &to, &restore), "LSN %llu, or time %lld, is said to be out of reach: %.*s",
+		    LLU(to.lsn), (long long)to.time_ms, (int)error.len, error.ptr);
 	} else {
-		LAW(sim->oracle, "backup", !to || restore.cut <= to, "to LSN %llu, and it is cut at %llu", LLU(to), LLU(restore.cut));
-		restored_check(sim, disk, to ? to : backup->end);
+		LAW(sim->oracle, "backup", !to.lsn || restore.cut <= to.lsn, "to LSN %llu, and it is cut at %llu", LLU(to.lsn), LLU(restore.cut));
+		restored_check(sim, disk, to.lsn ? to.lsn : to.time_ms ? frame_end_at(sim, backup, to.time_ms) : backup->end);
 	}
 	buf_free(&error);
 	disk_free(disk);
@@ -404,6 +429,15 @@ static void flip_try(struct sim *sim, const struct backup *backup)
 	disk_free(disk);
 }
 
+/* Of a frame, or a moment beside it; now and then of when the backup was made. */
+static int64_t time_drawn(struct sim *sim, const struct backup *backup)
+{
+	int64_t time_ms = sim->oracle->frames[sim_chance(sim, sim->oracle->frame_count)].time_ms;
+	if (one_in(sim, 6))
+		time_ms = backup->made_ms;
+	return time_ms + (one_in(sim, 2) ? (int64_t)sim_chance(sim, 3) - 1 : 0);
+}
+
 /* With nothing under way: the backup that is there. */
 static void backup_check(struct sim *sim, bool thorough)
 {
@@ -420,10 +454,12 @@ static void backup_check(struct sim *sim, bool thorough)
 	LAW(sim->oracle, "backup", !there || backup.end >= backups->end, "the backup ends at LSN %llu, and went up to %llu", LLU(backup.end),
 	    LLU(backups->end));
 	if (whole && thorough && !damage) {
-		restore_try(sim, &backup, 0);
-		restore_try(sim, &backup, 1 + sim_chance(sim, backup.end));
-		if (sim->oracle->frame_count)
-			restore_try(sim, &backup, frame_end_before(sim, 1 + sim_chance(sim, backup.end)));
+		restore_try(sim, &backup, (struct target){ 0 });
+		restore_try(sim, &backup, (struct target){ .lsn = 1 + sim_chance(sim, backup.end) });
+		if (sim->oracle->frame_count) {
+			restore_try(sim, &backup, (struct target){ .lsn = frame_end_before(sim, 1 + sim_chance(sim, backup.end)) });
+			restore_try(sim, &backup, (struct target){ .time_ms = time_drawn(sim, &backup) });
+		}
 		flip_try(sim, &backup);
 	}
 	backup_free(&backup);
