@@ -190,7 +190,7 @@ static void set_make(struct runs_store *store, struct run *const *list)
 	struct runs *runs = mem_zalloc(sizeof *runs), *old = store->current;
 	runs->shown.generation = manifest->below + 1;
 	runs->shown.below = manifest->below;
-	runs->forgotten = manifest->forgotten;
+	runs->forgotten = runs->shown.forgotten = manifest->forgotten;
 	runs->count = runs->shown.count = manifest->count;
 	for (unsigned r = 0; r < runs->count; r++) {
 		run_hold(list[r]);
@@ -652,6 +652,7 @@ static int hash_order(const void *a, const void *b)
 bool runs_find(const struct runs *runs, struct id_query *query, struct buf *error)
 {
 	query->found_count = 0;
+	query->forgotten = runs->forgotten;
 	query->failed = false;
 	if (query->count)
 		qsort(query->hashes, query->count, sizeof *query->hashes, hash_order);

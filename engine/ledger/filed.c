@@ -39,7 +39,7 @@ void id_query_sort(struct id_query *query)
 
 void id_query_clear(struct id_query *query)
 {
-	query->generation = 0;
+	query->generation = query->forgotten = 0;
 	query->count = query->found_count = 0;
 	query->failed = false;
 }

@@ -34,6 +34,7 @@ struct id_filter {
 struct id_runs {
 	uint64_t generation;           /* of what is in them: larger with every change; never 0 */
 	uint64_t below;                /* every id with an LSN below it is in them, or forgotten */
+	uint64_t forgotten;            /* ids with an LSN below it are as new */
 	uint64_t entries;              /* in all of them */
 	uint64_t bytes;                /* of memory that they take */
 	unsigned count;
@@ -104,6 +105,7 @@ struct id_query {
 	uint32_t count, cap;
 	struct table_entry *found;     /* owned; the answer: by hash, then by LSN */
 	uint32_t found_count, found_cap;
+	uint64_t forgotten;            /* of the runs that were read */
 	bool failed;                   /* a run could not be read; nothing is known then */
 };
 

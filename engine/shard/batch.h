@@ -95,6 +95,7 @@ struct row {
 	yyjson_val *payload;           /* EVENT: the payload; CUSTOMER: the whole document */
 	struct str payload_text;       /* EVENT, REVERSE: minified */
 	struct str original;           /* REVERSE: the record of the event to undo */
+	uint64_t original_lsn;
 	unsigned policy;               /* REVERSE: enum reverse_policy */
 	int64_t spent;                 /* REVERSE: points that left the account behind the event, up to head_lsn */
 	uint64_t head_lsn;

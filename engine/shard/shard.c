@@ -268,6 +268,14 @@ void shard_claims_begin(struct shard *shard)
 	claims->floor[claims->turn] = log_head(shard);
 }
 
+/* A reversal's id is younger than its event.  Where that is old enough to be forgotten (its record was read a moment before it went), so
+ * may be that it was undone. */
+static bool undo_forgotten(const struct state *state, const struct batch *batch, const struct row *row)
+{
+	uint64_t shown = state->ids.runs ? state->ids.runs->forgotten : 0;
+	return row->kind == ROW_REVERSE && (row->original_lsn < shown || row->original_lsn < batch->query.forgotten);
+}
+
 static void run_claim(struct part *part, struct shard *shard)
 {
 	struct batch *batch = part->batch;
@@ -303,6 +311,9 @@ static void run_claim(struct part *part, struct shard *shard)
 		} else if (runs_may_have(runs, row->id_hash)) {
 			row->flags |= ROW_ASKS;
 			__atomic_store_n(&batch->asking, true, __ATOMIC_RELAXED);
+		} else if (undo_forgotten(state, batch, row)) {
+			problem_set(row_refuse(row), 410, "history_pruned", "the event was dropped from the log meanwhile; whether it was undone "
+				    "before is not known any more");
 		} else if (memory_full(shard)) {
 			problem_set(row_refuse(row), 507, "memory_full", MEMORY_FULL_TEXT);
 		} else if (!batch->dry_run) {

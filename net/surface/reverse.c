@@ -222,7 +222,7 @@ static void event_after(struct task *task)
 	struct row *row = &job->before;
 	*row = (struct row){ .kind = ROW_REVERSE, .tenant = task->tenant, .profile = event.profile, .type = event.type,
 			     .source = event.source, .id = buf_view(&job->id), .payload_text = buf_view(&job->payload),
-			     .original = buf_view(&job->record), .policy = job->policy };
+			     .original = buf_view(&job->record), .original_lsn = job->lsn, .policy = job->policy };
 	row_place(row);
 	row->id_hash = hash_name(HASH_EVENT_ID, row->tenant, row->id);
 	row->id_partition = partition_of(row->id_hash);

@@ -284,7 +284,7 @@ void disk_process_end(struct disk *disk)
 	for (unsigned f = 0; f < FOLDERS; f++)
 		disk->folders[f].open = 0;
 	disk->locked = false;
-	disk->sync_failed = false;
+	disk->sync_failed = disk->call_failed = false;
 }
 
 void disk_power_cut(struct disk *disk)
@@ -550,6 +550,25 @@ static enum disk_folder folder_of(const char *path)
 	return FOLDER_ROOT;
 }
 
+/* A call that is about a name, in this folder, is refused.  `reads`: who asks wants to know what is there. */
+static bool call_refused(struct disk *disk, enum disk_folder folder, bool reads, int flags)
+{
+	bool pin = in_pin(folder) && !(flags & O_CREAT);         /* what stays of one would be in the way of the next: there is one place */
+	if (disk->frozen || disk->dead || pin || !happens(disk, disk->faults.calls_fail))
+		return false;
+	bool makes = flags & O_CREAT;
+	uint64_t why = disk_chance(&disk->seed, 4);
+	errno = why == 0 ? EMFILE : why == 1 && makes ? ENOSPC : EIO;
+	noted(disk, 14, folder, (uint64_t)errno);
+	disk->call_failed |= folder == FOLDER_LOG;
+	disk->ids_failed = disk->snapshot_failed = true;
+	if (reads) {
+		disk->read_failed = true;
+		disk->reads_refused++;
+	}
+	return true;
+}
+
 static int sim_make_dir(const char *path)
 {
 	struct disk *disk = mounted;
@@ -559,6 +578,8 @@ static int sim_make_dir(const char *path)
 		return fail(EEXIST);
 	if (!disk->folders[places[folder].above].live)
 		return fail(ENOENT);
+	if (call_refused(disk, folder, false, O_CREAT))
+		return -1;
 	if (disk->frozen)
 		return 0;
 	power_goes(disk);
@@ -573,6 +594,8 @@ static int sim_open_dir(const char *path)
 	struct disk *disk = mounted;
 	enum disk_folder folder = folder_of(path);
 	noted(disk, 1, folder, 0);
+	if (call_refused(disk, folder, true, 0))
+		return -1;
 	if (!disk->folders[folder].live)
 		return fail(ENOENT);
 	disk->folders[folder].open++;
@@ -606,6 +629,8 @@ static int sim_open(int dir, const char *name, int flags)
 	noted(disk, 2, (uint64_t)flags, entry ? (uint64_t)entry->inode : UINT64_MAX);
 	if ((flags & O_DIRECT) && disk->faults.no_direct)
 		return fail(EINVAL);
+	if (call_refused(disk, folder, (flags & O_ACCMODE) == O_RDONLY, flags))
+		return -1;
 	if (!entry && !(flags & O_CREAT))
 		return fail(ENOENT);
 	int number = entry ? entry->inode : -1;
@@ -864,6 +889,8 @@ static int sim_rename(int dir, const char *from, const char *to)
 	struct disk_entry *entry = entry_find(disk->live, folder, from);
 	ASSERT(entry && !disk->frozen);
 	noted(disk, 8, (uint64_t)entry->inode, 0);
+	if (call_refused(disk, folder, false, O_CREAT))
+		return -1;
 	bool cut = power_goes(disk);
 	change(disk, folder, to, from, entry->inode, cut);
 	return 0;
@@ -883,6 +910,8 @@ static int sim_link(int from_dir, const char *from, int dir, const char *name)
 		return fail(ENOENT);
 	if (entry_find(disk->live, folder, name))
 		return fail(EEXIST);
+	if (call_refused(disk, folder, false, O_CREAT))
+		return -1;
 	bool cut = power_goes(disk);
 	change(disk, folder, name, "", entry->inode, cut);
 	return 0;
@@ -933,6 +962,8 @@ static int sim_unlink(int dir, const char *name)
 	noted(disk, 9, base_of(name), folder);
 	if (!entry_find(disk->live, folder, name))
 		return fail(ENOENT);
+	if (call_refused(disk, folder, false, 0))
+		return -1;
 	if (disk->frozen)
 		return 0;
 	bool cut = power_goes(disk);
@@ -944,6 +975,8 @@ static int sim_list(int dir, wal_io_entry_fn *each, void *context)
 {
 	struct disk *disk = mounted;
 	enum disk_folder folder = folder_at(disk, dir);
+	if (call_refused(disk, folder, true, 0))
+		return -1;
 	if (!each(context, ".") || !each(context, ".."))
 		return 0;
 	for (unsigned f = 0; f < FOLDERS; f++)                 /* elsewhere nobody looks at folders in folders */
@@ -962,6 +995,8 @@ static int sim_list(int dir, wal_io_entry_fn *each, void *context)
 
 static int64_t sim_size(int dir, const char *name)
 {
+	if (call_refused(mounted, folder_at(mounted, dir), true, 0))
+		return -1;
 	const struct disk_entry *entry = entry_find(mounted->live, folder_at(mounted, dir), name);
 	return entry ? (int64_t)mounted->inodes[entry->inode].size : fail(ENOENT);
 }

@@ -28,6 +28,7 @@ struct disk_faults {
 	unsigned short_write, interrupted, slow_sync;
 	unsigned sync_fails, write_fails, read_fails;
 	unsigned names_fail;           /* syncs of the folder of snapshots */
+	unsigned calls_fail;           /* calls that open, name, list and measure files and folders: EIO, EMFILE, ENOSPC */
 	unsigned lost_write, misdirected_write;
 	bool no_direct;                /* O_DIRECT is refused when a file is opened */
 	bool no_direct_write;          /* it is accepted, but the first write is refused */
@@ -81,6 +82,7 @@ struct disk {
 	uint64_t calls, writes, syncs; /* for who wants to see that something happened */
 	bool sync_failed;              /* a sync or a write of the log was refused: the process must end (L7) */
 	bool read_failed, full;        /* a read was refused; there was no room for the log */
+	bool call_failed;              /* one that names, opens or removes a file of the log was: the process may end */
 	bool snapshot_failed;          /* a call for a snapshot was refused */
 	bool ids_failed;               /* a call for ids was, or any read */
 	uint64_t reads_refused;

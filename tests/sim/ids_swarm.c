@@ -162,7 +162,7 @@ bool ids_lost(struct sim *sim, const char *text)
 
 bool ids_refused(struct sim *sim, const char *text)
 {
-	if (!strstr(text, "ids/") || strstr(text, "Input/output error") || !sim->swarm.ids.on)
+	if (!strstr(text, "ids/") || strstr(text, "Input/output error") || strstr(text, "Too many open files") || !sim->swarm.ids.on)
 		return false;
 	if (strstr(text, "No space left")) {
 		sim->disk->faults.capacity = 0;

@@ -75,7 +75,7 @@ static void row_start(struct sim *sim, struct call *call)
 	if (call->batch.parts)
 		batch_free(&call->batch);
 	*row = (struct row){ .kind = ROW_REVERSE, .tenant = query->tenant, .profile = query->profile, .id = str_of(op->profile),
-			     .payload_text = str_of(op->body), .original = buf_view(record), .policy = op->action };
+			     .payload_text = str_of(op->body), .original = buf_view(record), .original_lsn = op->document, .policy = op->action };
 	if (event_view_read((const unsigned char *)record->ptr, record->len, &view)) {
 		row->profile = view.profile;
 		row->type = view.type;
@@ -128,7 +128,9 @@ static void refused(struct sim *sim, const struct call *call)
 {
 	const struct row *row = &call->rows[0];
 	const char *code = row->problem->code;
+	uint64_t op_lsn = call->op->document;
 	bool good = strcmp(code, "not_reversible") == 0 ? may_refuse(sim, row)
+		  : strcmp(code, "history_pruned") == 0 ? op_lsn < sim->oracle->forgotten
 		  : strcmp(code, "moved_on") == 0 ? call->undoing.walks >= WALKS_MAX
 		  : strcmp(code, "event_too_large") == 0 ? row->original.len * 4 + 2000 > sim->node.env.log_frame_max
 		  : row->problem->status == 507 && call_excuse(sim);

@@ -418,7 +418,7 @@ static bool take_step(struct sim *sim)
 
 static enum step node_died(struct sim *sim)
 {
-	LAW(sim->oracle, "L7", sim->disk->sync_failed || sim->disk->dead, "the log ends the process without a reason: %s",
+	LAW(sim->oracle, "L7", sim->disk->sync_failed || sim->disk->call_failed || sim->disk->dead, "the log ends the process without a reason: %s",
 	    sim->node.fatal_text);
 	happened(sim, "died", 0, 0);
 	return STEP_DEAD;
@@ -791,7 +791,8 @@ static enum opening open_once(struct sim *sim, bool quiet)
 			return AGAIN;
 		/* The copy of the seed into the archive is read back: the disk has forgotten a write. */
 		bool forgotten = disk->faults.lost_write && strstr(text, "--archive") && strstr(text, "the copy differs");
-		if (disk->read_failed || disk->full || outcome == NODE_DIED || strstr(text, "Input/output error") || forgotten) {
+		if (disk->read_failed || disk->full || outcome == NODE_DIED || strstr(text, "Input/output error") || strstr(text, "Too many open files") ||
+		    strstr(text, "No space left") || forgotten) {
 			LAW(sim->oracle, "L7", *text, "the start fails without a word");
 			if (disk->full)
 				disk->faults.capacity = 0;
@@ -1026,6 +1027,8 @@ static void swarm_draw(struct sim *sim)
 		swarm->faults.misdirected_write = 200;
 	if (swarm->reads_fail && one_in(sim, 2))
 		swarm->faults.read_fails = 60;
+	if (one_in(sim, 8))
+		swarm->faults.calls_fail = 30 + (unsigned)chance(sim, 400);
 }
 
 /* Without faults: everything that was asked comes to its end, what must run out has run out, the files are the state. */
