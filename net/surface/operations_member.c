@@ -25,7 +25,7 @@ const struct operation member_operations[] = {
 	{ .name = "transactions.explain", .more = "Each condition with the values it met, as rules and customer were then.",
 	  .flags = WITH_BRAND | STRICT_QUERY,
 	  .path = { { "id", "{'type':'string','pattern':'^[0-9a-f]{32}$'}", "The transaction", true } },
-	  .answers = { ANSWER(200, "Explanation", "Rule by rule") }, .problems = "not_found log_unreadable" },
+	  .answers = { ANSWER(200, "Explanation", "Rule by rule") }, .problems = "not_found history_pruned log_unreadable" },
 	{ .name = "customers.rewards", .flags = WITH_BRAND | STRICT_QUERY,
 	  .query = { { "state", "{'enum':['ISSUED','USED','EXPIRED','REVOKED']}", "In this state", false }, LIMIT("100"), OFFSET,
 		     CURSOR(DIGITS) },

@@ -46,7 +46,8 @@ static void counts_print(const struct commands_seen *seen)
 	print_message("# %llu lives, %llu power cuts, %llu in the middle of a call, %llu kills, %llu failed writes, %llu clean stops, %llu "
 		      "snapshots loaded\n", LLU(seen->lives), LLU(seen->cuts), LLU(seen->cuts_in_calls), LLU(seen->kills),
 		      LLU(seen->deaths), LLU(seen->stops), LLU(seen->snapshots_loaded));
-	print_message("# %llu times ids moved to disk, %llu times some were looked up there\n", LLU(seen->id_runs), LLU(seen->id_reads));
+	print_message("# %llu times ids moved to disk, %llu times some were looked up there; %llu segments dropped\n",
+		      LLU(seen->id_runs), LLU(seen->id_reads), LLU(seen->dropped));
 	print_message("# states: %llu as before a request that changes nothing, %llu as before a repeat, %llu as before a crash, %llu as "
 		      "their files; %llu books\n", LLU(seen->states_kept), LLU(seen->states_same), LLU(seen->states_recovered),
 		      LLU(seen->states_compared), LLU(seen->books));

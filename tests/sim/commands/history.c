@@ -19,6 +19,7 @@
 #include "tests/sim/commands/host.h"
 #include "tests/sim/commands/laws.h"
 #include "tests/sim/commands/methods.h"
+#include "tests/sim/commands/retention.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/lsan_interface.h>
@@ -58,6 +59,8 @@ struct made { bool used; struct request get; };
 
 struct swarm {
 	struct sim_ids_options ids;
+	unsigned retain_one_in;        /* 0: no retention */
+	uint64_t retain_bytes;
 	unsigned move_one_in;          /* ids move to disk */
 	unsigned lives, phases, requests, snapshot_one_in, rpc_one_in, repeat_one_in, jump_one_in, tick_one_in, lazy_one_in;
 	bool full, small_memory, calls_cut, scheduler, prepared;
@@ -167,6 +170,7 @@ static void files_compare(struct history *history, bool log_only, const char *wh
 	options.wall_ms = &copy->wall_ms;
 	copy->seed = chance(history, UINT64_MAX);
 	dump(history, &live);
+	options.log_only &= !wal_first(history->node.wal);
 	disk_mount(copy);
 	enum node_outcome outcome = sim_node_open(&other, &options, &error);
 	LAW(history, "L5", outcome == NODE_GOOD, "a copy of the files is refused: %.*s", (int)error.len, error.ptr);
@@ -282,7 +286,7 @@ static bool explained(const struct history *history, int status, const char *cod
 	if (!strcmp(code, "stopping"))
 		return history->host.app.draining;
 	if (status == 503)
-		return history->host.app.draining;
+		return history->host.app.draining || (history->swarm.retain_one_in && !strcmp(code, "history_not_ready"));
 	if (status == 507)
 		return history->swarm.full;
 	return disk->read_failed || (!strcmp(code, "snapshot_failed") && (disk->snapshot_failed || history->swarm.full));
@@ -319,6 +323,8 @@ static void documented_check(struct call *call)
 		      law_listed(reference, call->status, call->request.head && !*call->code ? NULL : call->code, call->request.method);
 	LAW(call->history, "reference", listed, "%s answers %d %s, which its operation does not list: %.*s", name_of(call), call->status,
 	    call->code, (int)(call->body.len < 300 ? call->body.len : 300), call->body.ptr);
+	LAW(call->history, "L10", call->status != 410 || !strstr(call->code, "pruned") || wal_first(call->history->node.wal),
+	    "%s is answered with %s, and the log is whole", name_of(call), call->code);
 	LAW(call->history, "5xx", explained(call->history, call->status, call->code), "%s answers %d %s without a fault: %.*s",
 	    name_of(call), call->status, call->code, (int)(call->body.len < 300 ? call->body.len : 300), call->body.ptr);
 }
@@ -419,6 +425,8 @@ static void repeat_check(struct call *call)
 {
 	if (!call->past_acked || call->status >= 500 || !call->request.single || !command_repeats(call->request.reference))
 		return;
+	if (call->status == 410 && !strcmp(call->code, "outcome_pruned"))
+		return;
 	/* Somebody has closed it since, or opened it again; that nothing is done is looked at elsewhere. */
 	if (!strcmp(call->code, "account_exists_with_different_flags"))
 		return;
@@ -504,6 +512,12 @@ static bool behind_step(struct history *history)
 		LAW(history, "L7", !node->ids.complained || disk->ids_failed || disk->dead || history->swarm.full,
 		    "ids are not moved to disk, and nothing is wrong");
 		node->ids.complained = false;
+	}
+	if (one_in(history, history->swarm.retain_one_in) && !disk->dead) {
+		uint64_t before = wal_first(node->wal);
+		const char *wrong = retain_step_checked(node, disk, history->swarm.retain_bytes);
+		LAW(history, "retention", !wrong, "the log began at LSN %llu, and does at %llu now: %s", LLU(before), LLU(wal_first(node->wal)), wrong);
+		history->seen->dropped += wal_first(node->wal) != before;
 	}
 	return !disk->dead;
 }
@@ -743,7 +757,7 @@ static enum end alone(struct history *history, const struct request *given, stru
 	LAW(history, "L1", call->status >= 500 || call->durable == call->appended, "%s answers %d when the log is durable up to LSN %llu, "
 	    "and appended up to %llu", name_of(call), call->status, LLU(call->durable), LLU(call->appended));
 	written_keep(history, call);
-	LAW(history, "L1", !expected || call->status == expected || call->status >= 500, "%s of what was made answers %d %s after the start",
+	LAW(history, "L1", !expected || call->status == expected || call->status >= 500 || call->status == 410, "%s of what was made answers %d %s after the start",
 	    name_of(call), call->status, call->code);
 	bool same_again = call->past_acked && call->request.single && is_good(call) &&
 			  command_repeats(call->request.reference) && !call->dry_run;
@@ -858,8 +872,10 @@ static bool open_once(struct history *history, bool quiet)
 		.shards = counts[chance(history, sizeof counts / sizeof *counts)], .segment_size = UINT64_C(65536) << chance(history, 3),
 		.ring_size = 64 << 10, .direct = chance(history, 2), .written = ignore_frame, .replayed = ignore_frame, .said = on_said,
 		.context = history, .past = true, .wall_ms = &disk->wall_ms, .memory = history->swarm.small_memory ? 900000 : 0,
-		.ids = history->swarm.ids,
+		.ids = history->swarm.ids, .retain_bytes = history->swarm.retain_bytes,
 	};
+	if (history->swarm.retain_one_in)
+		options.segment_size = 64 << 10;
 	options.ids.memory = chance(history, 5) ? options.ids.memory : 0;
 	disk->ids_failed = disk->read_failed = disk->snapshot_failed = disk->sync_failed = disk->full = false;
 	disk->faults = quiet ? (struct disk_faults){ .capacity = 0 } : history->swarm.faults;
@@ -963,6 +979,8 @@ static enum end phase(struct history *history)
 {
 	unsigned requests = 1 + (unsigned)chance(history, history->swarm.requests);
 	time_passes(history);
+	if (history->swarm.retain_one_in && host_idle(&history->host))
+		log_fill(&history->node, 4096 + (uint32_t)chance(history, 3) * 4096);
 	if (history->swarm.full && one_in(history, 4))
 		history->disk->faults.capacity = history->disk->faults.capacity ? 0 : disk_used(history->disk, false) + 1;
 	if (one_in(history, 2)) {
@@ -1114,6 +1132,8 @@ static void swarm_draw(struct history *history)
 		.step_ids = 1 + chance(history, 60), .step_bytes = UINT64_C(400) << chance(history, 8),
 		.target = chance(history, 2) ? 0 : 1 + (unsigned)chance(history, 15),
 	};
+	swarm->retain_one_in = one_in(history, 4) ? 4U << chance(history, 5) : 0;
+	swarm->retain_bytes = swarm->retain_one_in ? 1 + chance(history, 100000) : 0;
 	swarm->move_one_in = 2U << chance(history, 5);
 	generator->extra_max = (unsigned)chance(history, 6);
 	generator->spoil_one_in = 4 + (unsigned)chance(history, 20);

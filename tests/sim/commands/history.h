@@ -23,7 +23,7 @@ enum { COMMANDS_MAX = 256 };
 struct commands_seen {
 	uint64_t requests, over_rpc, good, refused, failed, dry, repeats, unanswered;
 	uint64_t lives, cuts, cuts_in_calls, kills, deaths, stops, snapshots_loaded;
-	uint64_t id_runs, id_reads;
+	uint64_t id_runs, id_reads, dropped;
 	uint64_t states_kept, states_same, states_recovered, states_compared, books;
 	uint64_t command_sent[COMMANDS_MAX], command_good[COMMANDS_MAX], command_changed[COMMANDS_MAX], command_replayed[COMMANDS_MAX];
 };
