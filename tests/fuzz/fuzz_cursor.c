@@ -132,8 +132,10 @@ static const char *cursor_name(struct str request)
 	for (size_t i = 0; i < count; i++)
 		for (size_t p = 0; str_eq(str_of(all[i].name), (struct str){ request.ptr, len }) && p < all[i].parameter_count; p++) {
 			const struct reference_parameter *row = &all[i].parameters[p];
-			if (!strcmp(row->in, "query") && (!strcmp(row->row.name, "cursor") || !strcmp(row->row.name, "after")))
-				return reverse ? "before" : row->row.name;
+			bool named = reverse ? !strcmp(row->row.name, "before")
+					     : !strcmp(row->row.name, "cursor") || !strcmp(row->row.name, "after");
+			if (named && !strcmp(row->in, "query"))
+				return row->row.name;
 		}
 	return NULL;
 }
