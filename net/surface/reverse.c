@@ -27,7 +27,7 @@ struct reverse_job {
 	struct buf record, id, payload;
 	struct buf first;              /* the record of the first reversal, where this is a repeat */
 	unsigned policy;
-	bool dry_run, waited;
+	bool dry_run, waited, pruned;  /* pruned: the event's record is gone with its part of the log */
 	unsigned walks;
 	struct log_spent spent;
 	struct row row, before;        /* before: as it was made, to begin again from */
@@ -198,13 +198,18 @@ static void head_ask(struct task *task)
 static void event_read(struct task *task)
 {
 	struct reverse_job *job = task->context;
-	record_read(node_wal(task->app->node), job->lsn, &job->record);
+	const struct wal *wal = node_wal(task->app->node);
+	job->pruned = !record_read(wal, job->lsn, &job->record) && job->lsn < wal_first(wal);
 }
 
 static void event_after(struct task *task)
 {
 	struct reverse_job *job = task->context;
 	struct event_view event;
+	if (job->pruned) {                             /* the id tells that it was given out here */
+		past_answerable(task, PAST_PRUNED);
+		return;
+	}
 	if (job->record.len == RECORD_UNREADABLE) {
 		task_problem(task, 500, "log_unreadable", "the record at LSN %llu cannot be read; the server's log says why",
 			     (unsigned long long)job->lsn);

@@ -319,6 +319,7 @@ static void dropped_history_is_said(void **state)
 	pruned(textf("GET /wallet/GONE/p-0?at=%lld", (long long)early), "GONE");
 	pruned(textf("GET /transactions/%s", transaction), "GONE");
 	pruned(textf("GET /transactions/%s/executions", transaction), "GONE");
+	pruned(textf("POST /transactions/%s/reverse", transaction), "GONE");
 	pruned("GET /customers/GONE/p-quiet/point-movements", "GONE");
 	pruned("GET /transactions?profileId=p-quiet", "GONE");
 	yyjson_val *rest = want(200, "GET /customers/GONE/p-quiet/statement", "GONE", NULL);

@@ -425,8 +425,8 @@ static void repeat_check(struct call *call)
 {
 	if (!call->past_acked || call->status >= 500 || !call->request.single || !command_repeats(call->request.reference))
 		return;
-	/* 404: see the limits in docs/reliability.md. */
-	if (wal_first(call->history->node.wal) && (!strcmp(call->code, "outcome_pruned") || !strcmp(call->code, "not_found")))
+	/* What was known of it is gone with the log. */
+	if (wal_first(call->history->node.wal) && (!strcmp(call->code, "outcome_pruned") || !strcmp(call->code, "history_pruned")))
 		return;
 	/* Somebody has closed it since, or opened it again; that nothing is done is looked at elsewhere. */
 	if (!strcmp(call->code, "account_exists_with_different_flags"))
