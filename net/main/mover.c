@@ -132,10 +132,11 @@ static bool ids_gather(const struct wal *wal, struct gathering *gathering, uint6
 		struct wal_frame frame;
 		const char *why = NULL;        /* it is no good frame; NULL: the disk does not give it */
 		uint64_t hash, base = 0, behind = 0;
-		wal_segment_at(wal, gathering->lsn, &base, &behind);
 		const unsigned char *head = end - gathering->lsn < WAL_FRAME_HEADER
 						    ? NULL : log_bytes(wal, gathering, gathering->lsn, WAL_FRAME_HEADER, end), *all;
 		bool good = head && frame_header(head, gathering->lsn, end - gathering->lsn, &frame, &hash, &why) == FRAME_GOOD;
+		if (!good)
+			wal_segment_at(wal, gathering->lsn, &base, &behind);
 		behind = MUTATE(110, behind, (gathering->lsn / WAL_BLOCK + 1) * WAL_BLOCK);
 		if (!good && behind - gathering->lsn < WAL_FRAME_HEADER) {
 			gathering->lsn = behind;       /* the rest of a segment, too short for a header */
@@ -144,6 +145,7 @@ static bool ids_gather(const struct wal *wal, struct gathering *gathering, uint6
 		const uint32_t size = good ? frame.size : WAL_FRAME_HEADER;
 		all = good ? log_bytes(wal, gathering, gathering->lsn, frame.size, end) : NULL;
 		if (!all || !frame_body(all, &frame, hash, &why)) {
+			wal_segment_at(wal, gathering->lsn, &base, &behind);
 			buf_printf(error, "%s LSN %llu, file %016llx.log, %u bytes from byte %llu%s%s",
 				   why ? "damage at" : "the log cannot be read at", (unsigned long long)gathering->lsn, (unsigned long long)base, size,
 				   (unsigned long long)(gathering->lsn - base), why ? ": " : "", why ? why : "");
