@@ -544,6 +544,8 @@ static bool job_name(struct runs_job *job, struct buf *error)
 		return true;
 	job->writer = NULL;
 	job->made = run_writer_end(writer, job->from, job->below, error);
+	/* Its name may stand there all the same, and a backup may have it. */
+	job->store->manifest.next_serial += job->made == NULL;
 	return job->made != NULL;
 }
 

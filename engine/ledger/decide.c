@@ -774,7 +774,7 @@ static inline bool decide_plain(struct transfer_run *run, uint32_t index)
 	    run->request->known_sorted)
 		return false;
 	if (!run->share && (table_find(&ids->ids->tables[partition_of(lane->id_hash)], lane->id_hash, NULL) ||
-			    id_query_found(&run->request->query, lane->id_hash, NULL)))
+			    id_query_found(&run->request->query, lane->id_hash, NULL) || ledger_hold(ids, row->id, lane->id_hash)))
 		return false;
 	struct transfer_record *record = writer_take(run->writer, sizeof *record, &lsn);
 	*record = (struct transfer_record){

@@ -396,6 +396,33 @@ static unsigned chain_forget(struct oracle *oracle, const struct op *op, uint32_
 	return count;
 }
 
+/* What the chain names by an outcome that is forgotten by now, though somebody else has given the id another one since: who looked
+ * before both may go by it.  Returns how many; the numbers of the newer ones are in `newer`. */
+static unsigned chain_recall(struct oracle *oracle, const struct op *op, uint32_t first, uint32_t behind, size_t *newer)
+{
+	unsigned count = 0;
+	for (uint32_t i = first; i < behind && oracle->following; i++) {
+		u128 id = row_load(op->rows + (size_t)i * ROW_BYTES).id;
+		struct model_transfer *last = model_transfer_version(oracle->model, id, NULL);
+		struct model_transfer *before = last && !last->forgotten ? model_transfer_version(oracle->model, id, last) : NULL;
+		if (!before)
+			continue;
+		last->forgotten = true;
+		before->forgotten = false;
+		newer[count++] = (size_t)(last - oracle->model->transfers);
+	}
+	return count;
+}
+
+static void recall_end(struct oracle *oracle, const size_t *newer, unsigned count)
+{
+	while (count-- > 0) {
+		struct model_transfer *last = &oracle->model->transfers[newer[count]];
+		last->forgotten = false;
+		model_transfer_version(oracle->model, last->row.id, last)->forgotten = true;
+	}
+}
+
 /* Whether the model, given this chain now, makes exactly these records.  How many in *used. */
 static const char *chain_differs(struct oracle *oracle, const struct op *op, uint32_t first, uint32_t behind,
 				 const struct parsed *records, unsigned count, int64_t time_ms, unsigned *used)
@@ -454,6 +481,11 @@ static unsigned on_chain(struct oracle *oracle, u128 id, const struct parsed *re
 			why = chain_differs(oracle, op, first, behind, records, count, time_ms, &used);
 		for (unsigned i = 0; why && i < forgot; i++)
 			((struct model_transfer *)model_transfer_version(oracle->model, ids[i], NULL))->forgotten = false;
+		size_t newer[OP_ROWS];
+		unsigned recalled = why ? chain_recall(oracle, op, first, behind, newer) : 0;
+		if (recalled)
+			why = chain_differs(oracle, op, first, behind, records, count, time_ms, &used);
+		recall_end(oracle, newer, recalled);
 		if (why)
 			continue;
 		for (unsigned i = 0; i < used; i++) {

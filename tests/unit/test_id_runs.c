@@ -394,9 +394,21 @@ static int bad_sync_all(int fd)
 	return fails() ? -1 : real.sync_all(fd);
 }
 
+static char names_given[16][24];       /* of runs */
+static unsigned names_count;
+
+/* What had a name once may be in a backup, also where its name was not durable: no other run gets it. */
 static int bad_rename(int dir, const char *from, const char *to)
 {
-	return fails() ? -1 : real.rename(dir, from, to);
+	if (fails())
+		return -1;
+	if (strstr(to, ".run")) {
+		for (unsigned i = 0; i < names_count; i++)
+			assert_string_not_equal(names_given[i], to);
+		assert_true(names_count < sizeof names_given / sizeof *names_given);
+		snprintf(names_given[names_count++], sizeof *names_given, "%s", to);
+	}
+	return real.rename(dir, from, to);
 }
 
 /* Adds, merges and forgets with one call failing; the same again finds all as it was, or as it is to be, also after a restart. */
@@ -419,6 +431,7 @@ static void test_each_call_fails_once(void **state)
 		wal_io.sync = bad_sync;
 		wal_io.sync_all = bad_sync_all;
 		wal_io.rename = bad_rename;
+		names_count = 0;
 		calls_left = (int)call;
 		bool added = runs_add(store, entries, 64, naive.next_lsn, 9, &error);
 		bool merged = runs_merge(store, &error);

@@ -46,6 +46,7 @@ struct call {
 	int status;
 	uint32_t msgid;
 	uint64_t begun_lsn;            /* the log's end when it was sent */
+	unsigned drops_before;         /* DELETEs when it was sent */
 	uint64_t durable, appended;    /* when the answer left */
 	char code[64], id[POOL_TEXT];
 	struct buf head, body;
@@ -81,6 +82,7 @@ struct history {
 	unsigned past_count;
 	struct made made[MADE];
 	unsigned made_count;
+	unsigned drops;                /* DELETEs that were sent */
 	/* Commands that wrote to the log, since the last start. */
 	struct written { size_t index; uint64_t end; } written[WRITTEN];
 	unsigned written_count;
@@ -275,7 +277,7 @@ static void rpc_parse(struct call *call)
 	buf_free(&frame);
 }
 
-/* 5xx: did the disk, or whoever drew its size, have a share in it? */
+/* 5xx: did the disk, or whoever drew its size, have a share in it?  An answer to HEAD has no code. */
 static bool explained(const struct history *history, int status, const char *code)
 {
 	const struct disk *disk = history->disk;
@@ -283,10 +285,8 @@ static bool explained(const struct history *history, int status, const char *cod
 		return true;
 	if (!strcmp(code, "memory_full"))
 		return history->swarm.small_memory;
-	if (!strcmp(code, "stopping"))
-		return history->host.app.draining;
-	if (status == 503)
-		return history->host.app.draining || (history->swarm.retain_one_in && !strcmp(code, "history_not_ready"));
+	if (status == 503 || !strcmp(code, "stopping"))
+		return history->host.app.draining || (history->swarm.retain_one_in && (!*code || !strcmp(code, "history_not_ready")));
 	if (status == 507)
 		return history->swarm.full;
 	return disk->read_failed || (!strcmp(code, "snapshot_failed") && (disk->snapshot_failed || history->swarm.full));
@@ -363,7 +363,8 @@ static void made_keep(struct history *history, const struct call *call)
 		at += *at == ' ';
 	}
 	size_t index = at && *at && *call->id ? command_find((struct str){ at, strcspn(at, " ") }) : SIZE_MAX;
-	if (index == SIZE_MAX || call->status != 201)
+	/* A DELETE that was sent meanwhile may be about it. */
+	if (index == SIZE_MAX || call->status != 201 || call->drops_before != history->drops)
 		return;
 	size_t count;
 	struct made *made = &history->made[history->made_count++ % MADE];
@@ -393,6 +394,7 @@ static void made_drop(struct history *history, const struct request *request)
 {
 	if (strcmp(request->reference->route->method, "DELETE") != 0 || !request->part_count)
 		return;
+	history->drops++;
 	for (unsigned i = 0; i < MADE; i++)
 		if (history->made[i].used && !strcmp(history->made[i].get.parts[0].text, request->parts[0].text)) {
 			request_free(&history->made[i].get);
@@ -708,6 +710,7 @@ static struct call *request_begin(struct history *history, const struct request 
 		memcpy(call->past_id, call->past->id, sizeof call->past_id);
 	}
 	call->begun_lsn = wal_appended(history->node.wal);
+	call->drops_before = history->drops;
 	happened(history, "request", call->request.index, hash_bytes(call->request.body.ptr, call->request.body.len));
 	made_drop(history, &call->request);
 	history->seen->requests++;
