@@ -21,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { DISK_FILES = 512, DISK_OPEN = 64, DISK_NAME = 32, DISK_SECTOR = 512, DISK_DAMAGES = 64 };
+enum { DISK_FILES = 1024, DISK_OPEN = 64, DISK_NAME = 32, DISK_SECTOR = 512, DISK_DAMAGES = 64 };
 
 /* How often: one call in so many; 0: never. */
 struct disk_faults {
