@@ -134,6 +134,14 @@ unsigned seeds_run(const struct seeds *seeds, uint64_t from, uint64_t count, voi
 	return broken;
 }
 
+unsigned seeds_again(const struct seeds *seeds, const uint64_t *list, size_t count, void *counts)
+{
+	unsigned broken = 0;
+	for (size_t i = 0; i < count; i++)
+		broken += seeds_run(seeds, list[i], 1, counts);
+	return broken;
+}
+
 bool seeds_same(const struct seeds *seeds, uint64_t seed, void *counts)
 {
 	uint64_t hashes[2];

@@ -23,6 +23,8 @@ uint64_t seeds_number(const char *name, uint64_t fallback);        /* from the e
 unsigned seeds_run(const struct seeds *seeds, uint64_t from, uint64_t count, void *counts);
 /* SEED: whether it is good, and the same both times. */
 bool seeds_only(const struct seeds *seeds, uint64_t seed, void *counts);
+/* Seeds that once found something: how many of them do now. */
+unsigned seeds_again(const struct seeds *seeds, const uint64_t *list, size_t count, void *counts);
 /* The same seed is the same history, to the last byte on the disk. */
 bool seeds_same(const struct seeds *seeds, uint64_t seed, void *counts);
 

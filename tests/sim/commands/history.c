@@ -446,15 +446,15 @@ static void call_finish(struct history *history, struct call *call)
 		rpc_parse(call);
 	else
 		http_parse(call);
-	body_read(call);
-	bool text = !call->rpc && !memmem(call->head.ptr, call->head.len, "json", 4);
+	body_read(call);       /* metrics are the process's: other histories show in them */
+	bool text = call->rpc ? call->body.len > 7 && !memcmp(call->body.ptr, "\"# TYPE", 7) : !memmem(call->head.ptr, call->head.len, "json", 4);
 	happened(history, "answer", (uint64_t)call->status, text ? 0 : hash_bytes(call->body.ptr, call->body.len));
 	if (history->trace)
 		fprintf(stderr, "              %s %d %.*s\n", name_of(call), call->status,
 			(int)(call->body.len < 400 ? call->body.len : 400), call->body.ptr);
 	documented_check(call);
 	repeat_check(call);
-	generator_learn(&history->generator, &call->request, call->status, buf_view(&call->head), buf_view(&call->body));
+	generator_learn(&history->generator, &call->request, call->status, buf_view(&call->head), text ? STR("") : buf_view(&call->body));
 	past_keep(history, call);
 	if (!call->dry_run && !call->rpc)
 		made_keep(history, call);

@@ -91,8 +91,10 @@ void generator_learn(struct generator *generator, const struct request *request,
 		const char *colon = memchr(line, ':', len);
 		if (colon && (size_t)(colon - line) + 2 < len) {
 			struct str name = { line, (size_t)(colon - line) }, value = { colon + 2, (size_t)(line + len - colon) - 2 };
-			static const struct str cursor = { "x-next-cursor", 13 };
-			pool_add(&generator->pool, name, value, POOL_STRING, false);
+			static const struct str cursor = { "x-next-cursor", 13 }, size = { "content-length", 14 };
+			/* That of the metrics is another after each history, as they are the process's. */
+			if (name.len != size.len || strncasecmp(name.ptr, size.ptr, size.len))
+				pool_add(&generator->pool, name, value, POOL_STRING, false);
 			if (name.len == cursor.len && !strncasecmp(name.ptr, cursor.ptr, cursor.len))
 				pool_add(&generator->pool, STR("cursor"), value, POOL_STRING, false);
 		}
