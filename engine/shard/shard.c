@@ -701,7 +701,7 @@ static void run_view(struct shard *shard, struct catalog_request *request)
 	tenant->view = MUTATE(35, request->view, shard->state.shard ? old : request->view);
 	view_unref(MUTATE(35, old, shard->state.shard ? request->view : old));
 	/* What is answered by this view rests on a change that may not be durable yet (law L2). */
-	if (MUTATE(112, request->message.wait_lsn, 0) > shard->appended_lsn)
+	if (request->message.wait_lsn > shard->appended_lsn)
 		shard->appended_lsn = request->message.wait_lsn;
 	if (atomic_fetch_sub(&request->waiting, 1) == 1) {
 		mem_free(request->views);

@@ -278,9 +278,27 @@ static void ids_happen_once_while_they_move(void **unused)
 	yyjson_doc_free(doc);
 }
 
+/* Whatever a shard answers by a new configuration, a refusal as well, waits until that is durable (law L2). */
+static void a_configuration_is_waited_for(void **state)
+{
+	(void)state;
+	for (size_t c = 0; c < COUNT_OF(shard_counts); c++) {
+		struct world *world = world_new(shard_counts[c], 5);
+		for (unsigned change = 0; change < 4; change++) {
+			char key[8];
+			snprintf(key, sizeof key, "T%u", change);
+			world_event_type(world, "north", key, "[{'type':'earn_points','points':1}]");
+			for (unsigned s = 0; s < shard_counts[c]; s++)
+				assert_true(world->shards[s].appended_lsn >= world_end(world));
+		}
+		world_free(world);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_configuration_is_waited_for),
 		cmocka_unit_test(events_use_the_ledger),
 		cmocka_unit_test(ids_happen_once_while_they_move),
 	};
