@@ -124,8 +124,12 @@ static const char *cursor_name(struct str request)
 	for (size_t i = 0; i < sizeof own / sizeof *own; i++)
 		if (has_word(request, own[i]))
 			return NULL;
-	bool reverse = has_word(request, "?reverse=true");
-	if (!reverse && has_word(request, "reverse"))
+	static const char backwards[] = "?reverse=true";
+	const char *query = request.len ? memchr(request.ptr, '?', request.len) : NULL;
+	size_t query_len = query ? (size_t)(request.ptr + request.len - query) : 0, backwards_len = sizeof backwards - 1;
+	bool reverse = query_len >= backwards_len && !memcmp(query, backwards, backwards_len) &&
+		       (query_len == backwards_len || query[backwards_len] == '&');
+	if (has_word((struct str){ reverse ? query + backwards_len : request.ptr, reverse ? query_len - backwards_len : request.len }, "reverse"))
 		return NULL;
 	while (len < request.len && request.ptr[len] != '/' && request.ptr[len] != '?')
 		len++;
