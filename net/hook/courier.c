@@ -119,9 +119,9 @@ static bool cursor_save(const char *path, uint64_t lsn)
 	if (fd < 0)
 		return false;
 	bool good = !files_write(fd, text, len, 0) && !files_sync(fd);
-	close(fd);
+	wal_io.close(fd);
 	/* Where the name is not durable yet an older cursor comes back: deliveries are repeated, none is lost. */
-	return good && rename(temporary, path) == 0;
+	return good && !files_rename(temporary, path);
 }
 
 /* ---- deliveries ----------------------------------------------------------------------------------------------------------- */

@@ -393,20 +393,11 @@ static void http_write(struct buf *out, struct str text)
 	buf_str(out, text);
 }
 
-/* Without what would be taken for the end of a part. */
-static void part_write(struct buf *out, const char *text)
+/* Without what would be taken for the end of a part, of `ends`. */
+static void escaped_write(struct buf *out, const char *text, const char *ends)
 {
 	for (; *text; text++)
-		if (strchr("/?%#\n", *text))
-			buf_printf(out, "%%%02X", (unsigned char)*text);
-		else
-			buf_char(out, *text);
-}
-
-static void pair_write(struct buf *out, const char *text)
-{
-	for (; *text; text++)
-		if (strchr("&=+%#\n", *text))
+		if (strchr(ends, *text))
 			buf_printf(out, "%%%02X", (unsigned char)*text);
 		else
 			buf_char(out, *text);
@@ -417,13 +408,13 @@ void world_text(const struct request *request, struct buf *out)
 	buf_printf(out, "%s%s", request->head ? "HEAD " : "", request->reference->name);
 	for (size_t i = 0; i < request->part_count; i++) {
 		buf_char(out, '/');
-		part_write(out, request->parts[i].text);
+		escaped_write(out, request->parts[i].text, "/?%#\n");
 	}
 	for (size_t i = 0; i < request->query_count; i++) {
 		buf_char(out, i ? '&' : '?');
-		pair_write(out, request->query[i].name);
+		escaped_write(out, request->query[i].name, "&=+%#\n");
 		buf_char(out, '=');
-		pair_write(out, request->query[i].text);
+		escaped_write(out, request->query[i].text, "&=+%#\n");
 	}
 	buf_char(out, '\n');
 	for (size_t i = 0; i < request->header_count; i++)
